@@ -1,0 +1,16 @@
+"""The one entrance to the rebuild: it makes sure that the files that fill the tables of rules are loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfday7.models.door import layers
+from tfday7.models.door.graph import Side
+from tfday7.models.door.rebuild import Rebuild
+
+FAMILIES = (layers,)
+
+
+def convert(model: Any, source: Side, target: Side, dtype_policy: str | None = None) -> Any:
+    """Returns a new model in the target Keras. Raises UserError naming the layer that cannot be carried over."""
+    return Rebuild(source, target, dtype_policy).model(model)

@@ -1,0 +1,42 @@
+"""Layers whose settings differ between the Kerases in a name or two. Equal ones need no line: they map by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfday7.models.door.rules import incoming, outgoing
+
+
+@incoming("LeakyReLU")
+def _leaky_relu_in(layer: Any, rebuild: Any) -> Any:
+    return rebuild.same(layer, rename={"negative_slope": "alpha"})
+
+
+@outgoing("LeakyReLU")
+def _leaky_relu_out(layer: Any, rebuild: Any) -> Any:
+    return rebuild.same(layer, drop=("alpha",), replace={"negative_slope": float(layer.alpha)})
+
+
+@outgoing("BatchNormalization")
+def _batch_normalization_out(layer: Any, rebuild: Any) -> Any:
+    axis = list(layer.axis) if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    if len(axis) != 1:
+        raise rebuild.unsupported(layer)
+    return rebuild.same(layer, replace={"axis": int(axis[0])})
+
+
+@incoming("BatchNormalization")
+def _batch_normalization_in(layer: Any, rebuild: Any) -> Any:
+    # Keras 3 does not use the fused kernel, whose last bits differ and whose moving variance is the unbiased one.
+    return rebuild.same(layer, replace={"fused": False} if not layer.renorm else {})
+
+
+@outgoing("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
+def _separable_convolution_out(layer: Any, rebuild: Any) -> Any:
+    # tf_keras lists the settings of a kernel that these layers do not have.
+    return rebuild.same(
+        layer,
+        drop=("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups", "filters")
+        if type(layer).__name__.startswith("Depthwise")
+        else ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups"),
+    )

@@ -1,0 +1,43 @@
+"""Reads any Keras model, whatever wrote it, as a tf_keras functional model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.models.door.graph import KERAS3, TF_KERAS, is_keras3, is_tf_keras
+
+
+def load(path_or_model: Any, *, allow_unsafe: bool = False, dtype_policy: str | None = None) -> Any:
+    """Returns a new tf_keras functional model with the given model's layers, names, weights and flags.
+
+    Args:
+        path_or_model: a `.keras` file of either Keras, an `.h5` file, a SavedModel folder with a Keras model inside, or
+            a model object of either Keras.
+        allow_unsafe: run code that the file brings (Lambda layers); only for files that you trust.
+        dtype_policy: "float32", "mixed_float16", ...: every layer gets it instead of its own policy.
+
+    Raises:
+        UserError: there is no such file, it is broken, would run code, or has a layer that cannot be carried over.
+    """
+    if isinstance(path_or_model, (str, os.PathLike)):
+        model = _read(Path(path_or_model), allow_unsafe)
+    else:
+        model = path_or_model
+    from tfday7.models.door.convert import convert
+
+    if is_keras3(model):
+        return convert(model, KERAS3, TF_KERAS, dtype_policy)
+    if is_tf_keras(model):
+        return convert(model, TF_KERAS, TF_KERAS, dtype_policy)
+    raise UserError(f"{type(model).__name__} object: expected a path or a Keras model")
+
+
+def _read(path: Path, allow_unsafe: bool) -> Any:
+    from tfday7.models.door.keras_archive import read
+
+    if not path.exists():
+        raise UserError(f"{path}: no such file", "give a .keras, .h5 or SavedModel path, or a model's name")
+    return read(path, allow_unsafe)

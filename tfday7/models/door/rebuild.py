@@ -1,0 +1,142 @@
+"""Rebuilds a functional model in the other Keras (or anew in the same), call by call.
+
+Layers are made once and called as often as they were called before, so shared layers and shared models stay shared;
+a model inside a model is rebuilt as a model. Weights are copied at the end, when every layer is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, keras3
+from tfday7.models.door import rules
+from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
+from tfday7.models.door.settings import carried
+from tfday7.models.door.weights import copy_weights
+
+
+class Rebuild:
+    """One rebuild; what it has made is remembered by the identity of the original.
+
+    Args:
+        source: the Keras that the model comes from.
+        target: the Keras to rebuild it in.
+        dtype_policy: the name of the policy that replaces every layer's own, or None.
+    """
+
+    def __init__(self, source: Side, target: Side, dtype_policy: str | None = None) -> None:
+        self.source = source
+        self.target = target
+        self.framework = keras if target is TF_KERAS else keras3
+        self.dtype_policy = dtype_policy
+        self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
+
+    def model(self, model: Any) -> Any:
+        """Returns the rebuilt model, with weights."""
+        new = self.graph(model)
+        for original, layer in self.made.values():
+            if not self.source.is_model(original) and hasattr(layer, "weights"):
+                copy_weights(original, layer)
+        for original, layer in reversed(
+            self.made.values()
+        ):  # The outermost model first: it sets its layers' flags too.
+            if hasattr(original, "trainable") and layer.trainable != original.trainable:
+                layer.trainable = original.trainable
+        return new
+
+    def graph(self, model: Any) -> Any:
+        """Returns the rebuilt model, whose weights are not copied yet."""
+        if id(model) in self.made:
+            return self.made[id(model)][1]
+        if not self.source.has_graph(model):
+            raise no_graph(model)
+        tensors: dict[int, Any] = {}
+        inputs, outputs = self.source.structure(model)
+        for tensor in self.source.flatten(inputs):
+            tensors[id(tensor)] = self._input(tensor)
+        for call in self.source.calls(model):
+            self._repeat(call, tensors)
+        new = self.target.functional(self._swap(inputs, tensors), self._swap(outputs, tensors), model.name)
+        self.made[id(model)] = (model, new)
+        return new
+
+    def layer(self, layer: Any) -> Any:
+        """Returns the new layer for a layer (or model) of the original; the same one each time."""
+        if id(layer) in self.made:
+            return self.made[id(layer)][1]
+        new = self.graph(layer) if self.source.is_model(layer) else self._rule(layer)
+        self.made[id(layer)] = (layer, new)
+        return new
+
+    def same(self, layer: Any, class_name: str = "", **changes: Any) -> Any:
+        """Returns the layer of the same class name with the same settings; `changes` as for `settings.carried`."""
+        kind = getattr(self.framework.layers, class_name or type(layer).__name__, None)
+        if kind is None:
+            raise self.unsupported(layer)
+        settings = carried(layer, kind, self.source, self.framework, **changes)
+        if self.dtype_policy is not None:
+            settings["dtype"] = self.dtype_policy
+        return kind(**settings)
+
+    def unsupported(self, layer: Any) -> UserError:
+        """Returns the error for a layer that no rule carries over."""
+        kind = type(layer)
+        return UserError(
+            f"layer {layer.name!r}: no way is known to carry {kind.__module__}.{kind.__qualname__} over from "
+            f"{self.source.name} to {self.target.name}",
+            f"add one: @tfday7.models.register({kind.__name__}) on a function that returns the equal tf_keras layer "
+            "(docs/keras3_door.md)",
+        )
+
+    def _rule(self, layer: Any) -> Any:
+        kind = type(layer)
+        if self.source is KERAS3 and kind in rules.REGISTERED:
+            new = rules.REGISTERED[kind](layer)
+            rules.RETURNING.setdefault(type(new), kind)
+            return new
+        if not kind.__module__.startswith(self.source.builtin):
+            return self._users(layer)
+        table = rules.INCOMING if self.source is KERAS3 else rules.OUTGOING
+        if self.source is self.target:
+            return self.again(layer)
+        rule = table.get(kind.__name__)
+        return rule(layer, self) if rule is not None else self.same(layer)
+
+    def _users(self, layer: Any) -> Any:
+        if self.source is self.target:
+            return self.again(layer)
+        kind = rules.RETURNING.get(type(layer))
+        if self.source is TF_KERAS and kind is not None:
+            return kind.from_config(layer.get_config())
+        raise self.unsupported(layer)
+
+    def again(self, layer: Any) -> Any:
+        """Returns a new layer of the very same class."""
+        config = layer.get_config()
+        if self.dtype_policy is not None:
+            config["dtype"] = self.dtype_policy
+        return type(layer).from_config(config)
+
+    def _input(self, tensor: Any) -> Any:
+        original = self.source.input_layer(tensor)
+        dtype = tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
+        sparse, ragged = bool(getattr(original, "sparse", False)), bool(getattr(original, "ragged", False))
+        if sparse or ragged:
+            raise UserError(
+                f"input {original.name!r} is {'sparse' if sparse else 'ragged'}; expected a dense input",
+                "make the tensor dense before the model",
+            )
+        if self.dtype_policy is not None and dtype.startswith(("float", "bfloat")):
+            dtype = "float32"
+        return self.framework.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=original.name)
+
+    def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
+        args, kwargs = self._swap(call.args, tensors), self._swap(call.kwargs, tensors)
+        outputs = self.target.flatten(self.layer(call.layer)(*args, **kwargs))
+        if len(outputs) != len(call.outputs):
+            raise self.unsupported(call.layer)
+        tensors.update({id(old): new for old, new in zip(call.outputs, outputs, strict=True)})
+
+    def _swap(self, nest: Any, tensors: dict[int, Any]) -> Any:
+        return self.source.map(lambda leaf: tensors.get(id(leaf), leaf), nest)

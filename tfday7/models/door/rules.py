@@ -1,0 +1,67 @@
+"""Which rule makes a layer of one Keras from a layer of the other: tables that the files of this folder fill.
+
+A rule is a function `(layer, rebuild) -> new layer`, or a function of the call's arguments where one layer becomes
+several. It is found by the class's name, for classes that Keras itself brings; a user's class is found by itself.
+
+    @incoming("LeakyReLU")
+    def _leaky_relu(layer, rebuild):
+        return rebuild.same(layer, rename={"negative_slope": "alpha"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tfday7.core.errors import UserError
+
+Rule = Callable[[Any, Any], Any]
+
+INCOMING: dict[str, Rule] = {}  # From Keras 3 to tf_keras.
+OUTGOING: dict[str, Rule] = {}  # From tf_keras to Keras 3.
+REGISTERED: dict[type, Callable[[Any], Any]] = {}
+RETURNING: dict[type, type] = {}  # A builder's tf_keras class -> the Keras 3 class that it was made from.
+
+
+def incoming(*names: str) -> Callable[[Rule], Rule]:
+    """Returns a decorator: the rule makes tf_keras layers from Keras 3 layers of these classes."""
+    return _adding(INCOMING, names)
+
+
+def outgoing(*names: str) -> Callable[[Rule], Rule]:
+    """Returns a decorator: the rule makes Keras 3 layers from tf_keras layers of these classes."""
+    return _adding(OUTGOING, names)
+
+
+def register(keras3_class: type) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Returns a decorator that teaches the door a Keras 3 layer of your own.
+
+    The decorated builder takes the Keras 3 layer and returns the tf_keras layer that does the same, with the same
+    name and with weights of the same shapes in the same order; the door copies the weights. On the way out the Keras 3
+    class is made again with `keras3_class.from_config(tf_keras_layer.get_config())`. Once registered, the class may
+    also occur in `.keras` files.
+
+    Raises:
+        UserError: the class is not a Keras 3 layer.
+    """
+    if not any(kind.__module__ == "keras.src.layers.layer" for kind in getattr(keras3_class, "__mro__", ())):
+        raise UserError(
+            f"register({keras3_class!r}): not a Keras 3 layer class", "pass a subclass of keras.layers.Layer (Keras 3)"
+        )
+
+    def add(builder: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        REGISTERED[keras3_class] = builder
+        return builder
+
+    return add
+
+
+def _adding(table: dict[str, Rule], names: tuple[str, ...]) -> Callable[[Rule], Rule]:
+    def add(rule: Rule) -> Rule:
+        for name in names:
+            if name in table:
+                raise ValueError(f"two rules for {name}")
+            table[name] = rule
+        return rule
+
+    return add
