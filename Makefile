@@ -1,0 +1,51 @@
+# `make run` and `make test` work on a machine that has Debian's python3, python3-venv and make, and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/quickstart.flags
+# Debian packages that only tests use: a browser that opens the report, and Fashion-MNIST as IDX files.
+SYSTEM_PACKAGES := chromium dataset-fashion-mnist
+
+.PHONY: help install run test lint types tests format system-packages clean
+
+help:
+	@echo "make run      install, then train, diagnose, export and report on the quickstart (CONFIG=... for another)"
+	@echo "make test     install, then lint, types and all tests"
+	@echo "make install  make .venv with the exact versions of constraints.txt"
+	@echo "make format   let ruff format and mend the code"
+	@echo "make system-packages  install the Debian packages that some tests use (as root); without them those tests skip"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python %d.%d; expected 3.11 to 3.13\nhint: make PYTHON=python3.11 ..." % v)'
+	@$(PYTHON) -m venv $(VENV) || { echo "hint: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip --disable-pip-version-check check
+	@touch $@
+
+run: install
+	$(BIN)/python -m tfday7.train --flagfile=$(CONFIG)
+
+test: install lint types tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+tests: install
+	$(BIN)/python -m pytest
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+system-packages:
+	apt-get update --quiet=2
+	apt-get install --quiet=2 --yes --no-install-recommends $(SYSTEM_PACKAGES)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,205 @@
+"""What all commands share: flags made from settings, exit codes, the console. Imports no TensorFlow.
+
+A command file declares a `Command` with its settings and calls `command.run(main)`; everything that `main` does can be
+called from Python through the libraries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from absl import flags
+from rich.console import Console
+
+from tfday7.core.errors import Interrupted, Tfday7Error, UserError
+from tfday7.core.run_folder import RunFolder
+from tfday7.core.settings import Settings, describe_range, setting, typed_fields
+from tfday7.core.signals import stop_at_once_on_sigterm
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(Settings):
+    """Where a run lives and how its results are shown; none of it changes the results."""
+
+    run_dir: str = setting("", "Run folder; default: runs/<flagfile's name>, without a flagfile runs/<data>_<model>.")
+    overwrite: bool = setting(False, "Replace an earlier run in the run folder.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExistingRunConfig(Settings):
+    """Which run to work on."""
+
+    run_dir: str = setting("", "Run folder that a training run has made.")
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputConfig(Settings):
+    """How results are shown."""
+
+    json: bool = setting(False, "Print the record as JSON on stdout, and nothing else there.")
+    lang: str = setting("en", "Language of verdicts, advice and reports.", choices=("en", "zh"))
+
+
+class Command:
+    """A command: its name, its help, and the settings that become its flags.
+
+    Args:
+        name: as in `python -m tfday7.NAME`.
+        summary: the command module's docstring.
+        settings: the classes whose fields are flags; each flag has the field's name.
+    """
+
+    def __init__(self, name: str, summary: str, settings: Sequence[type[Settings]]) -> None:
+        self.name = name
+        self.summary = summary.strip()
+        self.settings = tuple(settings)
+        self.flags = flags.FlagValues()
+        self.flagfile = ""
+        for group in self.settings:
+            for field, kind, _ in typed_fields(group):
+                _DEFINE[kind](field.name, field.default, str(field.metadata["help"]), flag_values=self.flags)
+        flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=self.flags)
+        flags.DEFINE_bool("only_check_args", False, "Check the flags and stop.", flag_values=self.flags)
+
+    def run(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
+        """Parses the flags, runs `main`, and exits the process with the right code."""
+        sys.exit(self.execute(main, argv))
+
+    def execute(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> int:
+        """Parses the flags, runs `main`, and returns the exit code."""
+        stop_at_once_on_sigterm()
+        try:
+            self.parse(sys.argv if argv is None else argv)
+            if self.flags.help:
+                sys.stdout.write(self.help())
+            else:
+                main()
+            sys.stdout.flush()
+            return 0
+        except Tfday7Error as error:
+            _complain(error.message, error.hint)
+            return error.exit_code
+        except Interrupted as stopped:
+            _complain(stopped.message)
+            return stopped.exit_code
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return 130
+        except BrokenPipeError:  # The reader of our output has gone, as `| head` does.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except MemoryError:
+            _complain("out of memory", "use a smaller model, --batch_size or data set")
+            return 2
+        except Exception:  # noqa: BLE001 - the last resort: a bug is shown whole, with where to report it.
+            traceback.print_exc()
+            _complain(f"this is a bug of tfday7 {self.name}", "please report it with the lines above")
+            return 1
+
+    def parse(self, argv: Sequence[str]) -> None:
+        """Reads the command line and its flagfiles. Raises UserError for anything that is not a flag with a value."""
+        self.flagfile = _flagfile(argv)
+        try:
+            rest = self.flags(list(argv))
+        except flags.Error as error:
+            raise UserError(
+                str(error).replace("\n", " "), f"python -m tfday7.{self.name} --help lists the flags"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--flagfile={self.flagfile}: cannot be read ({error})") from error
+        if len(rest) > 1:
+            raise UserError(f"unexpected {rest[1]!r}; expected flags, as --name=value")
+        for name, value in self.flags.flag_values_dict().items():
+            if isinstance(value, str) and " #" in value:
+                raise UserError(f"--{name}={value}: holds ' #'", "in a flagfile a comment needs a line of its own")
+
+    def config(self, group: type[S]) -> S:
+        """Returns the settings of one group as given on the command line. Raises UserError as the group does."""
+        return group(**{field.name: self.flags[field.name].value for field, _, _ in typed_fields(group)})
+
+    def given(self, *groups: type[Settings]) -> dict[str, str]:
+        """Returns the flags of these groups as text, for flags.txt; a flag that is not set is left out."""
+        values = {field.name: self.flags[field.name].value for group in groups for field, _, _ in typed_fields(group)}
+        return {name: _as_text(value) for name, value in values.items() if value is not None}
+
+    def help(self) -> str:
+        """Returns the help: what the command does, then each flag with its range, default and meaning."""
+        lines = [self.summary, "", "Flags (--flagfile=FILE reads them from a file; the last one given wins):", ""]
+        for group in self.settings:
+            for field, kind, _ in typed_fields(group):
+                default = "" if field.default in (None, "") else f" (default: {_as_text(field.default)})"
+                lines.append(f"  --{field.name}  {describe_range(field, kind)}{default}")
+                lines.append(f"      {field.metadata['help']}")
+        lines += ["  --only_check_args", "      Check the flags and stop.", "  --help", "      Show this help."]
+        return "\n".join(lines) + "\n"
+
+    def console(self) -> Console:
+        """Returns where people's output goes: stdout, or stderr when stdout belongs to `--json`."""
+        return Console(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
+
+
+def print_json(record: Any) -> None:
+    """Prints a record for programs."""
+    sys.stdout.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def not_written_yet(name: str, summary: str) -> None:
+    """Runs a command that only answers `--help` so far; anything else exits 2."""
+    command = Command(name, summary, [])
+
+    def main() -> None:
+        raise UserError(f"tfday7.{name} is not written yet", "CHANGELOG.md says what works today")
+
+    command.run(main)
+
+
+def run_path(config: RunConfig, command: Command, otherwise: str) -> Path:
+    """Returns the run folder: as given, else by the flagfile's name, else runs/`otherwise`."""
+    if config.run_dir:
+        return Path(config.run_dir)
+    return Path("runs") / (Path(command.flagfile).stem if command.flagfile else otherwise)
+
+
+def existing_run(command: Command) -> RunFolder:
+    """Returns the run folder that `--run_dir` names. Raises UserError when no run was started there."""
+    path = command.config(ExistingRunConfig).run_dir
+    if not path:
+        raise UserError("--run_dir is missing", "give the folder of a run, for example --run_dir=runs/quickstart")
+    folder = RunFolder(Path(path))
+    if not folder.exists():
+        raise UserError(f"--run_dir={path}: no run was started there", "train first: python -m tfday7.train")
+    return folder
+
+
+_DEFINE: dict[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    bool: flags.DEFINE_bool,
+}
+
+
+def _flagfile(argv: Sequence[str]) -> str:
+    for before, argument in zip(["", *argv], argv, strict=False):
+        if argument.lstrip("-").startswith("flagfile=") and argument.startswith("-"):
+            return argument.partition("=")[2]
+        if before in ("--flagfile", "-flagfile"):
+            return argument
+    return ""
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _complain(message: str, hint: str = "") -> None:
+    sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))

@@ -1,0 +1,1 @@
+"""What every library shares: errors, settings, records, files, seeds, texts, and the one place that sets up Keras."""

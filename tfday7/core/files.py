@@ -1,0 +1,106 @@
+"""Files appear whole or not at all: each is written beside its name and moved into place.
+
+A reader, a crash or a full disk therefore never leaves half a file under a name that others read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfday7.core.errors import UserError
+
+PARTIAL = ".partial-"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically. Raises UserError (exit 2) when the folder cannot be written."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes UTF-8 text atomically. Raises UserError (exit 2) when the folder cannot be written."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Writes a JSON record atomically, indented, with a final newline; not-a-number is refused (ValueError)."""
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON record. Raises UserError (exit 2), naming the file, when it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors.
+        raise UserError(f"{path}: not a readable JSON file ({error})") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a private name beside `path`; what was written there replaces `path` when the block ends well.
+
+    The yielded name has the same suffix as `path`, because some writers choose their format by it. A folder may be
+    made at the yielded name as well; it then replaces the folder at `path`.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}", "choose a folder that you may write to") from error
+    try:
+        partial = scratch / path.name
+        yield partial
+        if partial.is_dir() and path.is_dir():
+            path.replace(scratch / "replaced")  # A folder cannot be renamed over a folder that is not empty.
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what a killed process left beside the names that it was about to write."""
+    for leftover in folder.glob(PARTIAL + "*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def check_writable(folder: Path, flag: str) -> None:
+    """Checks, without leaving anything behind, that files can be made in a folder that may not exist yet.
+
+    Raises:
+        UserError: it is not a folder or cannot be written; the message names the flag.
+    """
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"--{flag}={folder}: {existing} is a file; expected a folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return
+    except OSError as error:
+        hint = "choose a folder that you may write to"
+        raise UserError(f"--{flag}={folder}: cannot write to {existing} ({error.strerror})", hint) from error
+
+
+def folder_size_bytes(path: Path) -> int:
+    """Returns the size of a file, or of all files below a folder, in bytes."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())

@@ -1,0 +1,167 @@
+"""The run folder: one folder through which the stages of a run talk, and the rules for coming back to it.
+
+The same command resumes an unfinished run; a finished one stays as it is; more epochs go on; any other difference of
+flags is refused, naming them. Only folders that a run made are ever replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfday7.core import files
+from tfday7.core.errors import UserError
+
+FLAGS, RUN, METRICS, MODEL, REPORT = "flags.txt", "run.json", "metrics.jsonl", "model.keras", "report.html"
+DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
+    "diagnosis.json", "exports.json", "benchmark.json", "checkpoints", "tensorboard",
+)  # fmt: skip
+MADE_BY_A_RUN = (
+    FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD,
+    "tuning.json", "compression.json", ".lock",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """A run folder by its path; the names of what is in it are this module's constants."""
+
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def name(self) -> str:
+        """The run's name, which its artefacts bear too."""
+        return self.path.resolve().name
+
+    def exists(self) -> bool:
+        """Returns whether a run has been started here."""
+        return (self / FLAGS).is_file()
+
+    def flags(self) -> dict[str, str]:
+        """Returns the flags of the run that was started here. Raises UserError when the file cannot be read."""
+        try:
+            lines = (self / FLAGS).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self / FLAGS}: cannot be read ({error})", "--overwrite starts again") from error
+        pairs = (line.removeprefix("--").partition("=") for line in lines if line.startswith("--"))
+        return {name: value for name, _, value in pairs}
+
+    def record(self) -> dict[str, Any]:
+        """Returns run.json, or {} before it is written. Raises UserError when it is damaged."""
+        if not (self / RUN).exists():
+            return {}
+        record = files.read_json(self / RUN)
+        if not isinstance(record, dict):
+            raise UserError(f"{self / RUN}: not the record of a run", "--overwrite starts again")
+        return record
+
+    def update(self, **values: Any) -> None:
+        """Sets fields of run.json and writes it atomically."""
+        files.write_json(self / RUN, {**self.record(), **values})
+
+    def is_finished(self) -> bool:
+        """Returns whether every stage of the run is done."""
+        return self.record().get("status") == "finished"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Returns the lines of metrics.jsonl, one record an epoch; a half-written last line is left out."""
+        if not (self / METRICS).exists():
+            return []
+        records = []
+        for line in (self / METRICS).read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def write_flags(self, flags: Mapping[str, str]) -> None:
+        """Writes flags.txt, which `--flagfile` takes."""
+        files.write_text(self / FLAGS, "".join(f"--{name}={value}\n" for name, value in sorted(flags.items())))
+
+    def check_reusable(self, flags: Mapping[str, str], overwrite: bool, may_grow: str = "epochs") -> None:
+        """Checks whether a command with these flags may run here; changes nothing.
+
+        Args:
+            flags: the flags of the command, without those that only concern display.
+            overwrite: whether an earlier run may be replaced.
+            may_grow: the flag that may be larger than it was.
+
+        Raises:
+            UserError: the folder belongs to another run or to no run at all, or is in use.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UserError(f"--run_dir={self.path} is a file; expected a folder")
+        if not self.exists():
+            if any(not self._is_ours(entry.name) for entry in self.path.iterdir()):
+                raise UserError(
+                    f"--run_dir={self.path} holds files that no run made", "choose a new folder with --run_dir=FOLDER"
+                )
+            return
+        if overwrite:
+            return
+        before = self.flags()
+        differing = sorted(name for name in {*flags, *before} if flags.get(name, "") != before.get(name, ""))
+        if differing == [may_grow] and _is_larger(flags.get(may_grow, ""), before.get(may_grow, "")):
+            return
+        if differing:
+            changes = ", ".join(f"--{n}={flags.get(n, '')} (was {before.get(n, '') or 'not set'})" for n in differing)
+            raise UserError(
+                f"--run_dir={self.path} holds another run; different: {changes}",
+                "choose a new folder with --run_dir=FOLDER, or replace that run with --overwrite",
+            )
+
+    def clear(self) -> None:
+        """Removes what an earlier run made here, and nothing else."""
+        files.remove_partials(self.path)
+        for name in MADE_BY_A_RUN:
+            entry = self / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process; a folder that was made for it and stayed empty is removed again.
+
+        Raises:
+            UserError: another process works in the folder, or it cannot be made.
+        """
+        made = not self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UserError(f"--run_dir={self.path}: cannot be written ({error.strerror})") from error
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                hint = "wait for it, or choose another folder with --run_dir=FOLDER"
+                raise UserError(f"--run_dir={self.path} is in use by another process", hint) from None
+            yield
+        finally:
+            os.close(lock)
+            if made and self.path.exists() and [entry.name for entry in self.path.iterdir()] == [".lock"]:
+                shutil.rmtree(self.path)
+
+    @staticmethod
+    def _is_ours(name: str) -> bool:
+        return name in MADE_BY_A_RUN or name.startswith(files.PARTIAL)
+
+
+def _is_larger(value: str, before: str) -> bool:
+    return value.isdecimal() and before.isdecimal() and int(value) > int(before)

@@ -1,0 +1,109 @@
+"""A setting is declared once: as a field of a frozen dataclass that knows its help text and its range.
+
+From that one declaration come the typed configuration for Python, the validation, and the command-line flag
+(`tfday7.cli` makes flags from the same fields). Nothing here loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from tfday7.core.errors import UserError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """Declares a field of a `Settings` class.
+
+    Args:
+        default: the value when nothing is given; None means "decided elsewhere", and the help says where.
+        help: one sentence for `--help`.
+        minimum, maximum: inclusive bounds.
+        above, below: exclusive bounds.
+        choices: the allowed strings.
+    """
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata={**metadata, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of all configurations; validates every field on construction.
+
+    Raises:
+        UserError: a value has the wrong type or lies outside its range. The message names the flag.
+    """
+
+    def __post_init__(self) -> None:
+        for field, kind, optional in typed_fields(type(self)):
+            value = getattr(self, field.name)
+            if value is None and optional:
+                continue
+            value = _coerced(field, kind, value)
+            object.__setattr__(self, field.name, value)
+            _check_range(field, value)
+
+
+def typed_fields(settings: type[Settings]) -> Iterator[tuple[dataclasses.Field[Any], type, bool]]:
+    """Yields each field with its plain type (int, float, str or bool) and whether None is allowed."""
+    hints = typing.get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        kind, optional = hints[field.name], False
+        if isinstance(kind, types.UnionType):
+            (kind,) = (arg for arg in typing.get_args(kind) if arg is not types.NoneType)
+            optional = True
+        yield field, kind, optional
+
+
+def describe_range(field: dataclasses.Field[Any], kind: type) -> str:
+    """Returns what is accepted, in words: "a number of at least 0 and below 1"."""
+    meta = field.metadata
+    if meta.get("choices"):
+        return "one of " + ", ".join(meta["choices"])
+    bounds = {"minimum": "at least", "above": "above", "maximum": "at most", "below": "below"}
+    words = [f"{word} {meta[key]:g}" for key, word in bounds.items() if meta.get(key) is not None]
+    noun = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[kind]
+    return noun + (" " + " and ".join(words) if words else "")
+
+
+def _coerced(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _error(field, kind, value)
+    return value
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    meta = field.metadata
+    if meta.get("choices") and value not in meta["choices"]:
+        raise _error(field, str, value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    broken = (
+        not math.isfinite(value)
+        or (meta.get("minimum") is not None and value < meta["minimum"])
+        or (meta.get("maximum") is not None and value > meta["maximum"])
+        or (meta.get("above") is not None and value <= meta["above"])
+        or (meta.get("below") is not None and value >= meta["below"])
+    )
+    if broken:
+        raise _error(field, type(value), value)
+
+
+def _error(field: dataclasses.Field[Any], kind: type, value: Any) -> UserError:
+    hint = str(field.metadata.get("help", ""))
+    return UserError(f"--{field.name}={value}: expected {describe_range(field, kind)}", hint)

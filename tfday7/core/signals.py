@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM become a request that long work looks at, so that it can save before it stops.
+
+A second Ctrl-C stops at once. Outside of the main thread no handler can be set, and none is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from tfday7.core.errors import Interrupted
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class StopRequest:
+    """Whether a signal asked to stop, and with which exit code."""
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.exit_code is not None
+
+    def receive(self, number: int, frame: FrameType | None = None) -> None:
+        """Notes the signal; a second one raises KeyboardInterrupt where the program is."""
+        del frame
+        if self.exit_code is not None:
+            raise KeyboardInterrupt
+        self.exit_code = EXIT_CODES[signal.Signals(number)]
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Yields a `StopRequest` that SIGINT and SIGTERM set while the block runs."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.receive) for number in EXIT_CODES}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop_at_once_on_sigterm() -> None:
+    """Makes SIGTERM end the program with 143 after its `finally` blocks, wherever no `stop_requests` is active."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise Interrupted("stopped by SIGTERM", EXIT_CODES[signal.SIGTERM])
+
+    signal.signal(signal.SIGTERM, stop)

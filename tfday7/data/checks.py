@@ -1,0 +1,111 @@
+"""What must hold of every source's arrays, whatever they come from; each error names the split and the example."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+
+MAX_CLASSES = 100_000
+_Split = tuple[np.ndarray, np.ndarray]
+
+
+def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
+    """Returns the arrays with `y` of shape [n, 1] flattened.
+
+    Raises:
+        UserError: empty, of different lengths, no numbers, NaN or infinite, or too large for float32.
+    """
+    if x.ndim < 2:
+        raise UserError(
+            f"{split}: inputs have the shape {x.shape}; expected [examples, ...] with at least two dimensions"
+        )
+    if len(x) == 0 or x.size == 0:
+        raise UserError(f"{split}: inputs have the shape {x.shape}: there is nothing to learn from")
+    if y.ndim == 0 or len(x) != len(y):
+        raise UserError(f"{split}: {len(x)} inputs but labels of shape {y.shape}", "expected one label an example")
+    if x.dtype.kind not in "fiub":
+        raise UserError(f"{split}: inputs are of type {x.dtype}; expected numbers")
+    if y.ndim > 2:
+        raise UserError(f"{split}: labels have the shape {y.shape}; expected [examples] or [examples, outputs]")
+    if y.dtype.kind not in "fiubUS":
+        raise UserError(f"{split}: labels are of type {y.dtype}; expected numbers or strings")
+    for name, array in (("inputs", x), ("labels", y)):
+        if array.dtype.kind == "f":
+            _check_finite(split, name, array)
+    return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def decide_task(task: str, y: np.ndarray) -> str:
+    """Returns "classification" or "regression". Raises UserError when the labels cannot serve the task asked for."""
+    whole = y.dtype.kind in "iubUS" or bool(np.all(y == np.round(y)))
+    if task == "auto":
+        return "classification" if _look_like_classes(y) else "regression"
+    if task == "regression" and y.dtype.kind in "US":
+        raise UserError(
+            "--task=regression but the labels are words", "leave --task out, or encode the labels as numbers"
+        )
+    if task == "classification" and y.ndim == 2:
+        raise UserError(f"--task=classification but labels have the shape {y.shape}", "give one class index an example")
+    if task == "classification" and not whole:
+        raise UserError("--task=classification but the labels have fractional parts", "leave --task out for regression")
+    return task
+
+
+def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tuple[dict[str, _Split], tuple[str, ...]]:
+    """Returns the splits with int64 class indices, and one name a class.
+
+    Words become indices in sorted order; whole numbers are indices already.
+
+    Raises:
+        UserError: a label outside the range, or only one class.
+    """
+    train_labels = parts["train"][1]
+    if train_labels.dtype.kind in "US":
+        class_names = tuple(str(name) for name in np.unique(train_labels))
+        parts = {key: (x, _word_indices(key, y, class_names)) for key, (x, y) in parts.items()}
+    else:
+        parts = {key: (x, y.astype(np.int64)) for key, (x, y) in parts.items()}
+        highest = int(parts["train"][1].max())
+        if highest >= MAX_CLASSES:
+            hint = "give class indices from 0, or --task=regression if these are values"
+            raise UserError(f"train: label {highest} would mean {highest + 1:,} classes", hint)
+        class_names = class_names or tuple(str(index) for index in range(highest + 1))
+    if len(np.unique(parts["train"][1])) < 2:
+        raise UserError("all training examples have the same label", "a classifier needs at least two classes")
+    for key, (_, y) in parts.items():
+        bad = np.flatnonzero((y < 0) | (y >= len(class_names)))
+        if bad.size:
+            expected = f"expected 0 to {len(class_names) - 1} as in the training split"
+            raise UserError(f"{key}: example {bad[0]} has label {y[bad[0]]}; {expected}")
+    return parts, class_names
+
+
+def _look_like_classes(y: np.ndarray) -> bool:
+    """Words and whole numbers are classes, unless whole numbers hardly ever repeat, as prices or ages in days do."""
+    if y.ndim != 1 or y.dtype.kind == "f":
+        return False
+    return y.dtype.kind in "US" or len(np.unique(y)) <= max(20, len(y) // 5)
+
+
+def _check_finite(split: str, name: str, array: np.ndarray) -> None:
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(np.float32, copy=False))
+    if finite.all():
+        return
+    example = int(np.argwhere(~finite)[0][0])
+    count = int((~finite).sum())
+    raise UserError(
+        f"{split}: {name} of example {example} hold NaN, infinity or a number beyond float32 ({count:,} values in all)",
+        "remove or fill these examples before training",
+    )
+
+
+def _word_indices(split: str, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
+    words = y.astype(str)
+    unknown = np.flatnonzero(~np.isin(words, class_names))
+    if unknown.size:
+        raise UserError(
+            f"{split}: example {unknown[0]} has the label {words[unknown[0]]!r}, which no training example has"
+        )
+    return np.searchsorted(np.array(class_names), words).astype(np.int64)

@@ -1,0 +1,75 @@
+"""The types that data takes: examples, the problem that they pose, and the three splits together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Inputs and targets of one split.
+
+    Attributes:
+        x: float32 [n, ...input_shape].
+        y: int64 [n] class indices, or float32 [n, outputs] values.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What a model has to fit: everything that an architecture may know about the data.
+
+    Attributes:
+        task: "classification" or "regression".
+        kind: "image" (height, width, channels), "tabular" (features) or "array" (any other rank).
+        input_shape: the shape of one example, without the batch.
+        outputs: number of classes, or of values to predict.
+        class_names: one name a class; empty for regression.
+        feature_mean, feature_std: float32 [features] of the training split, for tabular data; None otherwise.
+        target_mean, target_std: float32 [outputs] of the training split, for regression; None otherwise.
+    """
+
+    task: str
+    kind: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    class_names: tuple[str, ...] = ()
+    feature_mean: np.ndarray | None = None
+    feature_std: np.ndarray | None = None
+    target_mean: np.ndarray | None = None
+    target_std: np.ndarray | None = None
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides, higher is better: "accuracy" or "r2_score"."""
+        return "accuracy" if self.task == "classification" else "r2_score"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set ready for training.
+
+    Attributes:
+        name: what to call it in file names and reports.
+        problem: what a model has to fit.
+        train, validation, test: the splits. Test examples never train, calibrate or select.
+        fingerprint: 16 hexadecimal digits over every array and class name; equal data, equal fingerprint.
+        preprocessing: what was done to the raw values, for people who feed the exported model, for example
+            "pixels / 255"; empty when nothing was done.
+    """
+
+    name: str
+    problem: Problem
+    train: Examples
+    validation: Examples
+    test: Examples
+    fingerprint: str
+    preprocessing: str = ""

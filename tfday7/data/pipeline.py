@@ -1,0 +1,65 @@
+"""From arrays to `tf.data`: batches whose order is a pure function of (seed, epoch).
+
+A run that is resumed in the middle of an epoch therefore sees exactly the batches that it would have seen. One endless
+pipeline serves all epochs, so that prefetching does not stop at their borders; batches are gathered from the arrays by
+index, which keeps the work per example out of Python and out of tf.data's element-by-element operators.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tfday7.core.frameworks import tf
+from tfday7.core.seeds import derive_seed
+from tfday7.data.augmentation import augmenter
+from tfday7.data.dataset import Examples
+
+EVALUATION_BATCH_SIZE = 1024
+
+
+def steps_per_epoch(examples: Examples, batch_size: int) -> int:
+    """Returns the number of batches in an epoch; the last one may be smaller."""
+    return math.ceil(len(examples) / batch_size)
+
+
+def training_batches(
+    examples: Examples,
+    batch_size: int,
+    seed: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    augment: Sequence[str] = (),
+) -> Any:
+    """Returns an endless `tf.data.Dataset` of (x [batch, ...], y [batch, ...]), an epoch after the other.
+
+    Args:
+        examples: what to draw from, without replacement within an epoch.
+        batch_size: examples a batch; an epoch's last batch holds what is left.
+        seed: the run's seed.
+        first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
+        augment: names of augmentations, applied in order.
+    """
+    x, y = tf.constant(examples.x), tf.constant(examples.y)
+    steps = steps_per_epoch(examples, batch_size)
+    shuffle_seed = derive_seed(seed, "shuffle")
+    change = augmenter(augment, derive_seed(seed, "augment"))
+
+    def epoch_batches(epoch: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), seed=[shuffle_seed, epoch])
+
+        def batch(step: Any) -> Any:
+            chosen = order[step * batch_size : (step + 1) * batch_size]
+            return change(tf.gather(x, chosen), epoch * steps + step), tf.gather(y, chosen)
+
+        first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
+        return tf.data.Dataset.range(first, steps).map(batch)
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int32.max)
+    return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(examples: Examples) -> Any:
+    """Returns a `tf.data.Dataset` of (x, y) in order, in batches of 1,024: one pass over the split."""
+    return tf.data.Dataset.from_tensor_slices((examples.x, examples.y)).batch(EVALUATION_BATCH_SIZE).cache().prefetch(1)

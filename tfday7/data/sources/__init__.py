@@ -1,0 +1,1 @@
+"""One source of examples a file; see `tfday7.data.source` for the contract."""

@@ -1,0 +1,83 @@
+"""A `.csv` file with a header line, numeric feature columns and a `--target` column."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from tfday7.core.errors import UserError, unknown_name
+from tfday7.data.config import DataConfig
+from tfday7.data.source import SOURCES, Raw, source
+
+
+@SOURCES.register("csv")
+@source(suffix=".csv", uses=("target",))
+def load(config: DataConfig) -> Raw:
+    """Returns features as float64 [n, columns - 1] in the order of the file, and the target column.
+
+    The target stays text unless every value is a number; whole numbers stay whole (they may be classes).
+    """
+    header, rows = _read(config.data)
+    if not config.target:
+        raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
+    if config.target not in header:
+        raise unknown_name("--target column", config.target, header)
+    column = header.index(config.target)
+    names = [name for name in header if name != config.target]
+    features = np.empty((len(rows), len(names)))
+    targets = []
+    for i, (line, row) in enumerate(rows):
+        if len(row) != len(header):
+            raise UserError(f"{config.data}, line {line}: {len(row)} values; expected {len(header)} as in the header")
+        targets.append(_target(config, line, row[column]))
+        features[i] = [
+            _number(config, line, name, text)
+            for name, text in zip(names, row[:column] + row[column + 1 :], strict=True)
+        ]
+    return Raw(features, _typed(targets))
+
+
+def _read(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable CSV file ({error})", "expected UTF-8 text with a header line"
+        ) from error
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise UserError(f"{path}: the header names {', '.join(repeated)} more than once")
+    if len(header) < 2 or not rows:
+        raise UserError(f"{path}: {len(header)} columns and {len(rows)} rows; expected at least 2 columns and 1 row")
+    return header, rows
+
+
+def _number(config: DataConfig, line: int, name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        what = "an empty cell" if not text.strip() else repr(text[:60])
+        raise UserError(
+            f"{config.data}, line {line}, column {name!r}: {what}; expected a number",
+            "remove the line, or encode the column as numbers",
+        ) from None
+
+
+def _target(config: DataConfig, line: int, text: str) -> str:
+    if not text.strip():
+        raise UserError(f"{config.data}, line {line}, column {config.target!r}: the target is empty")
+    return text.strip()
+
+
+def _typed(targets: list[str]) -> np.ndarray:
+    for kind in (int, float):
+        try:
+            return np.array([kind(text) for text in targets])
+        except (ValueError, OverflowError):
+            continue
+    return np.array(targets)

@@ -1,0 +1,52 @@
+"""A NumPy `.npz` archive with x_train and y_train, and optionally x_val, y_val, x_test, y_test. Never unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+from tfday7.data.config import DataConfig
+from tfday7.data.source import SOURCES, Raw, source
+
+SPLITS = ("train", "val", "test")
+
+
+@SOURCES.register("npz")
+@source(suffix=".npz")
+def load(config: DataConfig) -> Raw:
+    """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
+    path = config.data
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files if name in _known_names()}
+            found = archive.files
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, NotImplementedError) as error:
+        hint = (
+            "arrays of Python objects are never read; save plain numbers or strings" if "pickle" in str(error) else ""
+        )
+        raise UserError(f"{path}: not a readable .npz archive ({error})", hint) from error
+    except MemoryError as error:
+        raise UserError(f"{path}: an array does not fit into memory") from error
+    train, validation, test = (_split(path, arrays, found, split) for split in SPLITS)
+    if train is None:
+        raise UserError(f"{path}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")
+    return Raw(*train, validation=validation, test=test)
+
+
+def _known_names() -> set[str]:
+    return {f"{side}_{split}" for side in "xy" for split in SPLITS}
+
+
+def _split(
+    path: str, arrays: dict[str, np.ndarray], found: list[str], split: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    x, y = arrays.get(f"x_{split}"), arrays.get(f"y_{split}")
+    if x is None and y is None:
+        return None
+    if x is None or y is None:
+        missing = f"{'x' if x is None else 'y'}_{split}"
+        raise UserError(f"{path}: {missing} is missing", f"found: {', '.join(found)}")
+    return x, y

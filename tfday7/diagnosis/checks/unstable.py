@@ -1,0 +1,33 @@
+"""A run whose training loss ends far above where it has been: the steps are too large for it to settle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfday7.diagnosis.check import CHECKS, Match
+from tfday7.diagnosis.evidence import Evidence, smooth
+from tfday7.diagnosis.records import finding
+
+MAX_RISE = 2.0  # Final over lowest training loss, both smoothed; a loss that settles does not double again.
+MIN_EPOCHS = 5
+
+
+@CHECKS.register("unstable")
+def check(evidence: Evidence) -> Match | None:
+    """The training loss rises again."""
+    if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
+        return None
+    curve = smooth(evidence.loss)
+    best = int(curve.argmin())
+    rise = float(curve[-1] / max(curve[best], 1e-12))
+    if rise <= MAX_RISE or not curve[-1] > curve[best] + 1e-3:
+        return None
+    given = evidence.flags.get("learning_rate")
+    values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": float(curve[-1]), "rise": rise}
+    remedies = {
+        "rate": f"--learning_rate={float(given) / 3:.1g}" if given else "--learning_rate=0.0003",
+        "schedule": "--schedule=cosine",
+        "clip": "--global_clipnorm=1",
+    }
+    found = finding("unstable", "error", values, ["rate", "schedule", "gradients"], remedies)
+    return Match("unstable", found, margin=(rise - MAX_RISE) / MAX_RISE)

@@ -1,0 +1,70 @@
+"""What the checks look at: the curves of a run, and how its scores compare with guessing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfday7.core.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """The measured values of one run.
+
+    Attributes:
+        loss, val_loss: float64 [epochs], NaN where a value was not finite.
+        metric: "accuracy" or "r2_score".
+        train_score, validation_score: of the delivered weights; None when not measured.
+        baseline: the score of always saying the most common class, or the mean.
+        validation_examples: size of the validation split.
+        stopped: how training ended: "finished", "early" or "nan".
+        flags: the flags of the run, name -> value.
+    """
+
+    loss: np.ndarray
+    val_loss: np.ndarray
+    metric: str = "accuracy"
+    train_score: float | None = None
+    validation_score: float | None = None
+    baseline: float | None = None
+    validation_examples: int = 0
+    stopped: str = "finished"
+    flags: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were recorded."""
+        return len(self.loss)
+
+
+def from_run(folder: RunFolder) -> Evidence:
+    """Reads the evidence that a run folder holds. Raises UserError when its records are damaged."""
+    record, metrics = folder.record(), folder.metrics()
+    scores = record.get("metric", {})
+    return Evidence(
+        loss=_curve(metrics, "loss"),
+        val_loss=_curve(metrics, "val_loss"),
+        metric=scores.get("name", "accuracy"),
+        train_score=scores.get("train"),
+        validation_score=scores.get("validation"),
+        baseline=scores.get("baseline"),
+        validation_examples=record.get("data", {}).get("examples", {}).get("validation", 0),
+        stopped=record.get("training", {}).get("stopped", "finished"),
+        flags=folder.flags() if folder.exists() else {},
+    )
+
+
+def smooth(curve: np.ndarray) -> np.ndarray:
+    """Returns the running median over about a twentieth of the curve (at least 3 epochs), of the same length.
+
+    A median keeps a single bad epoch from looking like a trend.
+    """
+    reach = max(1, len(curve) // 40)
+    return np.array([np.nanmedian(curve[max(0, i - reach) : i + reach + 1]) for i in range(len(curve))])
+
+
+def _curve(metrics: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([np.nan if record.get(name) is None else record[name] for record in metrics], np.float64)

@@ -1,0 +1,87 @@
+"""What a diagnosis says, as it goes to diagnosis.json; sentences are English there, their ids make other languages."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tfday7.core.texts import text
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """A cause, or a remedy with the flag that applies it.
+
+    Attributes:
+        id: of the sentence in the table of texts.
+        text: the sentence in English.
+        flag: for example "--dropout=0.3"; empty for a cause, or when no flag does it.
+    """
+
+    id: str
+    text: str
+    flag: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        id: of the check, for example "overfit".
+        severity: "info", "warning" or "error".
+        title: one sentence in English.
+        evidence: the measured values that the sentences are filled with.
+        causes, remedies: ranked, the likeliest first.
+    """
+
+    id: str
+    severity: str
+    title: str
+    evidence: dict[str, Any]
+    causes: list[Advice]
+    remedies: list[Advice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """The verdict over all findings.
+
+    Attributes:
+        verdict: "overfit", "underfit", "good_fit", "unstable", "broken" or "undetermined".
+        confidence: 0 to 1, how far the deciding value lies from its threshold.
+        findings: what the checks found, the deciding one first.
+    """
+
+    verdict: str
+    confidence: float
+    findings: list[Finding]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the record as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def finding(
+    identifier: str, severity: str, evidence: dict[str, Any], causes: list[str], remedies: dict[str, str]
+) -> Finding:
+    """Returns a finding whose sentences come from the table of texts.
+
+    Args:
+        identifier: the check's id; the texts are `diagnosis.<id>.title`, `.cause.<name>` and `.remedy.<name>`.
+        severity: "info", "warning" or "error".
+        evidence: values for the sentences.
+        causes: names of causes, the likeliest first.
+        remedies: names of remedies, the best first, each with its flag.
+    """
+    base = f"diagnosis.{identifier}"
+    cause_ids = [f"{base}.cause.{name}" for name in causes]
+    remedy_ids = {f"{base}.remedy.{name}": flag for name, flag in remedies.items()}
+    return Finding(
+        id=identifier,
+        severity=severity,
+        title=text(f"{base}.title", **evidence),
+        evidence=evidence,
+        causes=[Advice(i, text(i, **evidence)) for i in cause_ids],
+        remedies=[Advice(i, text(i, **evidence), flag) for i, flag in remedy_ids.items()],
+    )

@@ -1,0 +1,73 @@
+"""Does an artefact give the Keras model's answers? On the whole test split, against limits by number format."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfday7.data import Problem
+from tfday7.data.scoring import score
+from tfday7.exporting.records import Parity
+
+# Largest difference allowed, relative to the largest output, and drop of the metric. float32: other summation orders
+# and fused operators, measured at 1e-7 to 1e-6 on the models here. int8: half a step of 1/256 per layer adds up to 1-6%
+# on working models, while a broken conversion (bidirectional LSTM) was seen at 16%.
+LIMITS = {
+    "float32": {"relative_difference": 1e-4, "metric_drop": 0.001},
+    "int8": {"relative_difference": 0.15, "metric_drop": 0.005},
+}
+
+
+def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: np.ndarray) -> Parity:
+    """Compares an artefact's outputs with the Keras model's.
+
+    Args:
+        kind: a key of `LIMITS`.
+        problem: decides the metric.
+        expected, outputs: [n, outputs] of the Keras model and of the artefact.
+        y: the labels, for the metric.
+
+    The metric may always drop by one example, the finest step that it has on a small split.
+    """
+    difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
+    per_example = difference.reshape(len(difference), -1).max(axis=1)
+    scale = float(np.abs(expected).max()) or 1.0
+    limits = dict(LIMITS[kind])
+    if problem.task == "classification":
+        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
+    parity = Parity(
+        metric=problem.metric,
+        keras_metric=score(problem, expected, y),
+        artefact_metric=score(problem, outputs, y),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        relative_difference=float(difference.max()) / scale,
+        agreement=_agreement(problem, expected, outputs),
+        worst_example=int(per_example.argmax()),
+        examples=len(y),
+        limits=limits,
+        failures=[],
+    )
+    parity.failures.extend(_failures(parity, bool(np.isfinite(outputs).all())))
+    return parity
+
+
+def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray) -> float | None:
+    if problem.task != "classification":
+        return None
+    return float(np.mean(expected.argmax(axis=-1) == outputs.argmax(axis=-1)))
+
+
+def _failures(parity: Parity, finite: bool) -> list[str]:
+    if not finite:
+        return ["outputs hold NaN or infinity"]
+    found = []
+    limit = parity.limits["relative_difference"]
+    if parity.relative_difference > limit:
+        found.append(
+            f"largest difference is {parity.relative_difference:.1%} of the largest output; allowed {limit:.2%}"
+            f" (worst: test example {parity.worst_example})"
+        )
+    drop, allowed = parity.keras_metric - parity.artefact_metric, parity.limits["metric_drop"]
+    if drop > allowed + 1e-9:
+        found.append(f"{parity.metric} drops by {drop:.4f}; allowed {allowed:.4f}")
+    return found

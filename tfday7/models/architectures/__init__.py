@@ -1,0 +1,1 @@
+"""One architecture a file; see `tfday7.models.architecture` for the contract."""

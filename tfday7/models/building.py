@@ -1,0 +1,142 @@
+"""From `--model` to a tf_keras model that fits the problem.
+
+`check` judges what can be judged without TensorFlow; `build` makes the model and checks the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras
+from tfday7.data import Problem
+from tfday7.models import door
+from tfday7.models.architecture import ARCHITECTURES, Options
+from tfday7.models.config import ModelConfig
+
+PYTHON_PREFIX = "python:"
+OTHER_FORMS = "python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
+SCALES = ("width", "depth", "dropout", "l2")
+
+
+def check_name(config: ModelConfig) -> None:
+    """Checks the name and the flags that go with it, without the data.
+
+    Raises:
+        UserError: an unknown name, a missing file, or flags that contradict each other.
+    """
+    if config.model.startswith(PYTHON_PREFIX):
+        if config.model.count(":") != 2 or not all(config.model.split(":")):
+            raise UserError(f"--model={config.model}: expected python:MODULE:FUNCTION")
+        _check_no_scales(config)
+    elif is_file(config.model):
+        if not Path(config.model).exists():
+            raise UserError(f"--model={config.model}: no such file", f"or one of {', '.join(ARCHITECTURES.names())}")
+        _check_no_scales(config)
+    else:
+        ARCHITECTURES.get(config.model, extra=OTHER_FORMS)
+
+
+def check(config: ModelConfig, problem: Problem) -> None:
+    """Checks the name, and whether a named architecture takes this kind of data.
+
+    Raises:
+        UserError: as `check_name`, or the data does not fit; the hint lists the models that do.
+    """
+    check_name(config)
+    if config.model not in ARCHITECTURES.names():
+        return
+    kinds = ARCHITECTURES.get(config.model).kinds
+    if kinds and problem.kind not in kinds:
+        fitting = (
+            name for name in ARCHITECTURES.names() if problem.kind in (ARCHITECTURES.get(name).kinds or (problem.kind,))
+        )
+        raise UserError(
+            f"--model={config.model} takes {' or '.join(kinds)} data, but the examples have the shape "
+            f"{problem.input_shape} ({problem.kind})",
+            f"models for such data: {', '.join(fitting)}",
+        )
+
+
+def is_file(model: str) -> bool:
+    """Returns whether `--model` names a file or folder rather than an architecture."""
+    return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or Path(model).exists()
+
+
+def build(config: ModelConfig, problem: Problem, precision: str = "float32", seed: int = 0) -> Any:
+    """Returns a tf_keras model whose input and output fit the problem.
+
+    Args:
+        config: which model.
+        problem: what it has to fit.
+        precision: a Keras dtype policy; variables stay float32 under the mixed ones.
+        seed: sets the initial weights.
+
+    Raises:
+        UserError: as `check`, or the model does not fit.
+    """
+    check(config, problem)
+    keras.utils.set_random_seed(seed)
+    if config.model.startswith(PYTHON_PREFIX):
+        made = _from_python(config.model, problem)
+        model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    elif is_file(config.model):
+        model = door.load(config.model, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    else:
+        model = _from_architecture(config, problem, precision)
+    check_fits(model, problem, config.model)
+    return model
+
+
+def check_fits(model: Any, problem: Problem, name: str) -> None:
+    """Raises UserError when the model's input or output shape is not the problem's."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        sides = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise UserError(f"--model={name} has {sides}; expected one of each")
+    shape = tuple(model.inputs[0].shape[1:])
+    if len(shape) != len(problem.input_shape) or any(
+        have not in (None, want) for have, want in zip(shape, problem.input_shape, strict=True)
+    ):
+        raise UserError(f"--model={name} takes inputs of shape {shape}; the examples have {problem.input_shape}")
+    shape = tuple(model.outputs[0].shape[1:])
+    if shape != (problem.outputs,):
+        what = "classes" if problem.task == "classification" else "values to predict"
+        raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
+
+
+def _from_architecture(config: ModelConfig, problem: Problem, precision: str) -> Any:
+    found = ARCHITECTURES.get(config.model)
+    options = Options(config.width or found.width, config.depth or found.depth, config.dropout, config.l2)
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        return found.build(problem, options)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def _from_python(name: str, problem: Problem) -> Any:
+    _, module_name, function_name = name.split(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except ImportError as error:
+        raise UserError(
+            f"--model={name}: cannot import {module_name} ({error})", "is the folder on PYTHONPATH?"
+        ) from error
+    except AttributeError:
+        raise UserError(f"--model={name}: {module_name} has no {function_name}") from None
+    if not callable(function):
+        raise UserError(f"--model={name}: {function_name} is no function; expected one of (input_shape, outputs)")
+    return function(problem.input_shape, problem.outputs)
+
+
+def _check_no_scales(config: ModelConfig) -> None:
+    for flag in SCALES:
+        value = getattr(config, flag)
+        if value:
+            raise UserError(
+                f"--{flag}={value} contradicts --model={config.model}, which brings its own layers",
+                f"leave --{flag} out, or name one of {', '.join(ARCHITECTURES.names())}",
+            )

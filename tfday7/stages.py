@@ -1,0 +1,233 @@
+"""A whole run, stage by stage: data -> model -> training -> diagnosis -> export -> benchmark -> report.
+
+Stages talk through the run folder, so each can be run again by its own command. `Plan` holds the settings and checks
+them against each other; `run` carries them out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfday7.core import environment, files
+from tfday7.core.errors import GateError, Interrupted
+from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, RunFolder
+from tfday7.data.config import DataConfig
+from tfday7.data.dataset import Dataset
+from tfday7.exporting.config import ExportConfig
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training.config import TrainingConfig
+
+Say = Callable[[str], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The settings of a run."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
+
+    def check_names(self) -> None:
+        """Checks every name without reading data or loading TensorFlow. Raises UserError for the first unknown one."""
+        from tfday7.data import augmentation
+        from tfday7.models import building
+        from tfday7.optimizers import catalog
+
+        building.check_name(self.model)
+        catalog.check(self.optimizer)
+        augmentation.parse(self.training.augment, "image")
+        self.export.formats()
+
+    def check(self, dataset: Dataset) -> None:
+        """Checks the settings against the data. Raises UserError for the first contradiction."""
+        from tfday7.data import augmentation
+        from tfday7.models import building
+        from tfday7.training import config
+
+        building.check(self.model, dataset.problem)
+        augmentation.parse(self.training.augment, dataset.problem.kind)
+        config.check(self.training, self.model, dataset.problem.task, len(dataset.train))
+
+    def default_name(self) -> str:
+        """Returns the run's name when nothing else gives one: <data>_<model>."""
+        return f"{Path(self.data.data).stem}_{Path(self.model.model.replace(':', '_')).stem}"
+
+
+def run(
+    plan: Plan,
+    folder: RunFolder,
+    flags: Mapping[str, str],
+    overwrite: bool = False,
+    observer: Any = None,
+    say: Say = lambda sentence: None,
+    lang: str = "en",
+) -> None:
+    """Carries a run out, or what is left of it, and leaves everything in its folder.
+
+    Args:
+        plan: the settings.
+        folder: the run folder.
+        flags: the settings as text, for flags.txt.
+        overwrite: whether an earlier run in the folder is replaced.
+        observer: told of training's progress; see `tfday7.training.observer.Observer`.
+        say: told in a sentence what is being done.
+        lang: language of the report.
+
+    Raises:
+        UserError: a mistake in the settings or the data; the folder is as it was before.
+        GateError: training diverged, or an exported file does not give the model's answers. Everything is recorded.
+        Interrupted: a signal; the same call resumes.
+    """
+    if _is_done(folder, flags, overwrite):
+        say(f"{folder.path} is finished; a larger --epochs goes on, --overwrite starts again")
+        return _raise_gate(folder)
+    dataset = _load(plan, say)
+    model = _build(plan, dataset, say)
+    with folder.locked():
+        if overwrite:
+            folder.clear()
+        files.remove_partials(folder.path)
+        folder.write_flags(flags)
+        _begin(plan, folder, dataset, model)
+        try:
+            _train(plan, folder, dataset, model, observer)
+        except Interrupted:
+            folder.update(status="interrupted")
+            raise
+        _deliver(plan, folder, dataset, model, say)
+        folder.update(status="finished")
+        _report(folder, lang)
+    return _raise_gate(folder)
+
+
+def _is_done(folder: RunFolder, flags: Mapping[str, str], overwrite: bool) -> bool:
+    return folder.exists() and not overwrite and folder.is_finished() and folder.flags() == dict(flags)
+
+
+def _raise_gate(folder: RunFolder) -> None:
+    gate = folder.record().get("gate")
+    if gate:
+        raise GateError(gate["message"], gate["hint"])
+
+
+def _load(plan: Plan, say: Say) -> Dataset:
+    from tfday7 import data
+
+    dataset = data.load(plan.data)
+    plan.check(dataset)
+    sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
+    say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
+    return dataset
+
+
+def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
+    from tfday7.models import building
+
+    model = building.build(plan.model, dataset.problem, plan.training.precision, plan.training.seed)
+    say(f"model: {model.name}, {model.count_params():,} parameters")
+    return model
+
+
+def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
+    problem = dataset.problem
+    folder.update(
+        status="running",
+        name=folder.name,
+        gate=None,
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=environment.versions(),
+        hardware=environment.hardware(),
+        seed=plan.training.seed,
+        data={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "task": problem.task,
+            "kind": problem.kind,
+            "input_shape": list(problem.input_shape),
+            "outputs": problem.outputs,
+            "class_names": list(problem.class_names),
+            "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
+            "preprocessing": dataset.preprocessing,
+        },
+        model={"name": model.name, "parameters": model.count_params()},
+    )
+
+
+def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any) -> None:
+    from tfday7.training.fitting import fit
+
+    result = fit(model, dataset, plan.optimizer, plan.training, folder, observer)
+    folder.update(
+        training={
+            "epochs": len(result.records),
+            "best_epoch": result.best_epoch,
+            "stopped": result.stopped,
+            "seconds": round(result.seconds, 3),
+            "resumed_at": result.resumed_at,
+            "regularization_changes": result.regularization_changes,
+        }
+    )
+
+
+def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
+    """Saves, judges and exports the weights of the best epoch; without a finite one there is nothing to deliver."""
+    from tfday7 import diagnosis, models
+
+    training = folder.record()["training"]
+    if training["best_epoch"]:
+        delivered = models.load(model, dtype_policy="float32")  # Mixed precision is for training; files are float32.
+        folder.update(metric=_scores(dataset, delivered))
+        models.save(delivered, folder / MODEL)
+    verdict = diagnosis.diagnose(folder)
+    say(f"diagnosis: {verdict.verdict}")
+    if training["stopped"] == "nan":
+        remedies = verdict.findings[0].remedies if verdict.findings else []
+        message = f"training diverged: the loss is not finite in epoch {training['epochs']}; nothing was exported"
+        folder.update(gate={"message": message, "hint": " or ".join(advice.flag for advice in remedies if advice.flag)})
+    elif training["best_epoch"]:
+        _export(plan, folder, dataset, delivered, say)
+
+
+def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
+    from tfday7.data.scoring import baseline, score
+
+    problem = dataset.problem
+    splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
+    scores = {key: score(problem, model.predict(part.x, verbose=0), part.y) for key, part in splits.items()}
+    guess = baseline(problem, dataset.train.y, dataset.train.y)
+    return {"name": problem.metric, **scores, "baseline": guess}
+
+
+def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
+    from tfday7.benchmarking import latency
+    from tfday7.exporting import exporting
+    from tfday7.training.objective import output_meaning
+
+    formats = plan.export.formats()
+    if not formats:
+        return
+    say(f"export: {', '.join(formats)}, each file verified on {len(dataset.test):,} test examples")
+    target = plan.export.folder(folder.name)
+    meaning = output_meaning(dataset.problem, model)
+    artefacts = exporting.export(model, dataset, formats, target, folder.name, meaning)
+    files.write_json(folder / EXPORTS, {"artefacts": [artefact.to_json() for artefact in artefacts]})
+    rows = latency.measure([artefact for artefact in artefacts if artefact.path], dataset.test.x[:1])
+    files.write_json(folder / BENCHMARK, {"hardware": environment.hardware(), "rows": rows})
+    try:
+        exporting.check_gate(artefacts)
+    except GateError as error:
+        folder.update(gate={"message": error.message, "hint": error.hint})
+
+
+def _report(folder: RunFolder, lang: str) -> None:
+    from tfday7.reporting import write_report
+
+    write_report(folder, lang)

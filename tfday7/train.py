@@ -1,0 +1,53 @@
+"""Train a model, diagnose the run, export it to TFLite and write a report.
+
+    python -m tfday7.train --flagfile=configs/quickstart.flags
+    python -m tfday7.train --data=fashion_mnist --model=resnet8 --epochs=8 --batch_size=128
+
+The same command again resumes an unfinished run; a larger --epochs goes on from a finished one. Exit codes: 0 done,
+2 a mistake in the flags or the data, 3 training diverged or an exported file does not give the model's answers,
+130 interrupted, 143 preempted.
+"""
+
+from __future__ import annotations
+
+from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
+from tfday7.core import files
+from tfday7.core.run_folder import REPORT, RunFolder
+from tfday7.data.config import DataConfig
+from tfday7.exporting.config import ExportConfig
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training.config import TrainingConfig
+
+TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, ExportConfig)
+COMMAND = Command("train", __doc__, [*TRAINING, RunConfig, OutputConfig])
+
+
+def main() -> None:
+    """Checks everything that can be checked cheaply, then runs the stages."""
+    from tfday7 import stages
+
+    plan = stages.Plan(*(COMMAND.config(group) for group in TRAINING))  # type: ignore[arg-type]
+    run, output = COMMAND.config(RunConfig), COMMAND.config(OutputConfig)
+    plan.check_names()
+    folder = RunFolder(run_path(run, COMMAND, plan.default_name()))
+    flags = COMMAND.given(*TRAINING)
+    folder.check_reusable(flags, run.overwrite)
+    if COMMAND.flags.only_check_args:
+        return
+    files.check_writable(folder.path, "run_dir")
+    files.check_writable(plan.export.folder(folder.name), "export_dir")
+    console = COMMAND.console()
+    from tfday7.reporting import TerminalProgress, summary
+
+    try:
+        stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), console.print, output.lang)
+    finally:
+        if (folder / REPORT).exists() and not output.json:
+            console.print(summary(folder, output.lang))
+    if output.json:
+        print_json(folder.record())
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

@@ -1,0 +1,22 @@
+"""Makes dropout and other random layers a function of (seed, epoch): a resumed epoch draws what it would have."""
+
+from __future__ import annotations
+
+from tfday7.core.frameworks import keras
+from tfday7.training import state
+
+
+class EpochSeed(keras.callbacks.Callback):
+    """Reseeds all random layers at the start of each epoch.
+
+    Args:
+        seed: the run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Sets every generator."""
+        state.reseed(self.model, self.seed, epoch)

@@ -1,0 +1,48 @@
+"""Chooses how many steps run in one call of the graph: many where steps are short, few where they are long.
+
+Returning to Python after every step is what makes `fit` slow on small models. A call should be long enough to hide
+that, and short enough that progress is seen and Ctrl-C is heard.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tfday7.core.frameworks import keras
+
+FIRST_STEPS = 8
+TARGET_SECONDS = 0.25
+
+
+class Pacing(keras.callbacks.Callback):
+    """Sets `steps_per_execution` after measuring the second call (the first one traces the graph).
+
+    Compile the model with `first_steps(...)` for it to work.
+
+    Args:
+        steps_per_epoch: the upper limit.
+    """
+
+    def __init__(self, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.steps_per_epoch = steps_per_epoch
+        self._calls = 0
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the call's clock."""
+        self._started, self._first_step = time.perf_counter(), batch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Measures the second call and sets the number of steps for the later ones."""
+        self._calls += 1
+        if self._calls != 2 or self.steps_per_epoch == 1:
+            return
+        seconds_per_step = (time.perf_counter() - self._started) / (batch - self._first_step + 1)
+        self.model.steps_per_execution = max(1, min(int(TARGET_SECONDS / seconds_per_step), self.steps_per_epoch))
+
+
+def first_steps(steps_per_epoch: int) -> int:
+    """Returns the number of steps to compile with; more than 1 makes Keras build the function that can loop."""
+    return min(FIRST_STEPS, steps_per_epoch)

@@ -1,0 +1,81 @@
+"""Checkpoints: one `.npz` file each, written atomically, checked when read, the newest few kept.
+
+A `.npz` holds a checksum for every array and is read without running any code. The best weights so far lie in the same
+file, so that state and best weights can never come from different moments.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from tfday7.core import files
+
+KEEP = 2
+COST_SHARE = 0.05  # Saving may take this share of the time, so that it never slows short epochs down.
+_NAME = re.compile(r"epoch_(\d{8})_step_(\d{8})\.npz")
+_STATE = "state"
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they lie; made on the first save.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._saved_at = float("-inf")
+        self._cost_seconds = 0.0
+
+    def is_due(self) -> bool:
+        """Returns whether enough time has passed since the last save for another one to be cheap."""
+        return time.monotonic() - self._saved_at >= self._cost_seconds / COST_SHARE
+
+    def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
+        """Writes a checkpoint and removes all but the newest ones.
+
+        Args:
+            arrays: the run's state.
+            state: JSON-able values; `epoch` and `step` say where training goes on.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        started = time.monotonic()
+        buffer = io.BytesIO()
+        encoded = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        np.savez(buffer, **{_STATE: encoded}, **arrays)  # type: ignore[arg-type]
+        path = self.folder / f"epoch_{state['epoch']:08d}_step_{state['step']:08d}.npz"
+        files.write_bytes(path, buffer.getvalue())
+        for old in self._newest_first()[KEEP:]:
+            old.unlink(missing_ok=True)
+        self._saved_at = time.monotonic()
+        self._cost_seconds = self._saved_at - started
+        return path
+
+    def load_newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Returns (arrays, state) of the newest undamaged checkpoint, or None; damaged ones are named in a warning."""
+        for path in self._newest_first():
+            try:
+                with np.load(path, allow_pickle=False) as archive:
+                    arrays = {name: archive[name] for name in archive.files}
+                return arrays, json.loads(arrays.pop(_STATE).tobytes())
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                logging.warning("%s is damaged (%s); trying the one before it", path, error)
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)

@@ -1,0 +1,54 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfday7.core.errors import UserError
+from tfday7.core.settings import Settings, setting
+from tfday7.models.config import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(Settings):
+    """The settings of a training run, apart from its data, model and optimizer."""
+
+    epochs: int = setting(20, "Passes over the training split.", minimum=1, maximum=10_000_000)
+    batch_size: int = setting(32, "Examples of one optimizer step.", minimum=1)
+    precision: str = setting(
+        "float32",
+        "Arithmetic of the layers; the mixed ones keep float32 variables.",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    seed: int = setting(0, "Decides initial weights, order of examples, augmentation and dropout.", minimum=0)
+    deterministic: bool = setting(False, "Make every operation repeatable bit for bit; slower on GPUs.")
+    augment: str = setting("", "Random changes of training inputs, a comma list of: flip, shift (images), noise.")
+    label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
+    patience: int = setting(0, "Stop after this many epochs without a better val_loss; 0 never stops early.", minimum=0)
+    adaptive_regularization: bool = setting(
+        False, "Strengthen dropout and L2 while the gap between training and validation loss grows."
+    )
+
+
+def check(training: TrainingConfig, model: ModelConfig, task: str, train_examples: int) -> None:
+    """Checks what only several settings together can contradict.
+
+    Args:
+        training, model: the settings.
+        task: "classification" or "regression".
+        train_examples: size of the training split.
+
+    Raises:
+        UserError: a contradiction; the message names both flags.
+    """
+    if training.adaptive_regularization and not (model.dropout or model.l2):
+        raise UserError(
+            "--adaptive_regularization needs something to strengthen, but --dropout=0 and --l2=0",
+            "give a starting value, for example --dropout=0.1 or --l2=1e-5",
+        )
+    if training.label_smoothing and task == "regression":
+        raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task=regression")
+    if training.batch_size > train_examples:
+        raise UserError(
+            f"--batch_size={training.batch_size} is larger than the training split of {train_examples} examples"
+        )

@@ -1,0 +1,195 @@
+"""Fits a model: wires data, optimizer, objective and callbacks together and lets tf_keras's `fit` do the loop.
+
+Importing this module loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from tfday7.core.frameworks import keras, tf
+from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
+from tfday7.core.signals import stop_requests
+from tfday7.data import Dataset, augmentation, pipeline
+from tfday7.optimizers import OptimizerConfig, catalog
+from tfday7.training import state
+from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
+from tfday7.training.callbacks.best_weights import BestWeights
+from tfday7.training.callbacks.checkpointing import Checkpointing
+from tfday7.training.callbacks.epoch_seed import EpochSeed
+from tfday7.training.callbacks.metrics_log import MetricsLog
+from tfday7.training.callbacks.pacing import Pacing, first_steps
+from tfday7.training.callbacks.stop_on_nan import StopOnNaN
+from tfday7.training.checkpoints import CheckpointStore
+from tfday7.training.config import TrainingConfig
+from tfday7.training.objective import objective
+from tfday7.training.observer import Observer, Observing
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How training went.
+
+    Attributes:
+        records: one record an epoch, as in metrics.jsonl.
+        best_epoch: the epoch (counted from 1) whose weights the model has now; 0 if none had a finite loss.
+        stopped: "finished", "early" (no better epoch for `patience` epochs) or "nan".
+        seconds: wall-clock time of this call.
+        resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
+        regularization_changes: what `--adaptive_regularization` changed, and when.
+    """
+
+    records: list[dict[str, Any]]
+    best_epoch: int
+    stopped: str
+    seconds: float
+    resumed_at: int
+    regularization_changes: list[dict[str, float]]
+
+
+def fit(
+    model: Any,
+    dataset: Dataset,
+    optimizer: OptimizerConfig,
+    training: TrainingConfig,
+    folder: RunFolder | None = None,
+    observer: Observer | None = None,
+) -> Fit:
+    """Trains the model in place and leaves it with the weights of its best epoch.
+
+    Args:
+        model: a tf_keras model that fits the data's problem.
+        dataset: what to learn from; its test split is not touched.
+        optimizer, training: the settings.
+        folder: where metrics, TensorBoard logs and checkpoints go; training resumes from a checkpoint there. None
+            writes nothing.
+        observer: told of progress.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
+        UserError: the folder cannot be written, or its checkpoint belongs to another model.
+    """
+    started = time.perf_counter()
+    if training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(training.seed)
+    steps = pipeline.steps_per_epoch(dataset.train, training.batch_size)
+    model.compile(
+        optimizer=_optimizer(optimizer, training, steps, model),
+        steps_per_execution=first_steps(steps),
+        **objective(dataset.problem, model, training.label_smoothing),
+    )
+    session = _Session(model, training, steps, folder)
+    session.resume(dataset)
+    with stop_requests() as stop:
+        callbacks = session.callbacks(stop)
+        if observer is not None:
+            callbacks.append(Observing(observer, session.log, session.best, session.epoch, training.epochs, steps))
+        try:
+            session.run(dataset, callbacks)
+        finally:
+            if observer is not None:
+                observer.end()
+    return session.finish(time.perf_counter() - started)
+
+
+class _Session:
+    """One call of `fit`: the position in the run, and the callbacks that keep its state."""
+
+    def __init__(self, model: Any, training: TrainingConfig, steps: int, folder: RunFolder | None) -> None:
+        self.model = model
+        self.training = training
+        self.steps = steps
+        self.folder = folder
+        self.store = CheckpointStore(folder / CHECKPOINTS) if folder else None
+        self.best = BestWeights(training.patience)
+        self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
+        self.nan = StopOnNaN()
+        self.log = MetricsLog(folder / METRICS if folder else None, [])
+        self.epoch, self.step = 0, 0
+        self._arrays: dict[str, Any] = {}
+
+    def resume(self, dataset: Dataset) -> None:
+        """Takes the position and all state from the newest checkpoint, if there is one."""
+        loaded = self.store.load_newest() if self.store else None
+        if loaded is None or self.folder is None:
+            return
+        self._arrays, values = loaded
+        best = [self._arrays[name] for name in sorted(self._arrays) if name.startswith("best/")]
+        state.build_slots(self.model, dataset.train.x[:1], dataset.train.y[:1])
+        state.restore(self.model, self._arrays)
+        self.epoch, self.step = values["epoch"], values["step"]
+        self.best.set_state(values["best"], best or None)
+        self.nan.epoch = values["nan_epoch"]
+        if self.adaptive is not None:
+            self.adaptive.set_model(self.model)
+            self.adaptive.set_state(values["adaptive"])
+        self.log.records = [record for record in self.folder.metrics() if record["epoch"] <= self.epoch]
+
+    def callbacks(self, stop: Any) -> list[Any]:
+        """Returns the callbacks in the order in which they depend on each other."""
+        chosen: list[Any] = [EpochSeed(self.training.seed), Pacing(self.steps), self.nan, self.log, self.best]
+        if self.adaptive is not None:
+            chosen.append(self.adaptive)
+        if self.folder is not None:
+            chosen.append(_tensorboard(self.folder / TENSORBOARD))
+        first = (self.epoch, self.step)
+        restore = self._restore_epoch if self.step else _nothing
+        chosen.append(Checkpointing(self.store, self.steps, self.best, self.adaptive, self.nan, stop, first, restore))
+        return chosen
+
+    def run(self, dataset: Dataset, callbacks: list[Any]) -> None:
+        """Calls Keras's `fit` for the epochs that are left."""
+        if self.epoch >= self.training.epochs or self.best.stopped_early or self.nan.epoch:
+            return
+        augment = augmentation.parse(self.training.augment, dataset.problem.kind)
+        batches = pipeline.training_batches(
+            dataset.train, self.training.batch_size, self.training.seed, self.epoch, self.step, augment
+        )
+        # Keras's own hook for the position in an interrupted epoch; `initial_epoch` alone can only start whole ones.
+        self.model._maybe_load_initial_counters_from_ckpt = lambda steps, epoch: (self.epoch, self.step)
+        self.model.fit(
+            batches,
+            epochs=self.training.epochs,
+            initial_epoch=self.epoch,
+            steps_per_epoch=self.steps,
+            validation_data=pipeline.evaluation_batches(dataset.validation),
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+    def finish(self, seconds: float) -> Fit:
+        """Gives the model its best weights and returns the account of the run."""
+        if self.best.weights is not None:
+            self.model.set_weights(self.best.weights)
+        stopped = "nan" if self.nan.epoch else "early" if self.best.stopped_early else "finished"
+        return Fit(
+            records=self.log.records,
+            best_epoch=self.best.best_epoch,
+            stopped=stopped,
+            seconds=seconds,
+            resumed_at=self.epoch + 1 if self._arrays else 0,
+            regularization_changes=self.adaptive.changes if self.adaptive else [],
+        )
+
+    def _restore_epoch(self) -> None:
+        """Puts back metrics and generators of the epoch in work, which Keras and `EpochSeed` have just reset."""
+        state.restore(self.model, self._arrays)
+
+
+def _optimizer(config: OptimizerConfig, training: TrainingConfig, steps: int, model: Any) -> Any:
+    optimizer = catalog.build(config, steps * training.epochs, model)
+    if training.precision == "mixed_float16":  # Small gradients would vanish in float16 without a loss scale.
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _tensorboard(folder: Path) -> Any:
+    return keras.callbacks.TensorBoard(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)
+
+
+def _nothing() -> None:
+    """There is nothing to put back when an epoch starts from its beginning."""

@@ -1,0 +1,77 @@
+"""What training minimizes and what it reports, decided by the problem and by what the model's last layer gives.
+
+Importing this module loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfday7.core.frameworks import keras, tf
+from tfday7.data import Problem
+
+
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of class indices with label smoothing (Szegedy et al., 2016, arXiv:1512.00567, section 7).
+
+    Args:
+        classes: number of classes.
+        smoothing: share of each label that is spread evenly over all classes.
+        from_logits: whether the model gives logits rather than probabilities.
+    """
+
+    def __init__(self, classes: int, smoothing: float, from_logits: bool) -> None:
+        super().__init__(name="smoothed_crossentropy")
+        self.classes = classes
+        self.dense = keras.losses.CategoricalCrossentropy(from_logits, label_smoothing=smoothing, reduction="none")
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        indices = tf.cast(tf.reshape(y_true, [-1]), tf.int32)
+        return self.dense(tf.one_hot(indices, self.classes, dtype=y_pred.dtype), y_pred)
+
+
+class StandardizedSquaredError(keras.losses.Loss):
+    """Mean squared error in units of the target's variance: 1 is what predicting the mean achieves, 0 is perfect.
+
+    Args:
+        std: float32 [outputs], the training split's standard deviations.
+    """
+
+    def __init__(self, std: Any) -> None:
+        super().__init__(name="standardized_squared_error")
+        self.std = tf.constant(std, tf.float32)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        return tf.reduce_mean(
+            tf.square((tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32)) / self.std), axis=-1
+        )
+
+
+def gives_logits(model: Any) -> bool:
+    """Returns whether the model's last layer gives logits: anything but a softmax."""
+    last = model.layers[-1]
+    activation = getattr(last, "activation", None)
+    return not (isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax)
+
+
+def output_meaning(problem: Problem, model: Any) -> str:
+    """Returns what the model's outputs are: "logits", "probabilities" or "values"."""
+    if problem.task == "regression":
+        return "values"
+    return "logits" if gives_logits(model) else "probabilities"
+
+
+def objective(problem: Problem, model: Any, label_smoothing: float = 0.0) -> dict[str, Any]:
+    """Returns `loss` and `metrics` for `compile`, under Keras's names: accuracy, or mae and r2_score."""
+    if problem.task == "regression":
+        metrics = [keras.metrics.MeanAbsoluteError(name="mae"), keras.metrics.R2Score(name="r2_score")]
+        return {"loss": StandardizedSquaredError(problem.target_std), "metrics": metrics}
+    logits = gives_logits(model)
+    loss = (
+        SmoothedCrossentropy(problem.outputs, label_smoothing, logits)
+        if label_smoothing
+        else keras.losses.SparseCategoricalCrossentropy(logits)
+    )
+    return {"loss": loss, "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
