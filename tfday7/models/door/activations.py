@@ -13,13 +13,14 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
 
 # Equal in both, measured on a grid of inputs in tests/models/door/test_activations.py.
-_SAME = frozenset(
-    "elu exponential gelu linear mish relu selu sigmoid softmax softplus softsign swish tanh".split()  # noqa: SIM905
-)
-_KERAS3_ONLY = frozenset(
-    ["celu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "relu6", "soft_shrink"]
-    + ["sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold"]
-)
+_SAME = frozenset((
+    *("elu", "exponential", "gelu", "linear", "mish", "relu", "selu"),
+    *("sigmoid", "softmax", "softplus", "softsign", "swish", "tanh"),
+))  # fmt: skip
+_KERAS3_ONLY = frozenset((
+    *("celu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid"),
+    *("log_softmax", "relu6", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink"),
+))  # fmt: skip
 _ALIASES = {"silu": "swish", "hard_swish": "hard_silu"}
 _PACKAGE = "tfday7"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfday7.models.door import layers
+from tfday7.models.door import layers, operations_out, wrappers
 from tfday7.models.door.graph import Side
 from tfday7.models.door.rebuild import Rebuild
 
-FAMILIES = (layers,)
+FAMILIES = (layers, operations_out, wrappers)
 
 
 def convert(model: Any, source: Side, target: Side, dtype_policy: str | None = None) -> Any:

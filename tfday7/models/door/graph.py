@@ -91,14 +91,34 @@ class Keras3Side(TfKerasSide):
 
     def calls(self, model: Any) -> list[Call]:
         function, found = self._function(model), []
-        for depth in sorted(function._nodes_by_depth, reverse=True):
+        needed = {id(tensor) for tensor in self.flatten(function._outputs_struct)}
+        for depth in sorted(function._nodes_by_depth):  # From the outputs back, to see what leads nowhere.
             for node in function._nodes_by_depth[depth]:
-                if not node.is_input:
-                    arguments = node.arguments
-                    found.append(
-                        Call(node.operation, tuple(arguments.args), dict(arguments.kwargs), list(node.outputs))
-                    )
-        return found
+                if node.is_input or not any(id(output) in needed for output in node.outputs):
+                    continue
+                args, kwargs = tuple(node.arguments.args), self._own_kwargs(node.operation, node.arguments)
+                found.append(Call(node.operation, args, kwargs, list(node.outputs)))
+                needed.update(id(leaf) for leaf in self.flatten([list(args), kwargs]) if self.is_symbolic(leaf))
+        return found[::-1]
+
+    def _own_kwargs(self, layer: Any, arguments: Any) -> dict[str, Any]:
+        """Returns a call's keyword arguments without those that Keras 3 itself added.
+
+        It adds the masks of the inputs, which the layers of either Keras find again, and the default of `training`.
+        That one goes even where a person wrote it, because the value that `fit` and `predict` pass overrides it in
+        Keras 3 (`operation_fn` in keras/src/models/functional.py), and in tf_keras would not.
+        """
+        kwargs = dict(arguments.kwargs)
+        if not isinstance(layer, keras3.layers.Layer):
+            return kwargs
+        kwargs.pop("training", None)
+        leaves = self.flatten([list(arguments.args), kwargs])
+        found = {id(leaf._keras_mask) for leaf in leaves if getattr(leaf, "_keras_mask", None) is not None}
+        for key in [key for key in kwargs if key == "mask" or key.endswith("_mask")]:
+            masks = [leaf for leaf in self.flatten(kwargs[key]) if self.is_symbolic(leaf)]
+            if kwargs[key] is None or (masks and all(id(mask) in found for mask in masks)):
+                del kwargs[key]
+        return kwargs
 
     def is_symbolic(self, value: Any) -> bool:
         return isinstance(value, keras3.KerasTensor)

@@ -17,6 +17,12 @@ def _leaky_relu_out(layer: Any, rebuild: Any) -> Any:
     return rebuild.same(layer, drop=("alpha",), replace={"negative_slope": float(layer.alpha)})
 
 
+@incoming("ActivityRegularization")
+@outgoing("ActivityRegularization")
+def _activity_regularization(layer: Any, rebuild: Any) -> Any:
+    return rebuild.same(layer, drop=("activity_regularizer",))  # It makes its own, from l1 and l2.
+
+
 @outgoing("BatchNormalization")
 def _batch_normalization_out(layer: Any, rebuild: Any) -> Any:
     axis = list(layer.axis) if isinstance(layer.axis, (list, tuple)) else [layer.axis]
@@ -31,12 +37,15 @@ def _batch_normalization_in(layer: Any, rebuild: Any) -> Any:
     return rebuild.same(layer, replace={"fused": False} if not layer.renorm else {})
 
 
+@incoming("LayerNormalization")
+def _layer_normalization_in(layer: Any, rebuild: Any) -> Any:
+    new = rebuild.same(layer)
+    new._fused_can_be_used = lambda rank: False
+    return new
+
+
 @outgoing("SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D")
 def _separable_convolution_out(layer: Any, rebuild: Any) -> Any:
     # tf_keras lists the settings of a kernel that these layers do not have.
-    return rebuild.same(
-        layer,
-        drop=("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups", "filters")
-        if type(layer).__name__.startswith("Depthwise")
-        else ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups"),
-    )
+    drop = ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups")
+    return rebuild.same(layer, drop=(*drop, "filters") if type(layer).__name__.startswith("Depthwise") else drop)

@@ -22,10 +22,8 @@ def load(path_or_model: Any, *, allow_unsafe: bool = False, dtype_policy: str | 
     Raises:
         UserError: there is no such file, it is broken, would run code, or has a layer that cannot be carried over.
     """
-    if isinstance(path_or_model, (str, os.PathLike)):
-        model = _read(Path(path_or_model), allow_unsafe)
-    else:
-        model = path_or_model
+    is_path = isinstance(path_or_model, (str, os.PathLike))
+    model = _read(Path(path_or_model), allow_unsafe) if is_path else path_or_model
     from tfday7.models.door.convert import convert
 
     if is_keras3(model):

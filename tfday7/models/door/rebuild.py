@@ -12,8 +12,10 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
 from tfday7.models.door import rules
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
-from tfday7.models.door.settings import carried
+from tfday7.models.door.settings import NoEqualError, carried
 from tfday7.models.door.weights import copy_weights
+
+_OURS = "tfday7.models.door."
 
 
 class Rebuild:
@@ -30,6 +32,7 @@ class Rebuild:
         self.target = target
         self.framework = keras if target is TF_KERAS else keras3
         self.dtype_policy = dtype_policy
+        self._names: set[str] = set()
         self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
 
     def model(self, model: Any) -> Any:
@@ -69,6 +72,10 @@ class Rebuild:
         self.made[id(layer)] = (layer, new)
         return new
 
+    def inner(self, layer: Any) -> Any:
+        """Returns a new layer for one that another layer holds; the holder's weights are copied, not its."""
+        return self.graph(layer) if self.source.is_model(layer) else self._rule(layer)
+
     def same(self, layer: Any, class_name: str = "", **changes: Any) -> Any:
         """Returns the layer of the same class name with the same settings; `changes` as for `settings.carried`."""
         kind = getattr(self.framework.layers, class_name or type(layer).__name__, None)
@@ -79,10 +86,10 @@ class Rebuild:
             settings["dtype"] = self.dtype_policy
         return kind(**settings)
 
-    def unsupported(self, layer: Any) -> UserError:
+    def unsupported(self, layer: Any) -> NoEqualError:
         """Returns the error for a layer that no rule carries over."""
         kind = type(layer)
-        return UserError(
+        return NoEqualError(
             f"layer {layer.name!r}: no way is known to carry {kind.__module__}.{kind.__qualname__} over from "
             f"{self.source.name} to {self.target.name}",
             f"add one: @tfday7.models.register({kind.__name__}) on a function that returns the equal tf_keras layer "
@@ -95,18 +102,33 @@ class Rebuild:
             new = rules.REGISTERED[kind](layer)
             rules.RETURNING.setdefault(type(new), kind)
             return new
-        if not kind.__module__.startswith(self.source.builtin):
+        if not kind.__module__.startswith((*self.source.builtin, _OURS)):
             return self._users(layer)
         table = rules.INCOMING if self.source is KERAS3 else rules.OUTGOING
         if self.source is self.target:
             return self.again(layer)
         rule = table.get(kind.__name__)
-        return rule(layer, self) if rule is not None else self.same(layer)
+        try:
+            return rule(layer, self) if rule is not None else self.same(layer)
+        except NoEqualError:
+            kept = self._kept(layer)
+            if kept is None:
+                raise
+            return kept
+
+    def _kept(self, layer: Any) -> Any:
+        """Returns the tf_keras layer that holds a Keras 3 layer which tf_keras has no equal of, or None."""
+        if self.source is not KERAS3:
+            return None
+        from tfday7.models.door import kept, keras3_classes
+
+        known = keras3_classes.name_of(type(layer)) is not None
+        return kept.keep_layer(layer, self.dtype_policy) if known else None
 
     def _users(self, layer: Any) -> Any:
         if self.source is self.target:
             return self.again(layer)
-        kind = rules.RETURNING.get(type(layer))
+        kind: Any = rules.RETURNING.get(type(layer))
         if self.source is TF_KERAS and kind is not None:
             return kind.from_config(layer.get_config())
         raise self.unsupported(layer)
@@ -132,11 +154,33 @@ class Rebuild:
         return self.framework.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=original.name)
 
     def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
-        args, kwargs = self._swap(call.args, tensors), self._swap(call.kwargs, tensors)
-        outputs = self.target.flatten(self.layer(call.layer)(*args, **kwargs))
+        outputs = self.target.flatten(self._outputs(call, tensors))
         if len(outputs) != len(call.outputs):
             raise self.unsupported(call.layer)
         tensors.update({id(old): new for old, new in zip(call.outputs, outputs, strict=True)})
+
+    def _outputs(self, call: Call, tensors: dict[int, Any]) -> Any:
+        rule = rules.OUTGOING_CALLS.get(type(call.layer).__name__) if self._leaves(call.layer) else None
+        if rule is not None:
+            return rule(call, tensors, self)
+        if self.source is KERAS3 and self.target is TF_KERAS and not isinstance(call.layer, keras3.layers.Layer):
+            from tfday7.models.door import operations_in  # It needs both Kerases.
+
+            return operations_in.repeat(call, tensors, self.free_name(call.layer.name))
+        args, kwargs = self._swap(call.args, tensors), self._swap(call.kwargs, tensors)
+        return self.layer(call.layer)(*args, **kwargs)
+
+    def free_name(self, name: str) -> str:
+        """Returns the name, or with a number behind it when a layer that was made here has it already."""
+        free, count = name, 0
+        while free in self._names:
+            count += 1
+            free = f"{name}_{count}"
+        self._names.add(free)
+        return free
+
+    def _leaves(self, layer: Any) -> bool:
+        return self.source is TF_KERAS and self.target is KERAS3 and not isinstance(layer, keras.Model)
 
     def _swap(self, nest: Any, tensors: dict[int, Any]) -> Any:
         return self.source.map(lambda leaf: tensors.get(id(leaf), leaf), nest)

@@ -19,6 +19,7 @@ Rule = Callable[[Any, Any], Any]
 
 INCOMING: dict[str, Rule] = {}  # From Keras 3 to tf_keras.
 OUTGOING: dict[str, Rule] = {}  # From tf_keras to Keras 3.
+OUTGOING_CALLS: dict[str, Callable[[Any, dict[int, Any], Any], Any]] = {}  # Where a call becomes other calls.
 REGISTERED: dict[type, Callable[[Any], Any]] = {}
 RETURNING: dict[type, type] = {}  # A builder's tf_keras class -> the Keras 3 class that it was made from.
 
@@ -31,6 +32,11 @@ def incoming(*names: str) -> Callable[[Rule], Rule]:
 def outgoing(*names: str) -> Callable[[Rule], Rule]:
     """Returns a decorator: the rule makes Keras 3 layers from tf_keras layers of these classes."""
     return _adding(OUTGOING, names)
+
+
+def outgoing_call(*names: str) -> Callable[[Any], Any]:
+    """Returns a decorator: the rule `(call, tensors, rebuild) -> outputs` repeats calls of these tf_keras layers."""
+    return _adding(OUTGOING_CALLS, names)
 
 
 def register(keras3_class: type) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
@@ -56,7 +62,7 @@ def register(keras3_class: type) -> Callable[[Callable[[Any], Any]], Callable[[A
     return add
 
 
-def _adding(table: dict[str, Rule], names: tuple[str, ...]) -> Callable[[Rule], Rule]:
+def _adding(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[Rule], Rule]:
     def add(rule: Rule) -> Rule:
         for name in names:
             if name in table:

@@ -11,32 +11,45 @@ import inspect
 from typing import Any
 
 from tfday7.core.errors import UserError
-from tfday7.models.door.graph import TF_KERAS, Side
+from tfday7.models.door.graph import Side
 
 # Settings that change how a layer computes or what it draws, never what it returns: dropped whatever their value.
-_HARMLESS = frozenset(
-    ("use_cudnn", "implementation", "query_shape", "key_shape", "value_shape", "build_config", "input_length", "fused")
-    + ("gptq_unpacked_column_size", "batch_input_shape", "autocast", "dynamic", "sparse_gradients", "optional")
-)
+_HARMLESS = frozenset((
+    *("use_cudnn", "implementation", "query_shape", "key_shape", "value_shape", "build_config", "input_length", "fused"),
+    *("seed", "flash_attention", "gptq_unpacked_column_size", "batch_input_shape", "autocast", "dynamic", "optional"),
+    "trainable",
+))  # fmt: skip
 # The other Keras's name of a class of an initializer, where it differs.
 _SAME_THING = {"OrthogonalInitializer": "Orthogonal", "IdentityInitializer": "Identity"}
+# What tf_keras takes without saying so in a signature: class -> names.
+_READ_FROM_KWARGS = {"Layer": ("trainable", "name", "dtype", "activity_regularizer"), "RNN": ("zero_output_for_mask",)}
 _KINDS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
 
 
+class NoEqualError(UserError):
+    """The other Keras has no layer that does this."""
+
+
 def parameters(kind: type) -> dict[str, Any]:
-    """Returns the arguments that a layer class takes, its bases' included, with their defaults."""
+    """Returns the arguments that a layer class takes, with their defaults: its bases' too where it passes them on."""
     found: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
+    for base in kind.__mro__:
         if "__init__" not in base.__dict__ or not base.__module__.startswith(("keras.", "tf_keras.")):
             continue
+        passes_on = False
         for name, parameter in inspect.signature(base.__dict__["__init__"]).parameters.items():
+            passes_on = passes_on or parameter.kind is parameter.VAR_KEYWORD
             if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                found[name] = parameter.default
+                found.setdefault(name, parameter.default)
+        for name in _READ_FROM_KWARGS.get(base.__name__, ()):
+            found.setdefault(name, False)
+        if not passes_on:
+            break
     return found
 
 
 def policy_name(layer: Any) -> str:
-    """Returns the name of a layer's dtype policy, for example "mixed_float16". Raises UserError when it is quantized."""
+    """Returns the name of a layer's dtype policy, such as "mixed_float16". Raises UserError when it is quantized."""
     policy = getattr(layer, "dtype_policy", None)  # Keras 3; tf_keras has the property too, on every layer.
     if policy is None:
         return str(layer.dtype)
@@ -73,7 +86,9 @@ def carried(
     """
     known, defaults = parameters(target), parameters(type(layer))
     settings = dict(replace or {})
-    config = {"activity_regularizer": activity_regularizer(layer), **layer.get_config(), "dtype": policy_name(layer)}
+    config = {**layer.get_config(), "dtype": policy_name(layer)}
+    if activity_regularizer(layer) is not None:  # Some layers leave it out of their settings.
+        config["activity_regularizer"] = activity_regularizer(layer)
     for key, value in config.items():
         name = (rename or {}).get(key, key)
         if key in drop or name in settings:
@@ -81,7 +96,7 @@ def carried(
         if name in known:
             settings[name] = _value(layer, name, value, framework)
         elif key not in _HARMLESS and not _same(value, defaults.get(key)):
-            raise UserError(
+            raise NoEqualError(
                 f"layer {layer.name!r} ({type(layer).__name__}): {key}={value!r} exists in {side.name} only",
                 "leave the setting at its default, or register a builder for the layer (docs/keras3_door.md)",
             )
@@ -91,7 +106,7 @@ def carried(
 
 
 def activity_regularizer(layer: Any) -> Any:
-    """Returns the serialized activity regularizer; some layers leave it out of their settings."""
+    """Returns the serialized activity regularizer, or None."""
     regularizer = getattr(layer, "activity_regularizer", None)
     if regularizer is None:
         return None
@@ -148,6 +163,3 @@ def _same(value: Any, default: Any) -> bool:
 def list_of(value: Any) -> Any:
     """Returns tuples as lists, so that settings compare whichever of the two a config uses."""
     return [list_of(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-__all__ = ["TF_KERAS", "activity_regularizer", "carried", "list_of", "parameters", "plain", "policy_name"]

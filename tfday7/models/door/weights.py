@@ -11,27 +11,48 @@ from tfday7.core.errors import UserError
 
 
 def copy_weights(source: Any, target: Any) -> None:
-    """Copies all weights of a layer, in order.
+    """Copies all weights of a layer: those of one name and shape in order, whatever order the others come in.
+
+    The two Kerases list a composite layer's weights in different orders (one by layer, one the trainable ones first),
+    but the weights that share a name, say the kernels of its parts, in the same order.
 
     Raises:
-        UserError: number, names or shapes differ.
+        UserError: number or shapes differ.
     """
     ours, theirs = model_weights(target), model_weights(source)
-    if [_outline(v) for v in ours] != [_outline(v) for v in theirs]:
+    by_name = _groups(ours), _groups(theirs)
+    named = {key: len(group) for key, group in by_name[0].items()} == {k: len(g) for k, g in by_name[1].items()}
+    if not named and [tuple(v.shape) for v in ours] != [tuple(v.shape) for v in theirs]:
         raise UserError(
             f"layer {source.name!r} ({type(source).__name__}) has the weights {_describe(theirs)}, the layer made from "
             f"it has {_describe(ours)}",
             "a registered builder must return a layer with weights of the same shapes in the same order",
         )
-    for ours_one, theirs_one in zip(ours, theirs, strict=True):
-        value = np.asarray(theirs_one)
-        if ours_one.dtype != theirs_one.dtype:
-            value = value.astype(np.dtype(getattr(ours_one.dtype, "as_numpy_dtype", ours_one.dtype)))
-        ours_one.assign(value)
+    if not named:
+        by_name = {(): ours}, {(): theirs}
+    for key, group in by_name[0].items():
+        for ours_one, theirs_one in zip(group, by_name[1][key], strict=True):
+            _assign(ours_one, theirs_one)
+
+
+def _assign(target: Any, source: Any) -> None:
+    value = np.asarray(source)
+    if target.dtype != source.dtype:
+        value = value.astype(np.dtype(getattr(target.dtype, "as_numpy_dtype", target.dtype)))
+    target.assign(value)
+
+
+def _groups(variables: list[Any]) -> dict[tuple[Any, ...], list[Any]]:
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for variable in variables:
+        found.setdefault((_last_name(variable), tuple(variable.shape)), []).append(variable)
+    return found
 
 
 def model_weights(layer: Any) -> list[Any]:
     """Returns a layer's weights without the states of its random generators, which no other Keras shares."""
+    if hasattr(layer, "paired_weights"):
+        return list(layer.paired_weights)
     return [variable for variable in layer.weights if not is_seed_state(variable)]
 
 
@@ -41,10 +62,9 @@ def is_seed_state(variable: Any) -> bool:
     return "seed_generator" in path or "StateVar" in path
 
 
-def _outline(variable: Any) -> tuple[int, ...]:
-    return tuple(variable.shape)
+def _last_name(variable: Any) -> str:
+    return re.sub(r":\d+$", "", str(variable.name)).split("/")[-1]
 
 
 def _describe(variables: list[Any]) -> str:
-    parts = [f"{re.sub(r':0$', '', variable.name).split('/')[-1]} {tuple(variable.shape)}" for variable in variables]
-    return ", ".join(parts) or "none"
+    return ", ".join(f"{_last_name(variable)} {tuple(variable.shape)}" for variable in variables) or "none"
