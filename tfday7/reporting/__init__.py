@@ -1,0 +1,11 @@
+"""The records of a run folder, drawn: `report.html`, the summary at the end of a run, and the progress display.
+
+Everything shown is read from JSON; no number is measured here, and neither TensorFlow nor Keras is loaded. What is
+drawn is computed first (history, comparison, findings, headline, details) and drawn elsewhere (svg, html, terminal).
+"""
+
+from tfday7.reporting.html import write_report
+from tfday7.reporting.progress import TerminalProgress
+from tfday7.reporting.terminal import summary
+
+__all__ = ["TerminalProgress", "summary", "write_report"]

@@ -1,0 +1,117 @@
+"""Which plots a report has, what each shows, and the sentence that says the same to who cannot see it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tfday7.core.units import format_number
+from tfday7.reporting.history import FLOOR, Curve, History, is_wide
+from tfday7.reporting.words import Words
+
+HEIGHT, LOW_HEIGHT = 250, 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of a plot: its role ("train", "validation" or "single") decides how it looks."""
+
+    role: str
+    curve: Curve
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """One plot.
+
+    Attributes:
+        id: unique on the page.
+        title: its heading.
+        description: what it shows, in words and numbers.
+        legend: pairs of a role and its name.
+        log: whether the values have a logarithmic axis.
+        floor: where the axis is cut below, or None.
+        best_epoch: marked by a vertical line, or None.
+        height: in CSS pixels at a width of 460.
+    """
+
+    id: str
+    title: str
+    description: str
+    lines: list[Line]
+    legend: list[tuple[str, str]]
+    log: bool = False
+    floor: float | None = None
+    best_epoch: int | None = None
+    height: int = HEIGHT
+
+
+def charts(curves: History, words: Words) -> list[Chart]:
+    """Returns the plots of a run: loss, metric, and the learning rate where it changes."""
+    found = [_pair(name, curves, words) for name in dict.fromkeys(("loss", curves.metric)) if name]
+    return [chart for chart in [*found, _learning_rate(curves, words)] if chart is not None]
+
+
+def constant_rate(curves: History) -> float | None:
+    """Returns the learning rate if it never changed."""
+    rate = curves.curves.get("learning_rate")
+    if rate is None or not len(rate.finite) or np.ptp(rate.finite) > 1e-9 * abs(rate.finite[0]):
+        return None
+    return float(rate.finite[0])
+
+
+def _pair(name: str, curves: History, words: Words) -> Chart | None:
+    pair = curves.pair(name)
+    if not pair:
+        return None
+    roles = ["validation" if curve.name.startswith("val_") else "train" for curve in pair]
+    log = name == "loss" and is_wide(pair)
+    floor = FLOOR if name == "r2_score" and min(curve.finite.min() for curve in pair) < FLOOR else None
+    label = words.metric(name)
+    notes = [words("chart.log")] * log + [words("chart.floor", floor=f"{FLOOR:g}")] * (floor is not None)
+    legend = [(role, words(f"legend.{role}")) for role in roles]
+    if curves.best_epoch is not None:
+        legend.append(("best", words("legend.best", epoch=curves.best_epoch)))
+    return Chart(
+        id=f"chart-{name.replace('_', '-')}",
+        title=words.joined([words("chart.title", name=label), *notes]),
+        description=" ".join(
+            _described(curve, role, label, curves, words) for curve, role in zip(pair, roles, strict=True)
+        ),
+        lines=[Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)],
+        legend=legend,
+        log=log,
+        floor=floor,
+        best_epoch=curves.best_epoch,
+    )
+
+
+def _described(curve: Curve, role: str, label: str, curves: History, words: Words) -> str:
+    first, last = curve.finite[0], curve.finite[-1]
+    sentence = words(
+        "chart.described",
+        name=label,
+        role=words(f"legend.{role}"),
+        first=format_number(first),
+        last=format_number(last),
+    )
+    best = curve.at(curves.best_epoch)
+    if best is None or role != "validation":
+        return sentence
+    return f"{sentence} {words('chart.best', epoch=curves.best_epoch, value=format_number(best))}"
+
+
+def _learning_rate(curves: History, words: Words) -> Chart | None:
+    rate = curves.curves.get("learning_rate")
+    if rate is None or not len(rate.finite) or constant_rate(curves) is not None:
+        return None
+    values = {"first": f"{rate.finite[0]:.3g}", "last": f"{rate.finite[-1]:.3g}", "highest": f"{rate.finite.max():.3g}"}
+    return Chart(
+        id="chart-learning-rate",
+        title=words("chart.rate"),
+        description=words("chart.rate_described", **values),
+        lines=[Line("single", rate.thinned())],
+        legend=[],
+        height=LOW_HEIGHT,
+    )

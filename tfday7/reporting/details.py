@@ -1,0 +1,164 @@
+"""The small print: what a file takes and gives, and what a run was made of. Pairs of a name and a text."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any
+
+from tfday7.core.run_folder import FLAGS
+from tfday7.core.units import format_bytes, format_count, format_duration
+from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string, strings
+from tfday7.reporting.words import Words
+
+MAX_CLASSES = 40
+MAX_NUMBERS = 12
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """One line of small print; `code` is for what people copy."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
+    """Returns what somebody needs who feeds the file: path, digest, input, output, labels."""
+    given, made = (mapping(artefact.get(side), f"exports.json: {side}") for side in ("input", "output"))
+    labels = strings(artefact.get("labels"))
+    parity = mapping(artefact.get("parity"), "exports.json: parity")
+    found = [
+        Detail(words("detail.file"), string(artefact.get("path")), code=True),
+        Detail("SHA-256", string(artefact.get("sha256")), code=True),
+        Detail(words("detail.input"), _tensor(given), code=True),
+        Detail(words("detail.preprocessing"), string(given.get("preprocessing"))),
+        Detail(words("detail.standardize"), _standardization(given), code=True),
+        Detail(words("detail.quantize"), _quantize(given), code=True),
+        Detail(words("detail.output"), _tensor(made), code=True),
+        Detail(words("detail.dequantize"), _dequantize(made), code=True),
+        Detail(words("detail.meaning"), words.known(f"meaning.{made.get('meaning')}", string(made.get("meaning")))),
+        Detail(words("detail.labels"), _some(labels, words)),
+        Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
+    ]
+    return [detail for detail in found if detail.value]
+
+
+def of_run(records: RunRecords, words: Words) -> list[Detail]:
+    """Returns what the run was made of: data, model, training, machine, versions."""
+    return [
+        detail
+        for detail in [*_data(records, words), *_training(records, words), *_machine(records, words)]
+        if detail.value
+    ]
+
+
+def command(records: RunRecords) -> str:
+    """Returns the command that trains the same again in a new folder; empty without flags."""
+    if not records.flags:
+        return ""
+    return f"python -m tfday7.train --flagfile={shlex.quote(str(records.path / FLAGS))} --run_dir=NEW"
+
+
+def _data(records: RunRecords, words: Words) -> list[Detail]:
+    data, model = records.of_run("data"), records.of_run("model")
+    examples = mapping(data.get("examples"), "run.json: examples")
+    sizes = [
+        words(f"split.{name}", count=format_count(count(n))) for name, n in examples.items() if count(n) is not None
+    ]
+    shape = " × ".join(strings(data.get("input_shape")))
+    task = words.known(f"task.{data.get('task')}", string(data.get("task")))
+    return [
+        Detail(words("detail.data"), words.joined([part for part in (string(data.get("name")), task, shape) if part])),
+        Detail(words("detail.examples"), words.joined(sizes)),
+        Detail(words("detail.classes"), _some(strings(data.get("class_names")), words)),
+        Detail(words("detail.preprocessing"), string(data.get("preprocessing"))),
+        Detail(words("detail.fingerprint"), string(data.get("fingerprint")), code=True),
+        Detail(words("detail.model"), string(model.get("name"))),
+        Detail(words("tile.parameters"), format_count(count(model.get("parameters"))) if model else ""),
+    ]
+
+
+def _training(records: RunRecords, words: Words) -> list[Detail]:
+    training = records.of_run("training")
+    stopped = string(training.get("stopped"))
+    epochs = [
+        format_count(count(training.get("epochs"))) if training else "",
+        words.known(f"stopped.{stopped}", stopped),
+    ]
+    changes = mappings(training.get("regularization_changes"), "run.json: regularization_changes")
+    resumed = training.get("resumed_at")
+    resumed = strings(resumed) if isinstance(resumed, list) else [string(resumed)] * (resumed is not None)
+    return [
+        Detail(words("detail.epochs"), words.joined([part for part in epochs if part])),
+        Detail(words("detail.seconds"), format_duration(number(training.get("seconds"))) if training else ""),
+        Detail(words("detail.resumed"), words.joined(resumed)),
+        Detail(
+            words("detail.regularization"), words("semicolon").join(_change(change, words) for change in changes[:50])
+        ),
+        Detail(words("detail.seed"), string(records.run.get("seed"))),
+        Detail(words("detail.started"), string(records.run.get("started"))),
+    ]
+
+
+def _change(change: dict[str, Any], words: Words) -> str:
+    return words(
+        "change", epoch=string(change.get("epoch")), dropout=string(change.get("dropout")), l2=string(change.get("l2"))
+    )
+
+
+def _machine(records: RunRecords, words: Words) -> list[Detail]:
+    hardware, versions = records.of_run("hardware"), records.of_run("versions")
+    cores, memory = count(hardware.get("cores")), number(hardware.get("memory_bytes"))
+    parts = [
+        string(hardware.get("cpu")),
+        string(hardware.get("machine")),
+        string(hardware.get("system")),
+        words("cores", count=cores) if cores is not None else "",
+        words("memory", size=format_bytes(memory)) if memory is not None else "",
+    ]
+    return [
+        Detail(words("detail.hardware"), words.joined([part for part in parts if part])),
+        Detail(
+            words("detail.versions"), words.joined([f"{name} {string(version)}" for name, version in versions.items()])
+        ),
+    ]
+
+
+def _tensor(side: dict[str, Any]) -> str:
+    shape = side.get("shape")
+    return f"{string(side.get('dtype'))}[{', '.join(strings(shape))}]" if side.get("dtype") else ""
+
+
+def _quantize(side: dict[str, Any]) -> str:
+    scale, zero = number(side.get("scale")), count(side.get("zero_point"))
+    if not scale:
+        return ""
+    low, high = LIMITS.get(string(side.get("dtype")), ("min", "max"))
+    return f"q = clip(round(x / {scale:.9g}) + {zero or 0}, {low}, {high})".replace("+ -", "- ")
+
+
+def _dequantize(side: dict[str, Any]) -> str:
+    scale, zero = number(side.get("scale")), count(side.get("zero_point"))
+    return f"y = (q - {zero or 0}) * {scale:.9g}".replace("- -", "+ ") if scale else ""
+
+
+def _standardization(side: dict[str, Any]) -> str:
+    values = mapping(side.get("standardization"), "exports.json: standardization")
+    if not values:
+        return ""
+    mean, deviation = (_numbers(values.get(name)) for name in ("mean", "std"))
+    return f"x = (x - {mean}) / {deviation}"
+
+
+def _numbers(values: Any) -> str:
+    listed = values if isinstance(values, list) else [values]
+    known = [f"{value:.6g}" for value in map(number, listed) if value is not None]
+    return f"[{', '.join(known[:MAX_NUMBERS])}{', …' if len(known) > MAX_NUMBERS else ''}]"
+
+
+def _some(names: list[str], words: Words) -> str:
+    shown = words.joined(names[:MAX_CLASSES])
+    return shown if len(names) <= MAX_CLASSES else words("and_more", shown=shown, count=len(names) - MAX_CLASSES)
