@@ -87,8 +87,11 @@ def check_writable(folder: Path, flag: str) -> None:
         UserError: it is not a folder or cannot be written; the message names the flag.
     """
     existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except OSError as error:  # A name that is too long, or below a folder that may not be entered.
+        raise UserError(f"--{flag}={folder}: cannot be a folder ({error.strerror})") from error
     if not existing.is_dir():
         raise UserError(f"--{flag}={folder}: {existing} is a file; expected a folder")
     try:

@@ -78,11 +78,14 @@ class RunFolder:
         if not (self / METRICS).exists():
             return []
         records = []
-        for line in (self / METRICS).read_text(encoding="utf-8").splitlines():
+        for line in (self / METRICS).read_bytes().splitlines():
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 break
+            if not isinstance(record, dict):
+                break
+            records.append(record)
         return records
 
     def write_flags(self, flags: Mapping[str, str]) -> None:
@@ -100,8 +103,11 @@ class RunFolder:
         Raises:
             UserError: the folder belongs to another run or to no run at all, or is in use.
         """
-        if not self.path.exists():
-            return
+        try:
+            if not self.path.exists():
+                return
+        except OSError as error:  # A name that is too long, or below a folder that may not be entered.
+            raise UserError(f"--run_dir={self.path}: cannot be a folder ({error.strerror})") from error
         if not self.path.is_dir():
             raise UserError(f"--run_dir={self.path} is a file; expected a folder")
         if not self.exists():

@@ -74,14 +74,18 @@ def describe_range(field: dataclasses.Field[Any], kind: type) -> str:
     if meta.get("choices"):
         return "one of " + ", ".join(meta["choices"])
     bounds = {"minimum": "at least", "above": "above", "maximum": "at most", "below": "below"}
-    words = [f"{word} {meta[key]:g}" for key, word in bounds.items() if meta.get(key) is not None]
+    style = "," if kind is int else "g"
+    words = [f"{word} {meta[key]:{style}}" for key, word in bounds.items() if meta.get(key) is not None]
     noun = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[kind]
     return noun + (" " + " and ".join(words) if words else "")
 
 
 def _coerced(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _error(field, kind, value) from None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise _error(field, kind, value)
     return value
@@ -94,7 +98,7 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     broken = (
-        not math.isfinite(value)
+        (isinstance(value, float) and not math.isfinite(value))
         or (meta.get("minimum") is not None and value < meta["minimum"])
         or (meta.get("maximum") is not None and value > meta["maximum"])
         or (meta.get("above") is not None and value <= meta["above"])

@@ -22,7 +22,7 @@ def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
         )
     if len(x) == 0 or x.size == 0:
         raise UserError(f"{split}: inputs have the shape {x.shape}: there is nothing to learn from")
-    if y.ndim == 0 or len(x) != len(y):
+    if y.ndim == 0 or len(x) != len(y) or y.size == 0:
         raise UserError(f"{split}: {len(x)} inputs but labels of shape {y.shape}", "expected one label an example")
     if x.dtype.kind not in "fiub":
         raise UserError(f"{split}: inputs are of type {x.dtype}; expected numbers")
@@ -30,6 +30,8 @@ def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
         raise UserError(f"{split}: labels have the shape {y.shape}; expected [examples] or [examples, outputs]")
     if y.dtype.kind not in "fiubUS":
         raise UserError(f"{split}: labels are of type {y.dtype}; expected numbers or strings")
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "backslashreplace")
     for name, array in (("inputs", x), ("labels", y)):
         if array.dtype.kind == "f":
             _check_finite(split, name, array)
@@ -38,10 +40,12 @@ def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
 
 def decide_task(task: str, y: np.ndarray) -> str:
     """Returns "classification" or "regression". Raises UserError when the labels cannot serve the task asked for."""
-    whole = y.dtype.kind in "iubUS" or bool(np.all(y == np.round(y)))
+    whole = _is_whole(y)
     if task == "auto":
-        return "classification" if _look_like_classes(y) else "regression"
-    if task == "regression" and y.dtype.kind in "US":
+        task = "classification" if _look_like_classes(y) else "regression"
+    if task == "regression" and y.dtype.kind == "U" and y.ndim == 2:
+        raise UserError(f"labels are words in an array of shape {y.shape}", "give one word an example")
+    if task == "regression" and y.dtype.kind == "U":
         raise UserError(
             "--task=regression but the labels are words", "leave --task out, or encode the labels as numbers"
         )
@@ -52,6 +56,26 @@ def decide_task(task: str, y: np.ndarray) -> str:
     return task
 
 
+def check_alike(parts: dict[str, _Split]) -> None:
+    """Raises UserError when a split's inputs or labels are not of the kind that the training split has."""
+    x, y = parts["train"]
+    for key, (other_x, other_y) in parts.items():
+        for name, have, want in (("inputs", other_x, x), ("labels", other_y, y)):
+            if have.shape[1:] != want.shape[1:]:
+                raise UserError(
+                    f"{key}: {name} of one example have the shape {have.shape[1:]}; expected {want.shape[1:]} as in "
+                    "the training split"
+                )
+            words = have.dtype.kind == "U"
+            if words != (want.dtype.kind == "U"):
+                raise UserError(f"{key}: {name} are {'words' if words else 'numbers'}, unlike in the training split")
+        if (other_x.dtype == np.uint8) != (x.dtype == np.uint8):
+            raise UserError(
+                f"{key}: inputs are of type {other_x.dtype}, but {x.dtype} in the training split",
+                "bytes are scaled to [0, 1], other numbers are not: save all splits alike",
+            )
+
+
 def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tuple[dict[str, _Split], tuple[str, ...]]:
     """Returns the splits with int64 class indices, and one name a class.
 
@@ -60,8 +84,11 @@ def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tupl
     Raises:
         UserError: a label outside the range, or only one class.
     """
+    for key, (_, y) in parts.items():
+        if not _is_whole(y):
+            raise UserError(f"{key}: labels have fractional parts; expected class indices as in the training split")
     train_labels = parts["train"][1]
-    if train_labels.dtype.kind in "US":
+    if train_labels.dtype.kind == "U":
         class_names = tuple(str(name) for name in np.unique(train_labels))
         parts = {key: (x, _word_indices(key, y, class_names)) for key, (x, y) in parts.items()}
     else:
@@ -85,7 +112,11 @@ def _look_like_classes(y: np.ndarray) -> bool:
     """Words and whole numbers are classes, unless whole numbers hardly ever repeat, as prices or ages in days do."""
     if y.ndim != 1 or y.dtype.kind == "f":
         return False
-    return y.dtype.kind in "US" or len(np.unique(y)) <= max(20, len(y) // 5)
+    return y.dtype.kind == "U" or len(np.unique(y)) <= max(20, len(y) // 5)
+
+
+def _is_whole(y: np.ndarray) -> bool:
+    return y.dtype.kind != "f" or bool(np.all(y == np.round(y)))
 
 
 def _check_finite(split: str, name: str, array: np.ndarray) -> None:
@@ -102,10 +133,8 @@ def _check_finite(split: str, name: str, array: np.ndarray) -> None:
 
 
 def _word_indices(split: str, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
-    words = y.astype(str)
-    unknown = np.flatnonzero(~np.isin(words, class_names))
+    unknown = np.flatnonzero(~np.isin(y, class_names))
     if unknown.size:
-        raise UserError(
-            f"{split}: example {unknown[0]} has the label {words[unknown[0]]!r}, which no training example has"
-        )
-    return np.searchsorted(np.array(class_names), words).astype(np.int64)
+        label = str(y[unknown[0]])
+        raise UserError(f"{split}: example {unknown[0]} has the label {label!r}, which no training example has")
+    return np.searchsorted(np.array(class_names), y).astype(np.int64)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tfday7.core.errors import UserError
-from tfday7.data.checks import check_arrays, check_labels, decide_task
+from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Examples, Problem
 from tfday7.data.source import Raw, find_source
@@ -33,7 +33,10 @@ def load(config: DataConfig) -> Dataset:
     """
     raw = find_source(config).load(config)
     name = Path(config.data).stem if Path(config.data).suffix else config.data
-    return prepare(raw, name, config.task)
+    try:
+        return prepare(raw, name, config.task)
+    except UserError as error:
+        raise UserError(f"{config.data}: {error.message}", error.hint) from error
 
 
 def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
@@ -49,6 +52,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     """
     parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
+    check_alike(given)
     task = decide_task(task, given["train"][1])
     class_names: tuple[str, ...] = ()
     if task == "classification":
@@ -69,7 +73,8 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
 
 
 def content_hashes(x: np.ndarray) -> np.ndarray:
-    """Returns one float64 in [0, 1) per example, uniform, a function of the example's bytes alone."""
+    """Returns one float64 in [0, 1) per example, uniform, a function of the example's values alone."""
+    x = x + np.zeros((), x.dtype)  # -0.0 becomes 0.0: what is equal has equal bytes.
     digests = (hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in x)
     return np.frombuffer(b"".join(digests), ">u8").astype(np.float64) / 2.0**64
 

@@ -16,13 +16,15 @@ def score(problem: Problem, outputs: np.ndarray, y: np.ndarray) -> float:
         y: int64 [n] or float32 [n, outputs].
 
     R² is averaged over the outputs; it is 1 - (sum of squared errors) / (sum of squares around the mean of `y`).
+    Where `y` is constant it is 1 for exact outputs and 0 for all others, as in scikit-learn.
     """
     if problem.task == "classification":
         return float(np.mean(np.argmax(outputs, axis=-1) == y))
     outputs, y = outputs.astype(np.float64), y.astype(np.float64)
     residual = np.sum((y - outputs) ** 2, axis=0)
     total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
-    return float(np.mean(1.0 - residual / np.where(total > 0, total, 1.0)))
+    explained = 1.0 - residual / np.where(total > 0, total, 1.0)
+    return float(np.mean(np.where(total > 0, explained, residual == 0)))
 
 
 def baseline(problem: Problem, train_y: np.ndarray, y: np.ndarray) -> float:

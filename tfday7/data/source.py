@@ -90,11 +90,11 @@ def find_source(config: DataConfig) -> Source:
 def check_file(path: str) -> None:
     """Raises UserError when a data file is missing, no file, unreadable or empty."""
     file = Path(path)
-    if not file.exists():
-        raise UserError(f"{path}: no such file", "check the path given to --data")
-    if not file.is_file():
-        raise UserError(f"{path}: not a file")
     try:
+        if not file.exists():
+            raise UserError(f"{path}: no such file", "check the path given to --data")
+        if not file.is_file():
+            raise UserError(f"{path}: not a file")
         with file.open("rb") as stream:
             first = stream.read(1)
     except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 from tfday7.core.errors import UserError, unknown_name
 from tfday7.data.config import DataConfig
 from tfday7.data.source import SOURCES, Raw, source
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @SOURCES.register("csv")
@@ -59,13 +63,16 @@ def _read(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 def _number(config: DataConfig, line: int, name: str, text: str) -> float:
     try:
-        return float(text)
+        value = _parsed(float, text)
     except ValueError:
-        what = "an empty cell" if not text.strip() else repr(text[:60])
-        raise UserError(
-            f"{config.data}, line {line}, column {name!r}: {what}; expected a number",
-            "remove the line, or encode the column as numbers",
-        ) from None
+        value = math.nan
+    if abs(value) <= FLOAT32_MAX:
+        return value
+    what = "an empty cell" if not text.strip() else repr(text[:60])
+    raise UserError(
+        f"{config.data}, line {line}, column {name!r}: {what}; expected a number",
+        "remove the line, or encode the column as numbers",
+    )
 
 
 def _target(config: DataConfig, line: int, text: str) -> str:
@@ -75,9 +82,15 @@ def _target(config: DataConfig, line: int, text: str) -> str:
 
 
 def _typed(targets: list[str]) -> np.ndarray:
-    for kind in (int, float):
+    for kind, dtype in ((int, np.int64), (float, np.float64)):
         try:
-            return np.array([kind(text) for text in targets])
-        except (ValueError, OverflowError):
+            return np.array([_parsed(kind, text) for text in targets], dtype)
+        except (ValueError, OverflowError):  # Whole numbers beyond int64 are values, not classes.
             continue
     return np.array(targets)
+
+
+def _parsed(kind: Callable[[str], float], text: str) -> float:
+    if "_" in text:  # Python reads "1_000" as a number; in a table it is a word.
+        raise ValueError(text)
+    return kind(text)

@@ -7,6 +7,7 @@ dataset-fashion-mnist puts them. Nothing is downloaded.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import zlib
 from pathlib import Path
@@ -60,9 +61,11 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or not 1 <= content[3] <= 4:
         raise UserError(f"{path}: not an IDX file of unsigned bytes", "expected the magic bytes 00 00 08")
     header_bytes = 4 + 4 * content[3]
+    if len(content) < header_bytes:
+        raise UserError(f"{path}: ends within its header", "the file is cut off; get it again")
     shape = tuple(int(size) for size in np.frombuffer(content[4:header_bytes], ">u4"))
-    values = np.frombuffer(content, np.uint8, offset=min(header_bytes, len(content)))
-    if len(shape) != content[3] or values.size != np.prod(shape, dtype=np.float64):
+    values = np.frombuffer(content, np.uint8, offset=header_bytes)
+    if values.size != math.prod(shape):
         raise UserError(f"{path}: {values.size:,} values for the shape {shape}", "the file is cut off; get it again")
     return values.reshape(shape)
 
@@ -71,7 +74,7 @@ def _find_folder(data_dir: str) -> Path:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     folders = [Path(data_dir)] if data_dir else [home / "datasets" / "fashion-mnist", DEBIAN_FOLDER]
     for folder in folders:
-        if folder.is_dir():
+        if folder.is_dir() and (data_dir or any(folder.iterdir())):  # An empty cache must not hide Debian's files.
             return folder
     raise UserError(
         "fashion_mnist was not found in " + " or ".join(map(str, folders)),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-
 import numpy as np
 
 from tfday7.core.errors import UserError
@@ -20,16 +17,22 @@ def load(config: DataConfig) -> Raw:
     """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
     path = config.data
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array; use numpy.savez")
+        with archive:
             arrays = {name: archive[name] for name in archive.files if name in _known_names()}
             found = archive.files
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, NotImplementedError) as error:
+    except MemoryError as error:
+        raise UserError(f"{path}: an array does not fit into memory") from error
+    except Exception as error:  # A damaged archive makes NumPy, zipfile and the decompressors raise almost anything.
         hint = (
             "arrays of Python objects are never read; save plain numbers or strings" if "pickle" in str(error) else ""
         )
         raise UserError(f"{path}: not a readable .npz archive ({error})", hint) from error
-    except MemoryError as error:
-        raise UserError(f"{path}: an array does not fit into memory") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is no array.
+            raise UserError(f"{path}: {name} is not a NumPy array")
     train, validation, test = (_split(path, arrays, found, split) for split in SPLITS)
     if train is None:
         raise UserError(f"{path}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")
