@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
 from tfday7.models.architecture import Options
+
+MAX_FILTERS = 8192
 
 
 def inputs(problem: Problem) -> tuple[Any, Any]:
@@ -21,6 +24,7 @@ def inputs(problem: Problem) -> tuple[Any, Any]:
     normalization = keras.layers.Normalization(
         mean=problem.feature_mean.tolist(),
         variance=(problem.feature_std.astype("float64") ** 2).tolist(),
+        dtype="float32",  # Raw values overflow float16, and lose their digits in bfloat16.
         name="standardize",
     )
     return tensor, normalization(tensor)
@@ -38,6 +42,16 @@ def head(x: Any, problem: Problem) -> Any:
     if problem.outputs == 1:
         scale, offset = scale[0], offset[0]
     return keras.layers.Rescaling(scale, offset, dtype="float32", name="output")(x)
+
+
+def filters(options: Options, stage: int) -> int:
+    """Returns `width` doubled `stage` times. Raises UserError beyond 8,192 filters."""
+    if options.width * 2**stage > MAX_FILTERS:
+        raise UserError(
+            f"--width={options.width} and --depth={options.depth} mean layers of more than {MAX_FILTERS:,} filters",
+            "each stage doubles the filters: use a smaller --depth or --width",
+        )
+    return int(options.width * 2**stage)
 
 
 def penalty(options: Options) -> Any:

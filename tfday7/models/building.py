@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras
+from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
 from tfday7.models import door
 from tfday7.models.architecture import ARCHITECTURES, Options
@@ -32,7 +33,7 @@ def check_name(config: ModelConfig) -> None:
             raise UserError(f"--model={config.model}: expected python:MODULE:FUNCTION")
         _check_no_scales(config)
     elif is_file(config.model):
-        if not Path(config.model).exists():
+        if not _exists(config.model):
             raise UserError(f"--model={config.model}: no such file", f"or one of {', '.join(ARCHITECTURES.names())}")
         _check_no_scales(config)
     else:
@@ -62,7 +63,9 @@ def check(config: ModelConfig, problem: Problem) -> None:
 
 def is_file(model: str) -> bool:
     """Returns whether `--model` names a file or folder rather than an architecture."""
-    return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or Path(model).exists()
+    if model in ARCHITECTURES.names():  # A folder that happens to be called "cnn" does not hide the architecture.
+        return False
+    return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or _exists(model)
 
 
 def build(config: ModelConfig, problem: Problem, precision: str = "float32", seed: int = 0) -> Any:
@@ -113,6 +116,11 @@ def _from_architecture(config: ModelConfig, problem: Problem, precision: str) ->
     keras.mixed_precision.set_global_policy(precision)
     try:
         return found.build(problem, options)
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise UserError(
+            f"--model={config.model} with --width={options.width} and --depth={options.depth} does not fit into memory",
+            "use a smaller --width or --depth",
+        ) from error
     finally:
         keras.mixed_precision.set_global_policy(before)
 
@@ -120,16 +128,37 @@ def _from_architecture(config: ModelConfig, problem: Problem, precision: str) ->
 def _from_python(name: str, problem: Problem) -> Any:
     _, module_name, function_name = name.split(":")
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except ImportError as error:
+        module = importlib.import_module(module_name)
+    except Exception as error:
         raise UserError(
-            f"--model={name}: cannot import {module_name} ({error})", "is the folder on PYTHONPATH?"
+            f"--model={name}: cannot import {module_name} ({_describe(error)})", "is the folder on PYTHONPATH?"
         ) from error
-    except AttributeError:
-        raise UserError(f"--model={name}: {module_name} has no {function_name}") from None
+    function = getattr(module, function_name, None)
+    if function is None:
+        raise UserError(f"--model={name}: {module_name} has no {function_name}")
     if not callable(function):
         raise UserError(f"--model={name}: {function_name} is no function; expected one of (input_shape, outputs)")
-    return function(problem.input_shape, problem.outputs)
+    try:
+        return function(problem.input_shape, problem.outputs)
+    except Exception as error:
+        raise UserError(
+            f"--model={name}: {function_name}{(problem.input_shape, problem.outputs)} failed ({_describe(error)})",
+            "it is called with (input_shape, outputs) and returns a Keras model",
+        ) from error
+
+
+def _exists(model: str) -> bool:
+    try:
+        return Path(model).exists()
+    except OSError:  # A name that is too long for a file.
+        return False
+
+
+def _describe(error: Exception) -> str:
+    """Returns an error of the user's own code with where it happened."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _check_no_scales(config: ModelConfig) -> None:

@@ -20,7 +20,7 @@ def build(problem: Problem, options: Options) -> Any:
     tensor, x = blocks.inputs(problem)
     for i in range(options.depth):
         x = keras.layers.Conv2D(
-            options.width * 2**i,
+            blocks.filters(options, i),
             3,
             padding="same",
             activation="relu",

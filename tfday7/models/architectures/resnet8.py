@@ -22,7 +22,7 @@ def build(problem: Problem, options: Options) -> Any:
     x = _normalized(_convolution(options, options.width, 3, 1, "stem_conv")(x), "stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
     for i in range(options.depth):
-        x = _residual(x, options, options.width * 2**i, 1 if i == 0 else 2, f"stack_{i + 1}")
+        x = _residual(x, options, blocks.filters(options, i), 1 if i == 0 else 2, f"stack_{i + 1}")
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)
     x = blocks.dropout(x, options, "dropout")
     return keras.Model(tensor, blocks.head(x, problem), name="resnet8")
