@@ -68,7 +68,7 @@ def build(config: OptimizerConfig, total_steps: int, model: Any) -> Any:
         rate = WarmupSchedule(config.schedule, peak, config.warmup_steps, total_steps)
     arguments: dict[str, Any] = dict(spec.settings)
     if config.weight_decay is not None:
-        arguments["weight_decay"] = config.weight_decay or None
+        arguments["weight_decay"] = config.weight_decay
     if config.global_clipnorm is not None:
         arguments["global_clipnorm"] = config.global_clipnorm
     optimizer = getattr(keras.optimizers, spec.class_name)(learning_rate=rate, **arguments)
