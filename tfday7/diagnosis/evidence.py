@@ -20,6 +20,7 @@ class Evidence:
         train_score, validation_score: of the delivered weights; None when not measured.
         baseline: the score of always saying the most common class, or the mean.
         validation_examples: size of the validation split.
+        kind: of the data, as in `Problem.kind`.
         stopped: how training ended: "finished", "early" or "nan".
         flags: the flags of the run, name -> value.
     """
@@ -31,6 +32,7 @@ class Evidence:
     validation_score: float | None = None
     baseline: float | None = None
     validation_examples: int = 0
+    kind: str = "image"
     stopped: str = "finished"
     flags: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -52,6 +54,7 @@ def from_run(folder: RunFolder) -> Evidence:
         validation_score=scores.get("validation"),
         baseline=scores.get("baseline"),
         validation_examples=record.get("data", {}).get("examples", {}).get("validation", 0),
+        kind=record.get("data", {}).get("kind", "image"),
         stopped=record.get("training", {}).get("stopped", "finished"),
         flags=folder.flags() if folder.exists() else {},
     )

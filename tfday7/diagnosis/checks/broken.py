@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.records import finding
@@ -24,7 +25,11 @@ def diverged(evidence: Evidence) -> Match | None:
         "error",
         {"epoch": epoch, "learning_rate": rate},
         ["rate", "unscaled", "precision"],
-        {"rate": _lower_rate(evidence), "clip": "--global_clipnorm=1", "warmup": "--warmup_steps=500"},
+        {
+            "rate": remedies.lower_rate(evidence, 10, 1e-4),
+            "clip": "--global_clipnorm=1",
+            "warmup": "--warmup_steps=500",
+        },
     )
     return Match("broken", found, margin=1.0)
 
@@ -42,7 +47,7 @@ def not_learning(evidence: Evidence) -> Match | None:
         "error",
         {"metric": evidence.metric, "train": evidence.train_score, "baseline": evidence.baseline},
         ["rate", "labels", "saturated"],
-        {"rate": _lower_rate(evidence), "optimizer": "--optimizer=adam", "labels": ""},
+        {"rate": remedies.lower_rate(evidence, 10, 1e-4), "optimizer": "--optimizer=adam", "labels": ""},
     )
     return Match("broken", found, margin=(MIN_SKILL - skill) / MIN_SKILL)
 
@@ -50,8 +55,3 @@ def not_learning(evidence: Evidence) -> Match | None:
 def skill_of(score: float, baseline: float) -> float:
     """Returns how much of the way from guessing (0) to perfect (1) a score has gone."""
     return (score - baseline) / max(1.0 - baseline, 1e-9)
-
-
-def _lower_rate(evidence: Evidence) -> str:
-    given = evidence.flags.get("learning_rate")
-    return f"--learning_rate={float(given) / 10:g}" if given else "--learning_rate=0.0001"

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence, smooth
 from tfday7.diagnosis.records import Finding, finding
@@ -13,6 +14,7 @@ from tfday7.diagnosis.records import Finding, finding
 # Final over lowest validation loss. Fitted on 419 simulated histories of 12 tables, 44 of which overfit: replication
 # data of "Keeping Deep Learning Models in Check" (arXiv:2401.10359); leave-one-task-out macro-F1 0.969.
 MAX_RISE = 1.043
+MIN_RISE = 1e-3  # A loss this close to its minimum is no worse, however large the ratio when both are near zero.
 MIN_EPOCHS = 5
 # A gap between the scores counts from 5 points on, and only beyond three standard errors of the validation score.
 MIN_GAP = 0.05
@@ -29,7 +31,8 @@ def rising(evidence: Evidence) -> Match | None:
     rise = float(validation[-1] / max(validation[best], 1e-12))
     noise = float(np.median(np.abs(evidence.val_loss - validation))) / max(validation[best], 1e-12)
     threshold = MAX_RISE + STANDARD_ERRORS * noise
-    if rise <= threshold or training[-1] >= training[best]:
+    rose = rise > threshold and validation[-1] > validation[best] + MIN_RISE
+    if not rose or training[-1] >= training[best]:
         return None
     values = {
         "best_epoch": best + 1,
@@ -57,13 +60,13 @@ def gap(evidence: Evidence) -> Match | None:
 
 
 def _finding(identifier: str, evidence: Evidence, values: dict[str, float]) -> Finding:
-    remedies = {
+    flags = {
         "stop": f"--patience={max(3, evidence.epochs // 10)}",
-        "augment": "--augment=shift",
-        "dropout": f"--dropout={min(float(evidence.flags.get('dropout') or 0) + 0.2, 0.6):g}",
-        "l2": f"--l2={max(float(evidence.flags.get('l2') or 0) * 10, 1e-4):g}",
-        "smaller": "--width=" + str(max(1, int(evidence.flags.get("width") or 32) // 2)),
+        "augment": remedies.augment(evidence),
+        "dropout": remedies.more_dropout(evidence),
+        "l2": remedies.more_l2(evidence),
+        "smaller": remedies.width(evidence, 1 / 2),
     }
     if evidence.flags.get("patience", "0") != "0":
-        del remedies["stop"]
-    return finding(identifier, "warning", values, ["capacity", "regularization", "data"], remedies)
+        del flags["stop"]
+    return finding(identifier, "warning", values, ["capacity", "regularization", "data"], flags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.checks.broken import MIN_SKILL, skill_of
 from tfday7.diagnosis.evidence import Evidence, smooth
@@ -33,17 +34,17 @@ def check(evidence: Evidence) -> Match | None:
         "still_improving": improving,
     }
     causes = ["capacity", "short", "rate", "regularization"]
-    remedies = {
+    flags = {
         "longer": f"--epochs={evidence.epochs * 3}",
-        "wider": "--width=" + str(int(evidence.flags.get("width") or 32) * 2),
+        "wider": remedies.width(evidence, 2),
         "optimizer": "--optimizer=adam --learning_rate=0.001",
-        "regularization": "--dropout=0 --l2=0",
+        "regularization": remedies.no_regularization(evidence),
     }
     if improving:
         causes = ["short", "rate", "capacity", "regularization"]
     else:
-        remedies = {"wider": remedies.pop("wider"), **remedies}
-    return Match("underfit", finding("underfit", "warning", values, causes, remedies), (MAX_SKILL - skill) / MAX_SKILL)
+        flags = {"wider": flags.pop("wider"), **flags}
+    return Match("underfit", finding("underfit", "warning", values, causes, flags), (MAX_SKILL - skill) / MAX_SKILL)
 
 
 def _still_improving(evidence: Evidence) -> bool:

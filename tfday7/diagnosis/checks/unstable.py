@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence, smooth
 from tfday7.diagnosis.records import finding
@@ -22,12 +23,11 @@ def check(evidence: Evidence) -> Match | None:
     rise = float(curve[-1] / max(curve[best], 1e-12))
     if rise <= MAX_RISE or not curve[-1] > curve[best] + 1e-3:
         return None
-    given = evidence.flags.get("learning_rate")
     values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": float(curve[-1]), "rise": rise}
-    remedies = {
-        "rate": f"--learning_rate={float(given) / 3:.1g}" if given else "--learning_rate=0.0003",
+    flags = {
+        "rate": remedies.lower_rate(evidence, 3, 3e-4),
         "schedule": "--schedule=cosine",
         "clip": "--global_clipnorm=1",
     }
-    found = finding("unstable", "error", values, ["rate", "schedule", "gradients"], remedies)
+    found = finding("unstable", "error", values, ["rate", "schedule", "gradients"], flags)
     return Match("unstable", found, margin=(rise - MAX_RISE) / MAX_RISE)
