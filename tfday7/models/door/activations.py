@@ -17,7 +17,7 @@ _SAME = frozenset((
     *("elu", "exponential", "gelu", "linear", "mish", "relu", "selu"),
     *("sigmoid", "softmax", "softplus", "softsign", "swish", "tanh"),
 ))  # fmt: skip
-_KERAS3_ONLY = frozenset((
+KERAS3_ONLY = frozenset((
     *("celu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid"),
     *("log_softmax", "relu6", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink"),
 ))  # fmt: skip
@@ -49,7 +49,7 @@ def _to_tf_keras(layer: Any, function: Any) -> Callable[[Any], Any]:
     name = _ALIASES.get(name, name)
     if name in _SAME:
         return getattr(keras.activations, name)
-    if name in _KERAS3_ONLY:
+    if name in KERAS3_ONLY:
         return given(name)
     raise _unknown(layer, name)
 

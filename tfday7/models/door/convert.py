@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfday7.models.door import layers, operations_out, wrappers
+from tfday7.models.door import (
+    compression_wrappers,
+    hard_sigmoid,
+    layers,
+    operations_out,
+    tensorflow_calls,
+    wrappers,
+)
 from tfday7.models.door.graph import Side
 from tfday7.models.door.rebuild import Rebuild
 
-FAMILIES = (layers, operations_out, wrappers)
+FAMILIES = (compression_wrappers, hard_sigmoid, layers, operations_out, tensorflow_calls, wrappers)
 
 
 def convert(model: Any, source: Side, target: Side, dtype_policy: str | None = None) -> Any:

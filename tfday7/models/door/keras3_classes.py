@@ -66,6 +66,14 @@ def layers() -> dict[str, type]:
     return found
 
 
+def functional() -> type:
+    """Returns Keras 3's class of functional models, which it does not export."""
+    import importlib
+
+    kind: type = importlib.import_module("keras.src.models.functional").Functional
+    return kind
+
+
 def operation(name: str, settings: dict[str, Any]) -> Any:
     """Returns a new operation. Raises UserError when there is none of that name."""
     if name not in operations():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfday7.models.door.rules import incoming, outgoing
+from tfday7.core.frameworks import keras3
+from tfday7.models.door.graph import Call
+from tfday7.models.door.rules import incoming, outgoing, outgoing_call
+from tfday7.models.door.settings import policy_name
 
 
 @incoming("LeakyReLU")
@@ -49,3 +52,17 @@ def _separable_convolution_out(layer: Any, rebuild: Any) -> Any:
     # tf_keras lists the settings of a kernel that these layers do not have.
     drop = ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "groups")
     return rebuild.same(layer, drop=(*drop, "filters") if type(layer).__name__.startswith("Depthwise") else drop)
+
+
+@incoming("Lambda")
+@outgoing("Lambda")
+def _lambda(layer: Any, rebuild: Any) -> Any:
+    # Only a model that lives in this process has one, or a file that the user trusts: `judge` refuses all others.
+    common = {"name": layer.name, "dtype": policy_name(layer), "arguments": dict(layer.arguments or {})}
+    return rebuild.framework.layers.Lambda(layer.function, **common)
+
+
+@outgoing_call("ThresholdedReLU")
+def _thresholded_relu(call: Call, tensors: dict[int, Any], rebuild: Any) -> Any:  # noqa: ARG001 - a rule's signature
+    x, ops = tensors[id(call.args[0])], keras3.ops
+    return ops.multiply(x, ops.cast(ops.greater(x, float(call.layer.theta)), x.dtype))

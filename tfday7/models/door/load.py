@@ -34,8 +34,28 @@ def load(path_or_model: Any, *, allow_unsafe: bool = False, dtype_policy: str | 
 
 
 def _read(path: Path, allow_unsafe: bool) -> Any:
-    from tfday7.models.door.keras_archive import read
-
+    """Returns the live model of a file, whose kind its first bytes tell, whatever its name."""
     if not path.exists():
-        raise UserError(f"{path}: no such file", "give a .keras, .h5 or SavedModel path, or a model's name")
-    return read(path, allow_unsafe)
+        raise UserError(f"{path}: no such file", "give a .keras, .h5 or SavedModel path")
+    if path.is_dir():
+        if not (path / "saved_model.pb").exists():
+            raise UserError(f"{path}: a folder without a saved_model.pb", "give a .keras, .h5 or SavedModel path")
+        from tfday7.models.door import saved_model
+
+        return saved_model.read(path, allow_unsafe)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        from tfday7.models.door import keras_archive
+
+        return keras_archive.read(path, allow_unsafe)
+    if start == b"\x89HDF\r\n\x1a\n":
+        from tfday7.models.door import h5_model
+
+        return h5_model.read(path, allow_unsafe)
+    if start[4:8] == b"TFL3":
+        raise UserError(
+            f"{path}: a TFLite model, which has no layers to train or compress any more",
+            "give the .keras, .h5 or SavedModel that it was converted from",
+        )
+    raise UserError(f"{path}: not a Keras model", "expected a .keras file, an .h5 file or a SavedModel folder")

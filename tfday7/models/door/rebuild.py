@@ -6,6 +6,7 @@ a model inside a model is rebuilt as a model. Weights are copied at the end, whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tfday7.core.errors import UserError
@@ -15,7 +16,7 @@ from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
 from tfday7.models.door.settings import NoEqualError, carried
 from tfday7.models.door.weights import copy_weights
 
-_OURS = "tfday7.models.door."
+_OURS = ("tfday7.models.door.", "tensorflow_model_optimization.")  # Classes that have rules though no Keras has them.
 
 
 class Rebuild:
@@ -33,6 +34,8 @@ class Rebuild:
         self.framework = keras if target is TF_KERAS else keras3
         self.dtype_policy = dtype_policy
         self._names: set[str] = set()
+        self.sources: dict[int, Any] = {}  # id -> the layer whose weights are copied in its place
+        self.changes: dict[int, Callable[[str, Any], Any]] = {}  # id -> (a weight's name, its value) -> new value
         self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
 
     def model(self, model: Any) -> Any:
@@ -40,7 +43,7 @@ class Rebuild:
         new = self.graph(model)
         for original, layer in self.made.values():
             if not self.source.is_model(original) and hasattr(layer, "weights"):
-                copy_weights(original, layer)
+                copy_weights(self.sources.get(id(original), original), layer, self.changes.get(id(original)))
         for original, layer in reversed(
             self.made.values()
         ):  # The outermost model first: it sets its layers' flags too.
@@ -102,7 +105,7 @@ class Rebuild:
             new = rules.REGISTERED[kind](layer)
             rules.RETURNING.setdefault(type(new), kind)
             return new
-        if not kind.__module__.startswith((*self.source.builtin, _OURS)):
+        if not kind.__module__.startswith((*self.source.builtin, *_OURS)):
             return self._users(layer)
         table = rules.INCOMING if self.source is KERAS3 else rules.OUTGOING
         if self.source is self.target:
@@ -160,13 +163,17 @@ class Rebuild:
         tensors.update({id(old): new for old, new in zip(call.outputs, outputs, strict=True)})
 
     def _outputs(self, call: Call, tensors: dict[int, Any]) -> Any:
-        rule = rules.OUTGOING_CALLS.get(type(call.layer).__name__) if self._leaves(call.layer) else None
+        rule = rules.outgoing_call_rule(call.layer) if self._leaves(call.layer) else None
         if rule is not None:
             return rule(call, tensors, self)
         if self.source is KERAS3 and self.target is TF_KERAS and not isinstance(call.layer, keras3.layers.Layer):
             from tfday7.models.door import operations_in  # It needs both Kerases.
 
             return operations_in.repeat(call, tensors, self.free_name(call.layer.name))
+        return self.called(call, tensors)
+
+    def called(self, call: Call, tensors: dict[int, Any]) -> Any:
+        """Returns the outputs of the new layer, called as the old one was."""
         args, kwargs = self._swap(call.args, tensors), self._swap(call.kwargs, tensors)
         return self.layer(call.layer)(*args, **kwargs)
 

@@ -39,6 +39,14 @@ def outgoing_call(*names: str) -> Callable[[Any], Any]:
     return _adding(OUTGOING_CALLS, names)
 
 
+def outgoing_call_rule(layer: Any) -> Any:
+    """Returns the rule that repeats the calls of a tf_keras layer, or None when calling one new layer does."""
+    own = type(layer).__module__.startswith(("tf_keras.", "tfday7."))
+    rule = OUTGOING_CALLS.get(type(layer).__name__) if own else None
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return rule or OUTGOING_CALLS.get(f"activation {name}")
+
+
 def register(keras3_class: type) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
     """Returns a decorator that teaches the door a Keras 3 layer of your own.
 

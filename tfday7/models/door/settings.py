@@ -17,7 +17,7 @@ from tfday7.models.door.graph import Side
 _HARMLESS = frozenset((
     *("use_cudnn", "implementation", "query_shape", "key_shape", "value_shape", "build_config", "input_length", "fused"),
     *("seed", "flash_attention", "gptq_unpacked_column_size", "batch_input_shape", "autocast", "dynamic", "optional"),
-    "trainable",
+    *("trainable", "rng_type", "force_generator"),
 ))  # fmt: skip
 # The other Keras's name of a class of an initializer, where it differs.
 _SAME_THING = {"OrthogonalInitializer": "Orthogonal", "IdentityInitializer": "Identity"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,16 @@ import numpy as np
 from tfday7.core.errors import UserError
 
 
-def copy_weights(source: Any, target: Any) -> None:
+def copy_weights(source: Any, target: Any, change: Callable[[str, Any], Any] | None = None) -> None:
     """Copies all weights of a layer: those of one name and shape in order, whatever order the others come in.
 
     The two Kerases list a composite layer's weights in different orders (one by layer, one the trainable ones first),
     but the weights that share a name, say the kernels of its parts, in the same order.
+
+    Args:
+        source: the layer to copy from.
+        target: the layer to copy to.
+        change: from a weight's name and value to the value that the new layer needs to do the same, or None.
 
     Raises:
         UserError: number or shapes differ.
@@ -32,11 +38,13 @@ def copy_weights(source: Any, target: Any) -> None:
         by_name = {(): ours}, {(): theirs}
     for key, group in by_name[0].items():
         for ours_one, theirs_one in zip(group, by_name[1][key], strict=True):
-            _assign(ours_one, theirs_one)
+            _assign(ours_one, theirs_one, change)
 
 
-def _assign(target: Any, source: Any) -> None:
+def _assign(target: Any, source: Any, change: Callable[[str, Any], Any] | None) -> None:
     value = np.asarray(source)
+    if change is not None:
+        value = change(_last_name(source), value)
     if target.dtype != source.dtype:
         value = value.astype(np.dtype(getattr(target.dtype, "as_numpy_dtype", target.dtype)))
     target.assign(value)

@@ -1,0 +1,54 @@
+"""Makes live models from judged settings, of either Keras."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.models.door.judge import vetted
+from tfday7.models.door.known import keras3_known, tf_keras_known
+from tfday7.models.door.legacy import modern
+
+_BROKEN = "the file is truncated or damaged, or was written by a version that is not known here"
+# What either Keras raises for settings or weights that do not fit together.
+_MISFIT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, ArithmeticError)
+
+
+def keras3_model(config: Any, source: Path, allow_unsafe: bool) -> Any:
+    """Returns a Keras 3 model, with fresh weights. Raises UserError when the settings are refused or broken."""
+    known = keras3_known()
+    judged = vetted(config, known, str(source), allow_unsafe)
+    with fitting(source):
+        model = keras3.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
+    return _a_model(model, keras3.Model, source)
+
+
+def tf_keras_model(config: Any, source: Path, allow_unsafe: bool) -> Any:
+    """Returns a tf_keras model, with fresh weights. Raises UserError when the settings are refused or broken."""
+    known = tf_keras_known()
+    judged = vetted(modern(config), known, str(source), allow_unsafe)
+    with fitting(source):
+        model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
+    return _a_model(model, keras.Model, source)
+
+
+@contextlib.contextmanager
+def fitting(source: Path) -> Iterator[None]:
+    """Turns what either Keras raises for parts that do not fit together into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (*_MISFIT, tf.errors.OpError, MemoryError) as error:
+        lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+        raise UserError(f"{source}: its parts do not fit together: {lines[0][:300]}", _BROKEN) from error
+
+
+def _a_model(model: Any, kind: type, source: Path) -> Any:
+    if not isinstance(model, kind):
+        raise UserError(f"{source}: describes a {type(model).__name__}; expected a model", _BROKEN)
+    return model

@@ -1,0 +1,96 @@
+"""What files of each Keras may name: built from the Kerases' own public modules, never from a file."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, keras3
+from tfday7.models.door import keras3_classes, rules
+from tfday7.models.door.judge import Known, parsed, vetted
+
+_PARTS = ("initializers", "regularizers", "constraints")
+
+
+def keras3_known() -> Known:
+    """Returns what a Keras 3 file may name: Keras's own classes and the registered ones."""
+    custom: dict[str, Any] = {}
+    for kind in rules.REGISTERED:
+        custom[kind.__name__] = custom[keras3.saving.get_registered_name(kind)] = kind
+    return Known(_keras3_classes(), custom, _functions(keras3.activations), {})
+
+
+def tf_keras_known() -> Known:
+    """Returns what a tf_keras or Keras 2 file may name: Keras's own classes, and those that the door puts there."""
+    from tfday7.models.door import activations, kept
+
+    custom: dict[str, Any] = {name: activations.given(name) for name in sorted(activations.KERAS3_ONLY)}
+    for kind in (kept.KerasOperation, kept.Keras3Layer):
+        custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
+    for kind in rules.RETURNING:
+        if not kind.__module__.startswith("tf_keras."):
+            custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
+    functions = _functions(keras.activations) | frozenset(custom)
+    return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks())
+
+
+@functools.cache
+def _keras3_classes() -> dict[str, type]:
+    found = dict(keras3_classes.operations())
+    for module in (keras3.initializers, keras3.regularizers, keras3.constraints, keras3.dtype_policies):
+        found |= _classes(module, object)
+    found |= keras3_classes.layers()  # Last: Keras 3 has an operation and a layer named Add, and files mean the layer.
+    found |= {"Functional": keras3_classes.functional(), "Sequential": keras3.Sequential, "Model": keras3.Model}
+    return found | {"SeedGenerator": keras3.random.SeedGenerator}
+
+
+@functools.cache
+def _tf_keras_classes() -> dict[str, type]:
+    found: dict[str, type] = {}
+    for part in _PARTS:
+        found |= _classes(getattr(keras, part), object)
+    found |= _classes(keras.layers, keras.layers.Layer)
+    for name in ("TFOpLambda", "SlicingOpLambda"):
+        found[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
+    found |= {"Functional": _module("tf_keras.src.engine.functional").Functional, "Sequential": keras.Sequential}
+    found |= {"Model": found["Functional"], "Policy": keras.mixed_precision.Policy}
+    for name in ("Lambda", "Layer", "Wrapper"):
+        found.pop(name, None)
+    return found
+
+
+def _tf_keras_checks() -> dict[str, Callable[[str, dict[str, Any], bool], dict[str, Any]]]:
+    def tensorflow_function(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:  # noqa: ARG001
+        from tfday7.models.door.tensorflow_calls import SYMBOLS, plain_symbol
+
+        if plain_symbol(settings.get("function")) not in SYMBOLS:
+            raise UserError(f"{what} calls tf.{settings.get('function')}", "only functions of tensors can be loaded")
+        return settings
+
+    def held(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:
+        inner = {key: parsed(settings[key], what) for key in ("settings", "build") if key in settings}
+        judged = vetted(inner, keras3_known(), what, allow_unsafe)
+        return {**settings, **{key: json.dumps(value) for key, value in judged.items()}}
+
+    names = ("TFOpLambda", "SlicingOpLambda")
+    kept_names = ("KerasOperation", "Keras3Layer", "tfday7>KerasOperation", "tfday7>Keras3Layer")
+    return dict.fromkeys(names, tensorflow_function) | dict.fromkeys(kept_names, held)
+
+
+def _classes(module: Any, base: type) -> dict[str, type]:
+    return {name: kind for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)}
+
+
+def _functions(module: Any) -> frozenset[str]:
+    hidden = ("get", "serialize", "deserialize")
+    return frozenset(name for name, item in vars(module).items() if inspect.isfunction(item) and name not in hidden)
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(name)
