@@ -8,9 +8,9 @@ import numpy as np
 
 from tfday7.core.units import format_number
 from tfday7.reporting.history import FLOOR, Curve, History, is_wide
-from tfday7.reporting.words import Words
+from tfday7.reporting.words import Words, capitalized
 
-HEIGHT, LOW_HEIGHT = 250, 120
+HEIGHT, WIDTH, NARROW_WIDTH = 250, 360, 194
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Chart:
         log: whether the values have a logarithmic axis.
         floor: where the axis is cut below, or None.
         best_epoch: marked by a vertical line, or None.
-        height: in CSS pixels at a width of 460.
+        width: in CSS pixels.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Chart:
     log: bool = False
     floor: float | None = None
     best_epoch: int | None = None
-    height: int = HEIGHT
+    width: int = WIDTH
 
 
 def charts(curves: History, words: Words) -> list[Chart]:
@@ -75,7 +75,7 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
         legend.append(("best", words("legend.best", epoch=curves.best_epoch)))
     return Chart(
         id=f"chart-{name.replace('_', '-')}",
-        title=words.joined([words("chart.title", name=label), *notes]),
+        title=words.joined([capitalized(words("chart.title", name=label)), *notes]),
         description=" ".join(
             _described(curve, role, label, curves, words) for curve, role in zip(pair, roles, strict=True)
         ),
@@ -113,5 +113,5 @@ def _learning_rate(curves: History, words: Words) -> Chart | None:
         description=words("chart.rate_described", **values),
         lines=[Line("single", rate.thinned())],
         legend=[],
-        height=LOW_HEIGHT,
+        width=NARROW_WIDTH,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import shlex
 from typing import Any
 
@@ -55,6 +56,16 @@ def of_run(records: RunRecords, words: Words) -> list[Detail]:
     ]
 
 
+def started(records: RunRecords) -> str:
+    """Returns when the run began, for example "2026-11-23 18:04 UTC"; as it was recorded if that is no ISO time."""
+    recorded = string(records.run.get("started"))
+    try:
+        moment = datetime.datetime.fromisoformat(recorded)
+    except ValueError:
+        return recorded
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
+
+
 def command(records: RunRecords) -> str:
     """Returns the command that trains the same again in a new folder; empty without flags."""
     if not records.flags:
@@ -99,7 +110,7 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
             words("detail.regularization"), words("semicolon").join(_change(change, words) for change in changes[:50])
         ),
         Detail(words("detail.seed"), string(records.run.get("seed"))),
-        Detail(words("detail.started"), string(records.run.get("started"))),
+        Detail(words("detail.started"), started(records)),
     ]
 
 

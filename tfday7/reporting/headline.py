@@ -8,7 +8,7 @@ from tfday7.core.units import format_bytes, format_count, format_duration, forma
 from tfday7.reporting.comparison import Comparison
 from tfday7.reporting.findings import Verdict
 from tfday7.reporting.records import RunRecords, count, number, string
-from tfday7.reporting.words import Words
+from tfday7.reporting.words import Words, capitalized
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def headline(verdict: Verdict, table: Comparison, words: Words) -> str:
         return words("headline.whole", verdict=verdict.label, result=result)
     if verdict.label:
         return words("headline.verdict", verdict=verdict.label)
-    return words("headline.result", result=result[0].upper() + result[1:]) if result else words("headline.nothing")
+    return words("headline.result", result=capitalized(result)) if result else words("headline.nothing")
 
 
 def tiles(records: RunRecords, table: Comparison, words: Words) -> list[Tile]:

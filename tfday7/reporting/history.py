@@ -16,6 +16,7 @@ from tfday7.reporting.records import RunRecords, count, number
 MAX_POINTS = 1000
 LOG_SPAN = 100.0  # Two decades.
 METRICS = ("accuracy", "r2_score", "mae")
+LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 FLOOR = -1.0  # R² of -1 is useless already; how far below it began would flatten the rest of the curve.
 
 
@@ -25,7 +26,7 @@ class Curve:
 
     Attributes:
         name: as in metrics.jsonl.
-        epochs, values: float64 [n]; NaN where a value was not finite.
+        epochs, values: float64 [n]; NaN where a value was not finite or beyond any axis.
     """
 
     name: str
@@ -102,7 +103,7 @@ def milestones(curves: History, limit: int = 12) -> list[int]:
 
 def _values(lines: list[dict[str, Any]], name: str) -> np.ndarray:
     found = [number(line.get(name)) for line in lines]
-    return np.array([np.nan if value is None else value for value in found], np.float64)
+    return np.array([np.nan if value is None or abs(value) > LARGEST else value for value in found], np.float64)
 
 
 def _lowest(curves: dict[str, Curve]) -> int | None:

@@ -21,7 +21,7 @@ from tfday7.reporting.comparison import compare, latency
 from tfday7.reporting.findings import verdict
 from tfday7.reporting.headline import headline, milliseconds, tiles
 from tfday7.reporting.records import RunRecords, count, number, read, string
-from tfday7.reporting.words import Words
+from tfday7.reporting.words import Words, capitalized
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -50,11 +50,11 @@ def write_report(folder: RunFolder, lang: str = "en") -> Path:
 
 def render(records: RunRecords, lang: str) -> str:
     """Returns the page."""
-    environment = _environment()
+    environment, words = _environment(), Words(lang)
     style = _source(STYLE)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = {"style": style, "style_hash": f"sha256-{digest}", "version": __version__, "lang": HTML_LANGUAGES[lang]}
-    return environment.get_template(TEMPLATE).render(**page, **context(records, Words(lang)))
+    return environment.get_template(TEMPLATE).render(**page, **context(records, words))
 
 
 def context(records: RunRecords, words: Words) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def context(records: RunRecords, words: Words) -> dict[str, Any]:
             for row, artefact in zip(table.rows, records.artefacts, strict=True)
         ],
         "timings": records.benchmark,
+        "started": details.started(records),
         "run_details": details.of_run(records, words),
         "command": details.command(records),
         **_curves(records, words),
@@ -116,12 +117,14 @@ def _environment() -> Environment:
         "value": _value,
         "score": lambda value: format_number(number(value)),
         "known_number": number,
+        "recorded": _recorded,
         "milliseconds": milliseconds,
         "relative": phrases.relative,
         "agreement": phrases.agreement,
         "reasons": phrases.reasons,
         "latency": latency,
         "text": string,
+        "capitalized": capitalized,
         "few": lambda entries: entries[:MAX_ENTRIES],
     }
     return environment
@@ -146,3 +149,9 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else format_number(value)
     return string(value)
+
+
+def _recorded(value: Any, name: str) -> str:
+    """Returns a value of metrics.jsonl; learning rates span decades and are shown with three digits instead."""
+    found = number(value)
+    return f"{found:.3g}" if name == "learning_rate" and found is not None else format_number(found)

@@ -7,13 +7,13 @@ from tfday7.reporting.words import Words
 
 
 def relative(value: float | None) -> str:
-    """Returns a share as a percentage with two significant digits, for example "1.2%" or "0.00001%"; unknown is "?"."""
+    """Returns a share as a percentage for example "1.2%", "0.031%" or "<0.001%"; unknown is "?"."""
     if value is None:
         return "?"
     percent = value * 100
     if percent == 0:
         return "0%"
-    return f"{percent:.1e}%" if percent < 1e-3 else f"{percent:.2g}%" if percent < 1 else f"{percent:.1f}%"
+    return "<0.001%" if percent < 1e-3 else f"{percent:.2g}%" if percent < 1 else f"{percent:.1f}%"
 
 
 def agreement(value: float | None) -> str:

@@ -13,14 +13,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from tfday7.reporting.charts import Chart, Line
+from tfday7.reporting.charts import HEIGHT, Chart, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 460
+LEFT, RIGHT, TOP, BOTTOM = 42, 8, 8, 24  # Margins in CSS pixels, for the axis labels.
 DPI = 72  # Matplotlib's SVG unit is a point; at 72 dots an inch one point is one CSS pixel of the view box.
+DENSE = 400  # Points; from here on dashes would hide in the noise.
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 COLORS = {
@@ -52,7 +53,7 @@ def draw(chart: Chart) -> str:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**SETTINGS, "svg.hashsalt": chart.id}):
-        figure = Figure(figsize=(WIDTH / DPI, chart.height / DPI), dpi=DPI)
+        figure = Figure(figsize=(chart.width / DPI, HEIGHT / DPI), dpi=DPI)
         FigureCanvasSVG(figure)
         _plot(figure, chart)
         buffer = BytesIO()
@@ -61,7 +62,8 @@ def draw(chart: Chart) -> str:
 
 
 def _plot(figure: Figure, chart: Chart) -> None:
-    axes = figure.add_axes((0.105, 34 / chart.height, 0.875, 1 - 44 / chart.height))
+    width, height = chart.width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    axes = figure.add_axes((LEFT / chart.width, BOTTOM / HEIGHT, width / chart.width, height / HEIGHT))
     for line in chart.lines:
         _line(axes, line, chart.best_epoch)
     if chart.best_epoch is not None:
@@ -78,6 +80,8 @@ def _plot(figure: Figure, chart: Chart) -> None:
 def _line(axes: Axes, line: Line, best_epoch: int | None) -> None:
     x, y = line.curve.epochs, line.curve.values
     style = STYLES[line.role]
+    if len(y) > DENSE:
+        style = {**style, "linewidth": 1.0, "linestyle": "-"}
     axes.plot(
         x, y, solid_capstyle="round", solid_joinstyle="round", zorder=3 if line.role == "validation" else 2, **style
     )
@@ -102,7 +106,7 @@ def _scale(axes: Axes, chart: Chart) -> None:
     first, last = float(epochs.min()), float(epochs.max())
     margin = 0.5 if first == last else (last - first) * 0.02
     axes.set_xlim(first - margin, last + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(max(2, chart.width // 60), integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     if chart.log:
         axes.set_yscale("log", nonpositive="mask")
@@ -110,20 +114,22 @@ def _scale(axes: Axes, chart: Chart) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5 if chart.height > 200 else 2))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         if chart.floor is not None:
-            axes.set_ylim(bottom=chart.floor)
+            highest = max(float(line.curve.finite.max()) for line in chart.lines)
+            axes.set_ylim(chart.floor, highest + 0.05 * abs(highest - chart.floor))
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
 
 
 def tick(value: float, _position: int | None = None) -> str:
-    """Returns an axis label of at most six characters or so: "0.05", "1,000", "1e-05"."""
-    if value == 0:
-        return "0"
-    magnitude = abs(value)
-    if magnitude >= 1e5 or magnitude < 1e-3:
-        return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:,.6g}" if magnitude < 1000 else f"{value:,.0f}"
+    """Returns an axis label that fits the margin: "0.05", "1,000", "7.5e-4"."""
+    if 1000 <= abs(value) < 1e5:
+        return f"{value:,.0f}"
+    label = f"{value:.6g}"
+    if len(label) <= 5 and "e" not in label:
+        return label
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if not 0.1 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def clean(drawn: bytes, name: str, description: str) -> str:
@@ -153,7 +159,7 @@ def _unstyle(element: ElementTree.Element) -> None:
     """Turns the style attribute into presentation attributes, and sentinel colours into the page's variables."""
     for declaration in element.attrib.pop("style", "").split(";"):
         key, _, value = declaration.partition(":")
-        if key.strip() and key.strip() != "font":  # The page chooses the font.
+        if key.strip() and not key.strip().startswith("font"):  # The page chooses the font.
             element.attrib[key.strip()] = value.strip()
     for key, value in element.attrib.items():
         element.attrib[key] = COLORS.get(value.lower(), value)
@@ -162,8 +168,7 @@ def _unstyle(element: ElementTree.Element) -> None:
 def _rename(element: ElementTree.Element, name: str) -> None:
     if "id" in element.attrib:
         element.attrib["id"] = f"{name}-{element.attrib['id']}"
-    for key in (f"{{{XLINK}}}href", "href"):
-        if key in element.attrib:
-            element.attrib["href"] = f"#{name}-{element.attrib.pop(key).removeprefix('#')}"
+    if f"{{{XLINK}}}href" in element.attrib:
+        element.attrib["href"] = f"#{name}-{element.attrib.pop(f'{{{XLINK}}}href').removeprefix('#')}"
     for key, value in element.attrib.items():
         element.attrib[key] = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", value)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfday7.core import texts
+from tfday7.core.errors import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,10 +15,14 @@ class Words:
     """Looks up sentences. `words("heading.curves")` is the sentence "report.heading.curves" of the table.
 
     Attributes:
-        lang: "en" or "zh".
+        lang: "en" or "zh"; UserError when it is another.
     """
 
     lang: str
+
+    def __post_init__(self) -> None:
+        if self.lang not in texts.LANGUAGES:
+            raise unknown_name("language", self.lang, texts.LANGUAGES)
 
     def __call__(self, key: str, **values: Any) -> str:
         return texts.text(f"report.{key}", self.lang, **values)
@@ -48,3 +53,8 @@ class Words:
     def joined(self, clauses: list[str]) -> str:
         """Returns clauses as one enumeration, with the language's own comma."""
         return self("separator").join(clauses)
+
+
+def capitalized(sentence: str) -> str:
+    """Returns a sentence with its first letter as a capital."""
+    return sentence[:1].upper() + sentence[1:]

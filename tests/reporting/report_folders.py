@@ -120,7 +120,7 @@ def parity(**changes: Any) -> dict[str, Any]:
     }
 
 
-def artefact(kind: str, size_bytes: int, **changes: Any) -> dict[str, Any]:
+def artefact(kind: str, bytes_: int, **changes: Any) -> dict[str, Any]:
     """A `.tflite` file that was made and verified."""
     quantized = kind == "int8"
     return {
@@ -129,8 +129,8 @@ def artefact(kind: str, size_bytes: int, **changes: Any) -> dict[str, Any]:
         "kind": kind,
         "path": f"tflite_models/quickstart/quickstart_{kind}.tflite",
         "failure": "",
-        "size_bytes": size_bytes,
-        "gzip_bytes": size_bytes - 10_000,
+        "size_bytes": bytes_,
+        "gzip_bytes": bytes_ - 10_000,
         "sha256": "ab" * 32,
         "input": {
             "dtype": "int8" if quantized else "float32",

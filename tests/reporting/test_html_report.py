@@ -1,0 +1,243 @@
+"""The page shows what the records say, whole or in part, and nothing that a record smuggles in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reporting.page import Page
+from reporting.report_folders import (
+    artefact,
+    benchmark_record,
+    complete,
+    diagnosis_record,
+    exports_record,
+    metrics,
+    parity,
+    run_record,
+    write,
+)
+
+from tfday7.core.errors import UserError
+from tfday7.core.run_folder import RunFolder
+from tfday7.reporting import write_report
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)></style></svg>{{ 7*7 }}{% raw %}&lt;\u202e\x00"
+RECORDS = ("run", "metrics", "diagnosis", "exports", "benchmark", "flags")
+
+
+def page(folder: RunFolder, lang: str = "en") -> Page:
+    return Page(write_report(folder, lang).read_text(encoding="utf-8"))
+
+
+def test_the_headline_says_verdict_metric_and_smallest_verified_file(tmp_path: Path) -> None:
+    texts = page(complete(tmp_path / "run")).texts
+    headline = next(text for where, text in texts if where[-1] == "h1")
+    # int8_small is smaller still, but does not hold.
+    assert headline == "Overfit: test accuracy 0.9808, smallest verified file 86.0 kB (int8)."
+
+
+def test_the_comparison_equals_arithmetic_on_the_records(tmp_path: Path) -> None:
+    rows = page(complete(tmp_path / "run")).rows["comparison"]
+    assert rows[1] == ["Keras model 85,066 parameters", "", "", "0.9808", "", "", "", "reference"]
+    assert rows[2][:7] == ["float32", "344.0 kB", "334.0 kB", "0.9808", "2.5e-06 <0.001%", "100%", "0.040 ms 1.00×"]
+    # 86,000 / 344,000 = 25%; 0.030 ms / 0.040 ms = 0.75.
+    assert rows[3][0] == "int8 smallest verified"
+    assert rows[3][1:] == [
+        "86.0 kB 25.0%", "76.0 kB", "0.9770", "0.4200 3.1%", "99.23%", "0.030 ms 0.75×", "✓ held",
+    ]  # fmt: skip
+    assert rows[4][6] == "?"
+    # 0.9808 - 0.9310 = 0.0498
+    assert rows[4][7] == (
+        "✗ broken The largest difference is 16.2% of the largest output; allowed 15.0%."
+        " The accuracy drops by 0.0498; allowed 0.0050."
+    )
+
+
+def test_latencies_under_other_conditions_are_not_compared(tmp_path: Path) -> None:
+    record = benchmark_record()
+    record["rows"][1]["threads"] = 2
+    rows = page(complete(tmp_path / "run", benchmark=record)).rows
+    assert [row[6] for row in rows["comparison"][2:4]] == ["0.040 ms 1.00×", "?"]
+    assert [row[3] for row in rows["latency"][1:]] == ["1", "2"]
+
+
+@pytest.mark.parametrize("missing", RECORDS)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_missing_record_leaves_the_rest(tmp_path: Path, missing: str, lang: str) -> None:
+    folder = complete(tmp_path / "run")
+    next((tmp_path / "run").glob(f"{missing}.*")).unlink()
+    sections = {value for tag, name, value in page(folder, lang).attributes if tag == "section" and name == "id"}
+    expected = {"curves", "diagnosis", "comparison", "artefacts", "latency", "run"}
+    gone = {"exports": {"artefacts"}, "benchmark": {"latency"}}
+    assert sections == expected - gone.get(missing, set())
+
+
+@pytest.mark.parametrize("present", RECORDS)
+def test_a_single_record_is_enough(tmp_path: Path, present: str) -> None:
+    folder = complete(tmp_path / "run")
+    for name in RECORDS:
+        if name != present:
+            next((tmp_path / "run").glob(f"{name}.*")).unlink()
+    assert page(folder).unclosed == []
+
+
+def test_an_empty_folder_says_that_nothing_is_there(tmp_path: Path) -> None:
+    text = page(write(tmp_path / "run")).text()
+    for sentence in ("No result yet.", "No epochs have been recorded.", "This run has not been diagnosed."):
+        assert sentence in text
+
+
+def test_damaged_records_are_refused_by_name(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "run", diagnosis=["not", "an", "object"])
+    with pytest.raises(UserError, match=r"diagnosis\.json: list found; expected an object"):
+        write_report(folder)
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def hostile(value: Any, text: str) -> Any:
+    """Replaces every text of a record, but not the words that decide what is shown."""
+    if isinstance(value, dict):
+        kept = ("status", "verdict", "severity", "failures", "format", "kind", "stopped", "task")
+        renamed = {text if key == "rise_percent" else key: entry for key, entry in value.items()}
+        return {key: entry if key in kept else hostile(entry, text) for key, entry in renamed.items()}
+    if isinstance(value, list):
+        return [hostile(entry, text) for entry in value]
+    return text if isinstance(value, str) else value
+
+
+def folder_of_names(path: Path, text: str) -> RunFolder:
+    records = {
+        "run": hostile({**run_record(), "gate": "x"}, text),
+        "diagnosis": hostile(diagnosis_record(), text),
+        "exports": hostile({"artefacts": [artefact("int8", 9, failure="x", name="y"), artefact("int8", 9)]}, text),
+        "benchmark": hostile(benchmark_record(), text),
+        "metrics": [{**line, text: 0.5} for line in metrics()],
+        "flags": f"--data={text}\n",
+    }
+    return complete(path, **records)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_hostile_names_stay_text(tmp_path: Path, lang: str) -> None:
+    parsed, harmless = (
+        page(folder_of_names(tmp_path / str(i), text), lang) for i, text in enumerate((HOSTILE, "name"))
+    )
+    assert parsed.tags == harmless.tags
+    assert not {"script", "img", "iframe", "object", "link", "base", "form"} & set(parsed.tags)
+    assert sorted({(tag, name) for tag, name, _ in parsed.attributes}) == sorted(
+        {(tag, name) for tag, name, _ in harmless.attributes}
+    )
+    assert parsed.text().count("<script>alert(1)</script>") == parsed.text().count("<script>") > 10
+    assert parsed.unclosed == []
+
+
+def test_the_page_needs_nothing_and_may_run_nothing(tmp_path: Path) -> None:
+    path = write_report(complete(tmp_path / "run"))
+    parsed = Page(path.read_text(encoding="utf-8"))
+    policy = next(v for _, name, v in parsed.attributes if name == "content" and "default-src" in v)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert parsed.values("style") == parsed.values("src") == []
+    assert all(href.startswith("#") for href in parsed.values("href"))
+    assert parsed.tags["style"] == 1
+    assert "url(http" not in path.read_text(encoding="utf-8")
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(tmp_path: Path) -> None:
+    parsed = page(complete(tmp_path / "run"))
+    ids = parsed.values("id")
+    assert len(ids) == len(set(ids))
+    referred = [href.removeprefix("#") for href in parsed.values("href")] + parsed.values("aria-labelledby")
+    referred += re.findall(r"url\(#([^)]+)\)", " ".join(value for _, _, value in parsed.attributes))
+    assert set(referred) <= set(ids)
+
+
+def test_structure_for_screen_readers(tmp_path: Path) -> None:
+    parsed = page(complete(tmp_path / "run"))
+    assert [parsed.tags[tag] for tag in ("header", "main", "footer", "nav", "h1")] == [1, 1, 1, 1, 1]
+    assert parsed.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(parsed.headings, parsed.headings[1:], strict=False))
+    assert parsed.tags["caption"] == parsed.tags["table"] == 3
+    headers = [name for tag, name, _ in parsed.attributes if tag == "th" and name == "scope"]
+    assert len(headers) == parsed.tags["th"]
+    labels = [value for tag, name, value in parsed.attributes if tag == "svg" and name == "aria-label"]
+    assert len(labels) == parsed.tags["svg"] == 3
+    assert labels[0].startswith("loss, training: from 1.5676 to 0.0235.")
+
+
+def test_ten_thousand_classes_and_findings_stay_below_two_megabytes(tmp_path: Path) -> None:
+    run, diagnosis, exports = run_record(), diagnosis_record(), exports_record()
+    run["data"]["class_names"] = [f"class {i}" + "x" * 1000 for i in range(10_000)]
+    diagnosis["findings"] *= 1000
+    exports["artefacts"] = [artefact("int8", 1, labels=run["data"]["class_names"][:20]) for _ in range(1000)]
+    folder = complete(tmp_path / "run", run=run, diagnosis=diagnosis, exports=exports, flags="--x=" + "y" * 10**7)
+    assert write_report(folder).stat().st_size < 2_000_000
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "run")
+    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+
+
+def test_the_command_that_trains_the_same_again(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "run with spaces")
+    commands = [text for where, text in page(folder).texts if where[-1] == "pre"]
+    assert commands[0] == f"python -m tfday7.train --flagfile='{folder / 'flags.txt'}' --run_dir=NEW"
+    assert "--model=cnn" in commands[1]
+
+
+def test_a_failed_artefact_gives_its_reason(tmp_path: Path) -> None:
+    failed = artefact(
+        "int8", 0, size_bytes=None, gzip_bytes=None, failure="the converter crashed", parity=None, path=None
+    )
+    rows = page(complete(tmp_path / "run", exports={"artefacts": [failed]})).rows["comparison"]
+    assert rows[2][-1] == "✗ not made the converter crashed"
+    assert rows[2][1:3] == ["?", "?"]
+
+
+def test_a_reason_without_numbers_is_told_in_the_records_words(tmp_path: Path) -> None:
+    broken = artefact("int8", 5, parity=parity(failures=["outputs hold NaN or infinity"]))
+    rows = page(complete(tmp_path / "run", exports={"artefacts": [broken]})).rows["comparison"]
+    assert rows[2][-1] == "✗ broken outputs hold NaN or infinity"
+
+
+def test_unfinished_runs_and_gates_are_announced(tmp_path: Path) -> None:
+    run = {**run_record(), "status": "interrupted", "gate": "quickstart_int8: accuracy drops"}
+    text = page(complete(tmp_path / "run", run=run)).text()
+    assert "This run was interrupted" in text
+    assert "quickstart_int8: accuracy drops" in text
+
+
+def test_a_hundred_thousand_epochs_take_seconds(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "run", metrics=metrics(100_000))
+    started = time.monotonic()
+    path = write_report(folder)
+    assert time.monotonic() - started < 10
+    assert path.stat().st_size < 500_000
+
+
+def test_neither_tensorflow_nor_keras_is_loaded(tmp_path: Path) -> None:
+    folder = complete(tmp_path / "run")
+    program = f"""
+import sys, io
+import tfday7.reporting as reporting
+early = [name for name in ("jinja2", "matplotlib", "numpy", "rich") if name in sys.modules]
+from pathlib import Path
+from rich.console import Console
+from tfday7.core.run_folder import RunFolder
+folder = RunFolder(Path({str(folder.path)!r}))
+reporting.write_report(folder)
+Console(file=io.StringIO()).print(reporting.summary(folder, "zh"))
+reporting.TerminalProgress(Console(file=io.StringIO())).begin(0, 1, 1)
+late = [name for name in ("tensorflow", "keras", "tf_keras") if name in sys.modules]
+print(early, late)
+"""
+    root = Path(__file__).resolve().parents[2]
+    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert ended.stdout == "[] []\n"
