@@ -81,7 +81,7 @@ def progress(
     lines: list[dict[str, Any]], epochs: int, best: set[int], *, terminal: bool = False, first: int = 0
 ) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, width=100, force_terminal=terminal, color_system=None, legacy_windows=False)
+    console = Console(file=stream, width=100, force_terminal=terminal, color_system=None, _environ={"TERM": "xterm"})
     display = TerminalProgress(console)
     display.begin(first, epochs, 40)
     for line in lines[first:]:

@@ -11,6 +11,7 @@ from tfday7.reporting.history import FLOOR, Curve, History, is_wide
 from tfday7.reporting.words import Words, capitalized
 
 HEIGHT, WIDTH, NARROW_WIDTH = 250, 360, 194
+DENSE = 400  # Points; from here on dashes would hide in the noise.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,11 @@ class Line:
 
     role: str
     curve: Curve
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it has so many points that it is drawn thin and without dashes."""
+        return len(self.curve.values) > DENSE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Chart:
         id: unique on the page.
         title: its heading.
         description: what it shows, in words and numbers.
-        legend: pairs of a role and its name.
+        legend: pairs of a look (a role, with "dense" added for dense lines) and its name.
         log: whether the values have a logarithmic axis.
         floor: where the axis is cut below, or None.
         best_epoch: marked by a vertical line, or None.
@@ -70,7 +76,8 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
     floor = FLOOR if name == "r2_score" and min(curve.finite.min() for curve in pair) < FLOOR else None
     label = words.metric(name)
     notes = [words("chart.log")] * log + [words("chart.floor", floor=f"{FLOOR:g}")] * (floor is not None)
-    legend = [(role, words(f"legend.{role}")) for role in roles]
+    lines = [Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)]
+    legend = [(line.role + " dense" * line.is_dense, words(f"legend.{line.role}")) for line in lines]
     if curves.best_epoch is not None:
         legend.append(("best", words("legend.best", epoch=curves.best_epoch)))
     return Chart(
@@ -79,7 +86,7 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
         description=" ".join(
             _described(curve, role, label, curves, words) for curve, role in zip(pair, roles, strict=True)
         ),
-        lines=[Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)],
+        lines=lines,
         legend=legend,
         log=log,
         floor=floor,

@@ -89,7 +89,7 @@ def history(records: RunRecords) -> History:
 def is_wide(curves: list[Curve]) -> bool:
     """Returns whether curves span more than two decades, all of it above zero, so that a log axis shows them better."""
     values = np.concatenate([curve.finite for curve in curves]) if curves else np.array([])
-    return bool(len(values)) and bool(values.min() > 0) and bool(values.max() / values.min() > LOG_SPAN)
+    return bool(len(values)) and bool(values.min() > 0) and bool(values.max() > LOG_SPAN * values.min())
 
 
 def milestones(curves: History, limit: int = 12) -> list[int]:

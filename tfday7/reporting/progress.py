@@ -26,7 +26,7 @@ class TerminalProgress:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._lines = KeptLines(only_best=console.is_terminal)
+        self._lines = KeptLines(only_best=console.is_interactive)
         self._epochs = self._steps = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -35,7 +35,7 @@ class TerminalProgress:
         """Opens the bar, or prepares the lines; epochs count from 0 here."""
         self._epochs, self._steps = epochs, steps_per_epoch
         self._lines.begin(first_epoch, epochs)
-        if self.console.is_terminal:
+        if self.console.is_interactive:
             self._bar = _bar(self.console)
             self._task = self._bar.add_task("", total=epochs * steps_per_epoch, completed=first_epoch * steps_per_epoch)
             self._bar.update(self._task, epoch=min(first_epoch + 1, epochs), epochs=epochs, step="", loss="", values="")

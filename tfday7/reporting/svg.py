@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT, TOP, BOTTOM = 42, 8, 8, 24  # Margins in CSS pixels, for the axis labels.
 DPI = 72  # Matplotlib's SVG unit is a point; at 72 dots an inch one point is one CSS pixel of the view box.
-DENSE = 400  # Points; from here on dashes would hide in the noise.
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 COLORS = {
@@ -80,8 +79,8 @@ def _plot(figure: Figure, chart: Chart) -> None:
 def _line(axes: Axes, line: Line, best_epoch: int | None) -> None:
     x, y = line.curve.epochs, line.curve.values
     style = STYLES[line.role]
-    if len(y) > DENSE:
-        style = {**style, "linewidth": 1.0, "linestyle": "-"}
+    if line.is_dense:
+        style = {**style, "linewidth": 1.2, "linestyle": "-"}
     axes.plot(
         x, y, solid_capstyle="round", solid_joinstyle="round", zorder=3 if line.role == "validation" else 2, **style
     )
