@@ -1,0 +1,60 @@
+"""Signals become requests that long work looks at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from tfday7.core.errors import Interrupted
+from tfday7.core.signals import stop_at_once_on_sigterm, stop_requests
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_sets_the_request_with_the_shells_exit_code(number: signal.Signals, code: int) -> None:
+    with stop_requests() as request:
+        assert not request
+        os.kill(os.getpid(), number)
+        assert request
+        assert request.exit_code == code == 128 + number
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    with stop_requests() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert request.exit_code == 130
+
+
+def test_the_handlers_of_before_come_back_even_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError), stop_requests():
+        raise RuntimeError
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_outside_of_the_main_thread_no_handler_is_set() -> None:
+    before, inside = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with stop_requests() as request:
+            inside.append((bool(request), signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [(False, before)]
+
+
+def test_sigterm_without_a_listener_unwinds_with_143() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        stop_at_once_on_sigterm()
+        with pytest.raises(Interrupted) as caught:
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.exit_code == 143
