@@ -26,6 +26,7 @@ from reporting.report_folders import (
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.reporting import write_report
+from tfday7.reporting.headline import milliseconds
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)></style></svg>{{ 7*7 }}{% raw %}&lt;\u202e\x00"
 RECORDS = ("run", "metrics", "diagnosis", "exports", "benchmark", "flags")
@@ -45,11 +46,11 @@ def test_the_headline_says_verdict_metric_and_smallest_verified_file(tmp_path: P
 def test_the_comparison_equals_arithmetic_on_the_records(tmp_path: Path) -> None:
     rows = page(complete(tmp_path / "run")).rows["comparison"]
     assert rows[1] == ["Keras model 85,066 parameters", "", "", "0.9808", "", "", "", "reference"]
-    assert rows[2][:7] == ["float32", "344.0 kB", "334.0 kB", "0.9808", "2.5e-06 <0.001%", "100%", "0.040 ms 1.00×"]
-    # 86,000 / 344,000 = 25%; 0.030 ms / 0.040 ms = 0.75.
+    assert rows[2][:7] == ["float32", "344.0 kB", "334.0 kB", "0.9808", "2.5e-06 <0.001%", "100%", "0.0400 ms 1.00×"]
+    # 86,000 / 344,000 = 25%; 0.030 ms / 0.0400 ms = 0.75.
     assert rows[3][0] == "int8 smallest verified"
     assert rows[3][1:] == [
-        "86.0 kB 25.0%", "76.0 kB", "0.9770", "0.4200 3.1%", "99.23%", "0.030 ms 0.75×", "✓ held",
+        "86.0 kB 25.0%", "76.0 kB", "0.9770", "0.4200 3.1%", "99.23%", "0.0300 ms 0.75×", "✓ held",
     ]  # fmt: skip
     assert rows[4][6] == "?"
     # 0.9808 - 0.9310 = 0.0498
@@ -63,7 +64,7 @@ def test_latencies_under_other_conditions_are_not_compared(tmp_path: Path) -> No
     record = benchmark_record()
     record["rows"][1]["threads"] = 2
     rows = page(complete(tmp_path / "run", benchmark=record)).rows
-    assert [row[6] for row in rows["comparison"][2:4]] == ["0.040 ms 1.00×", "?"]
+    assert [row[6] for row in rows["comparison"][2:4]] == ["0.0400 ms 1.00×", "?"]
     assert [row[3] for row in rows["latency"][1:]] == ["1", "2"]
 
 
@@ -241,3 +242,21 @@ print(early, late)
     root = Path(__file__).resolve().parents[2]
     ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert ended.stdout == "[] []\n"
+
+
+def test_what_is_unknown_or_did_not_happen_is_left_out_of_the_small_print(tmp_path: Path) -> None:
+    run = run_record()
+    run["versions"]["tfday7"] = None
+    run["training"]["resumed_at"] = 0
+    texts = [text for _, text in page(complete(tmp_path / "run", run=run)).texts]
+    assert "python 3.11.2, tensorflow 2.21.0, tf_keras 2.21.0" in texts
+    assert "Resumed at" not in texts
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "shown"),
+    [(0.00757, "0.0076 ms"), (0.0451, "0.0451 ms"), (0.5, "0.500 ms"), (3.14159, "3.14 ms"), (31.4159, "31.4 ms"),
+     (314.159, "314 ms"), (3141.59, "3.1 s"), (None, "?")],
+)  # fmt: skip
+def test_latencies_have_about_three_digits(latency_ms: float | None, shown: str) -> None:
+    assert milliseconds(latency_ms) == shown

@@ -100,7 +100,7 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
         words.known(f"stopped.{stopped}", stopped),
     ]
     changes = mappings(training.get("regularization_changes"), "run.json: regularization_changes")
-    resumed = training.get("resumed_at")
+    resumed = training.get("resumed_at") or None  # 0 epochs: it began there and was not resumed.
     resumed = strings(resumed) if isinstance(resumed, list) else [string(resumed)] * (resumed is not None)
     return [
         Detail(words("detail.epochs"), words.joined([part for part in epochs if part])),
@@ -133,7 +133,8 @@ def _machine(records: RunRecords, words: Words) -> list[Detail]:
     return [
         Detail(words("detail.hardware"), words.joined([part for part in parts if part])),
         Detail(
-            words("detail.versions"), words.joined([f"{name} {string(version)}" for name, version in versions.items()])
+            words("detail.versions"),
+            words.joined([f"{name} {string(version)}" for name, version in versions.items() if version is not None]),
         ),
     ]
 

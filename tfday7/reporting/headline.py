@@ -92,10 +92,20 @@ def _training(records: RunRecords, words: Words) -> Tile | None:
 
 
 def milliseconds(latency_ms: float | None) -> str:
-    """Returns for example "0.045 ms"; three significant digits, because edge latencies span five decades."""
+    """Returns for example "0.0451 ms"; three significant digits, because edge latencies span five decades."""
     if latency_ms is None:
         return "?"
     if latency_ms >= 999.5:
         return format_duration(latency_ms / 1000)
-    digits = 3 if latency_ms < 0.9995 else 2 if latency_ms < 9.995 else 1 if latency_ms < 99.95 else 0
+    digits = (
+        4
+        if latency_ms < 0.09995
+        else 3
+        if latency_ms < 0.9995
+        else 2
+        if latency_ms < 9.995
+        else 1
+        if latency_ms < 99.95
+        else 0
+    )
     return f"{latency_ms:.{digits}f} ms"

@@ -36,13 +36,14 @@ def summary(folder: RunFolder, lang: str = "en") -> Group:
         UserError: a record is damaged.
     """
     from rich.console import Group
+    from rich.padding import Padding
     from rich.text import Text
 
     words = Words(lang)
     records = read(folder)
     table, found = compare(records), verdict(records, words)
     parts: list[RenderableType] = [Text(printable(headline(found, table, words)), style="bold")]
-    parts += [Text(printable(line)) for line in _evidence(found, words)]
+    parts += [Padding(Text(printable(line)), (0, 0, 0, indent)) for indent, line in _evidence(found, words)]
     if table.rows or table.keras_metric is not None:
         parts += [Text(), ComparisonTable(table, words)]
         parts += [Text(printable(line)) for line in _notes(table, words)]
@@ -108,14 +109,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _evidence(found: Verdict, words: Words) -> list[str]:
-    """Returns the titles of the main findings, each with its first remedy."""
+def _evidence(found: Verdict, words: Words) -> list[tuple[int, str]]:
+    """Returns the titles of the main findings, each with its first remedy; every line with its indentation."""
     lines = []
     for finding in found.findings[:FINDINGS]:
-        lines.append("  " + words("note.reason", name=words(f"severity.{finding.severity}"), reason=finding.title))
+        severity = words(f"severity.{finding.severity}")
+        lines.append((2, words("note.reason", name=severity, reason=finding.title)))
         if finding.remedies:
             remedy = finding.remedies[0]
-            lines.append("    " + words("try", remedy=remedy.text) + (f"  {remedy.flag}" if remedy.flag else ""))
+            lines.append((4, words("try", remedy=remedy.text) + (f"  {remedy.flag}" if remedy.flag else "")))
     return lines
 
 
