@@ -134,7 +134,9 @@ def _machine(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.hardware"), words.joined([part for part in parts if part])),
         Detail(
             words("detail.versions"),
-            words.joined([f"{name} {string(version)}" for name, version in versions.items() if version is not None]),
+            words("names").join(
+                [f"{name} {string(version)}" for name, version in versions.items() if version is not None]
+            ),
         ),
     ]
 
@@ -172,5 +174,5 @@ def _numbers(values: Any) -> str:
 
 
 def _some(names: list[str], words: Words) -> str:
-    shown = words.joined(names[:MAX_CLASSES])
+    shown = words("names").join(names[:MAX_CLASSES])
     return shown if len(names) <= MAX_CLASSES else words("and_more", shown=shown, count=len(names) - MAX_CLASSES)

@@ -43,7 +43,9 @@ def summary(folder: RunFolder, lang: str = "en") -> Group:
     records = read(folder)
     table, found = compare(records), verdict(records, words)
     parts: list[RenderableType] = [Text(printable(headline(found, table, words)), style="bold")]
-    parts += [Padding(Text(printable(line)), (0, 0, 0, indent)) for indent, line in _evidence(found, words)]
+    parts += [
+        Padding(Text(printable(line)), (0, 0, 0, indent), expand=False) for indent, line in _evidence(found, words)
+    ]
     if table.rows or table.keras_metric is not None:
         parts += [Text(), ComparisonTable(table, words)]
         parts += [Text(printable(line)) for line in _notes(table, words)]
