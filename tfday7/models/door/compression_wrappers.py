@@ -27,7 +27,7 @@ def _clustered(layer: Any, rebuild: Any) -> Any:  # noqa: ARG001 - a rule's sign
 @outgoing(*_QUANTIZED)
 def _quantized(layer: Any, rebuild: Any) -> Any:  # noqa: ARG001 - a rule's signature
     raise UserError(
-        f"layer {layer.name!r} is wrapped for quantization-aware training ({type(layer).__name__}); Keras 3 has no such "
-        "layer",
+        f"layer {layer.name!r} is wrapped for quantization-aware training ({type(layer).__name__}); Keras 3 has "
+        "none such",
         "export the model to TFLite, which is what it was trained for, or save the model it was made from",
     )

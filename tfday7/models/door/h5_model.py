@@ -1,4 +1,4 @@
-"""Reads whole models from `.h5` files: settings in an attribute, weights in a group. Keras 2.2 to Keras 3 write them."""
+"""Reads whole models from `.h5` files of Keras 2.2 to Keras 3: settings in an attribute, weights in a group."""
 
 from __future__ import annotations
 

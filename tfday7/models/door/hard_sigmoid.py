@@ -1,7 +1,7 @@
 """tf_keras's hard sigmoid, clip(0.2 x + 0.5, 0, 1), for Keras 3, whose own is relu6(x + 3) / 6: less steep.
 
 As an activation it becomes operations behind the layer. Inside a recurrent layer there is no room for those, but the
-gates are linear before it, and relu6(1.2 x + 3) / 6 is clip(0.2 x + 0.5, 0, 1): so the gates' weights are scaled by 1.2.
+gates are linear before it, and relu6(1.2 x + 3) / 6 is clip(0.2 x + 0.5, 0, 1): so the gates' weights are scaled.
 """
 
 from __future__ import annotations

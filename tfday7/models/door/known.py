@@ -29,7 +29,8 @@ def tf_keras_known() -> Known:
     from tfday7.models.door import activations, kept
 
     custom: dict[str, Any] = {name: activations.given(name) for name in sorted(activations.KERAS3_ONLY)}
-    for kind in (kept.KerasOperation, kept.Keras3Layer):
+    own: tuple[type, ...] = (kept.KerasOperation, kept.Keras3Layer)
+    for kind in own:
         custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
     for kind in rules.RETURNING:
         if not kind.__module__.startswith("tf_keras."):

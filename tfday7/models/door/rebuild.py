@@ -11,7 +11,7 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
-from tfday7.models.door import rules
+from tfday7.models.door import rules, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
 from tfday7.models.door.settings import NoEqualError, carried
 from tfday7.models.door.weights import copy_weights
@@ -34,19 +34,20 @@ class Rebuild:
         self.framework = keras if target is TF_KERAS else keras3
         self.dtype_policy = dtype_policy
         self._names: set[str] = set()
+        self._rebuilt: set[int] = set()  # Of models, whose weights are their layers'.
+        self._traced: list[Any] = []
         self.sources: dict[int, Any] = {}  # id -> the layer whose weights are copied in its place
         self.changes: dict[int, Callable[[str, Any], Any]] = {}  # id -> (a weight's name, its value) -> new value
         self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
 
     def model(self, model: Any) -> Any:
         """Returns the rebuilt model, with weights."""
-        new = self.graph(model)
+        new = self.layer(model)
         for original, layer in self.made.values():
-            if not self.source.is_model(original) and hasattr(layer, "weights"):
+            if id(original) not in self._rebuilt and hasattr(layer, "weights"):
                 copy_weights(self.sources.get(id(original), original), layer, self.changes.get(id(original)))
-        for original, layer in reversed(
-            self.made.values()
-        ):  # The outermost model first: it sets its layers' flags too.
+        # The outermost model first, because it sets its layers' flags too.
+        for original, layer in reversed(self.made.values()):
             if hasattr(original, "trainable") and layer.trainable != original.trainable:
                 layer.trainable = original.trainable
         return new
@@ -55,29 +56,41 @@ class Rebuild:
         """Returns the rebuilt model, whose weights are not copied yet."""
         if id(model) in self.made:
             return self.made[id(model)][1]
-        if not self.source.has_graph(model):
+        new = self._functional(self._with_graph(model))
+        self.made[id(model)] = (model, new)
+        self._rebuilt.add(id(model))
+        return new
+
+    def _with_graph(self, model: Any) -> Any:
+        if self.source.has_graph(model):
+            return model
+        if type(model).__module__.startswith(self.source.builtin):
             raise no_graph(model)
+        functional = trace.traced(model, self.source)
+        self._traced.append(functional)  # It must stay alive: what was made is remembered by identity.
+        return functional
+
+    def _functional(self, model: Any) -> Any:
         tensors: dict[int, Any] = {}
         inputs, outputs = self.source.structure(model)
         for tensor in self.source.flatten(inputs):
             tensors[id(tensor)] = self._input(tensor)
         for call in self.source.calls(model):
             self._repeat(call, tensors)
-        new = self.target.functional(self._swap(inputs, tensors), self._swap(outputs, tensors), model.name)
-        self.made[id(model)] = (model, new)
-        return new
+        return self.target.functional(self._swap(inputs, tensors), self._swap(outputs, tensors), model.name)
 
     def layer(self, layer: Any) -> Any:
         """Returns the new layer for a layer (or model) of the original; the same one each time."""
         if id(layer) in self.made:
             return self.made[id(layer)][1]
-        new = self.graph(layer) if self.source.is_model(layer) else self._rule(layer)
+        new = self.inner(layer)
         self.made[id(layer)] = (layer, new)
         return new
 
     def inner(self, layer: Any) -> Any:
         """Returns a new layer for one that another layer holds; the holder's weights are copied, not its."""
-        return self.graph(layer) if self.source.is_model(layer) else self._rule(layer)
+        registered = self.source is KERAS3 and type(layer) in rules.REGISTERED
+        return self.graph(layer) if self.source.is_model(layer) and not registered else self._rule(layer)
 
     def same(self, layer: Any, class_name: str = "", **changes: Any) -> Any:
         """Returns the layer of the same class name with the same settings; `changes` as for `settings.carried`."""
@@ -92,11 +105,15 @@ class Rebuild:
     def unsupported(self, layer: Any) -> NoEqualError:
         """Returns the error for a layer that no rule carries over."""
         kind = type(layer)
+        hint = (
+            f"add one: @tfday7.models.register({kind.__name__}) on a function that returns the equal tf_keras layer"
+            if self.source is KERAS3
+            else "use layers that both Kerases have, or register the Keras 3 class of a layer of your own"
+        )
         return NoEqualError(
             f"layer {layer.name!r}: no way is known to carry {kind.__module__}.{kind.__qualname__} over from "
             f"{self.source.name} to {self.target.name}",
-            f"add one: @tfday7.models.register({kind.__name__}) on a function that returns the equal tf_keras layer "
-            "(docs/keras3_door.md)",
+            f"{hint} (docs/keras3_door.md)",
         )
 
     def _rule(self, layer: Any) -> Any:
@@ -105,11 +122,11 @@ class Rebuild:
             new = rules.REGISTERED[kind](layer)
             rules.RETURNING.setdefault(type(new), kind)
             return new
+        if self.source is self.target:
+            return self.again(layer)
         if not kind.__module__.startswith((*self.source.builtin, *_OURS)):
             return self._users(layer)
         table = rules.INCOMING if self.source is KERAS3 else rules.OUTGOING
-        if self.source is self.target:
-            return self.again(layer)
         rule = table.get(kind.__name__)
         try:
             return rule(layer, self) if rule is not None else self.same(layer)
@@ -129,16 +146,18 @@ class Rebuild:
         return kept.keep_layer(layer, self.dtype_policy) if known else None
 
     def _users(self, layer: Any) -> Any:
-        if self.source is self.target:
-            return self.again(layer)
         kind: Any = rules.RETURNING.get(type(layer))
         if self.source is TF_KERAS and kind is not None:
             return kind.from_config(layer.get_config())
+        if trace.can_be_traced(layer, self.source):
+            return self.graph(layer)
         raise self.unsupported(layer)
 
     def again(self, layer: Any) -> Any:
         """Returns a new layer of the very same class."""
         config = layer.get_config()
+        if getattr(layer, "fused", None) is False:
+            config["fused"] = False  # The settings leave it out; see layers.py.
         if self.dtype_policy is not None:
             config["dtype"] = self.dtype_policy
         return type(layer).from_config(config)

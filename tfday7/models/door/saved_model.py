@@ -28,8 +28,7 @@ def read(path: Path, allow_unsafe: bool) -> Any:
     metadata = _root_metadata(path)
     if not metadata or not metadata.get("config") or "class_name" not in metadata:
         raise UserError(
-            f"{path}: a SavedModel without the settings of a Keras model (written by model.export, or from a subclassed "
-            "model)",
+            f"{path}: a SavedModel without a Keras model's settings (model.export and subclassed models write none)",
             "save the model with model.save('model.keras') and give that file",
         )
     config = {"class_name": metadata["class_name"], "config": metadata["config"]}

@@ -15,9 +15,9 @@ from tfday7.models.door.graph import Side
 
 # Settings that change how a layer computes or what it draws, never what it returns: dropped whatever their value.
 _HARMLESS = frozenset((
-    *("use_cudnn", "implementation", "query_shape", "key_shape", "value_shape", "build_config", "input_length", "fused"),
+    *("use_cudnn", "implementation", "query_shape", "key_shape", "value_shape", "build_config", "input_length"),
     *("seed", "flash_attention", "gptq_unpacked_column_size", "batch_input_shape", "autocast", "dynamic", "optional"),
-    *("trainable", "rng_type", "force_generator"),
+    *("fused", "trainable", "rng_type", "force_generator"),
 ))  # fmt: skip
 # The other Keras's name of a class of an initializer, where it differs.
 _SAME_THING = {"OrthogonalInitializer": "Orthogonal", "IdentityInitializer": "Identity"}

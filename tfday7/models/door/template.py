@@ -1,7 +1,7 @@
 """The arguments of a call with holes where tensors go, as JSON: how a call is written into a layer's settings.
 
 What JSON has no word for is a dict whose first key says what it is:
-`{"tensor": 0}`, `{"slice": [1, null, null]}`, `{"tuple": [...]}`, `{"ellipsis": true}`, `{"array": [...], "dtype": ...}`.
+`{"tensor": 0}`, `{"slice": [1, null, null]}`, `{"tuple": [...]}`, `{"ellipsis": true}`, `{"array": [...], ...}`.
 """
 
 from __future__ import annotations
