@@ -62,13 +62,8 @@ class Command:
         self.name = name
         self.summary = summary.strip()
         self.settings = tuple(settings)
-        self.flags = flags.FlagValues()
+        self.flags = self._define()
         self.flagfile = ""
-        for group in self.settings:
-            for field, kind, _ in typed_fields(group):
-                _DEFINE[kind](field.name, field.default, str(field.metadata["help"]), flag_values=self.flags)
-        flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=self.flags)
-        flags.DEFINE_bool("only_check_args", False, "Check the flags and stop.", flag_values=self.flags)
 
     def run(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
         """Parses the flags, runs `main`, and exits the process with the right code."""
@@ -107,6 +102,7 @@ class Command:
 
     def parse(self, argv: Sequence[str]) -> None:
         """Reads the command line and its flagfiles. Raises UserError for anything that is not a flag with a value."""
+        self.flags = self._define()
         self.flagfile = _flagfile(argv)
         try:
             rest = self.flags(list(argv))
@@ -141,6 +137,15 @@ class Command:
                 lines.append(f"      {field.metadata['help']}")
         lines += ["  --only_check_args", "      Check the flags and stop.", "  --help", "      Show this help."]
         return "\n".join(lines) + "\n"
+
+    def _define(self) -> flags.FlagValues:
+        values = flags.FlagValues()
+        for group in self.settings:
+            for field, kind, _ in typed_fields(group):
+                _DEFINE[kind](field.name, field.default, str(field.metadata["help"]), flag_values=values)
+        flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+        flags.DEFINE_bool("only_check_args", False, "Check the flags and stop.", flag_values=values)
+        return values
 
     def console(self) -> Console:
         """Returns where people's output goes: stdout, or stderr when stdout belongs to `--json`."""

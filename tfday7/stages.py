@@ -14,7 +14,7 @@ from typing import Any
 
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted
-from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, RunFolder
+from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset
 from tfday7.exporting.config import ExportConfig
@@ -109,7 +109,8 @@ def run(
 
 
 def _is_done(folder: RunFolder, flags: Mapping[str, str], overwrite: bool) -> bool:
-    return folder.exists() and not overwrite and folder.is_finished() and folder.flags() == dict(flags)
+    done = folder.exists() and folder.is_finished() and (folder / REPORT).exists()
+    return done and not overwrite and folder.flags() == dict(flags)
 
 
 def _raise_gate(folder: RunFolder) -> None:

@@ -40,8 +40,11 @@ def main() -> None:
     console = COMMAND.console()
     from tfday7.reporting import TerminalProgress, summary
 
+    def say(sentence: str) -> None:
+        console.print(sentence, soft_wrap=True, markup=False)
+
     try:
-        stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), console.print, output.lang)
+        stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), say, output.lang)
     finally:
         if (folder / REPORT).exists() and not output.json:
             console.print(summary(folder, output.lang))

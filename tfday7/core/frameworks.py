@@ -11,6 +11,7 @@ for Keras 3; never `tf.keras`, which is either of the two depending on who impor
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -49,14 +50,13 @@ def _load_tensorflow() -> types.ModuleType:
     return tensorflow
 
 
+@functools.cache
 def _load_tf_keras() -> types.ModuleType:
     _load_tensorflow()
-    loaded = "tf_keras" in sys.modules
     module = importlib.import_module("tf_keras")
-    if not loaded:
-        # Random layers then draw from `tf.random.Generator` variables, which can be saved and reseeded; the older
-        # stateful kernels keep hidden state, and no run could be resumed exactly.
-        module.backend.experimental.enable_tf_random_generator()
+    # Random layers then draw from `tf.random.Generator` variables, which can be saved and reseeded; the older stateful
+    # kernels keep hidden state, and no run could be resumed exactly.
+    module.backend.experimental.enable_tf_random_generator()
     return module
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from scipy.ndimage import median_filter
+
 from tfday7.core.run_folder import RunFolder
+
+MAX_REACH = 25  # Epochs to either side; wider windows would flatten what they are to show.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +65,12 @@ def from_run(folder: RunFolder) -> Evidence:
 
 
 def smooth(curve: np.ndarray) -> np.ndarray:
-    """Returns the running median over about a twentieth of the curve (at least 3 epochs), of the same length.
+    """Returns the running median over about a twentieth of the curve (3 to 51 epochs), of the same length.
 
-    A median keeps a single bad epoch from looking like a trend.
+    A median keeps a single bad epoch from looking like a trend. The curve is mirrored at its ends and must be finite.
     """
-    reach = max(1, len(curve) // 40)
-    return np.array([np.nanmedian(curve[max(0, i - reach) : i + reach + 1]) for i in range(len(curve))])
+    reach = min(max(1, len(curve) // 40), MAX_REACH)
+    return median_filter(curve, size=2 * reach + 1, mode="reflect")
 
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ import re
 import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from absl import logging
 from tfday7.core import files
 
 KEEP = 2
-COST_SHARE = 0.05  # Saving may take this share of the time, so that it never slows short epochs down.
+COST_SHARE = 0.03  # Saving may take this share of the time, so that it never slows short epochs down.
 _NAME = re.compile(r"epoch_(\d{8})_step_(\d{8})\.npz")
 _STATE = "state"
 
@@ -42,11 +43,11 @@ class CheckpointStore:
         """Returns whether enough time has passed since the last save for another one to be cheap."""
         return time.monotonic() - self._saved_at >= self._cost_seconds / COST_SHARE
 
-    def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
+    def save(self, capture: Callable[[], dict[str, np.ndarray]], state: dict[str, Any]) -> Path:
         """Writes a checkpoint and removes all but the newest ones.
 
         Args:
-            arrays: the run's state.
+            capture: returns the run's state; its time counts as part of the cost.
             state: JSON-able values; `epoch` and `step` say where training goes on.
 
         Raises:
@@ -55,7 +56,7 @@ class CheckpointStore:
         started = time.monotonic()
         buffer = io.BytesIO()
         encoded = np.frombuffer(json.dumps(state).encode(), np.uint8)
-        np.savez(buffer, **{_STATE: encoded}, **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, **{_STATE: encoded}, **capture())  # type: ignore[arg-type]
         path = self.folder / f"epoch_{state['epoch']:08d}_step_{state['step']:08d}.npz"
         files.write_bytes(path, buffer.getvalue())
         for old in self._newest_first()[KEEP:]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import Any
 
 from tfday7.core.frameworks import keras, tf
@@ -23,6 +22,7 @@ from tfday7.training.callbacks.epoch_seed import EpochSeed
 from tfday7.training.callbacks.metrics_log import MetricsLog
 from tfday7.training.callbacks.pacing import Pacing, first_steps
 from tfday7.training.callbacks.stop_on_nan import StopOnNaN
+from tfday7.training.callbacks.tensorboard_log import TensorBoardLog
 from tfday7.training.checkpoints import CheckpointStore
 from tfday7.training.config import TrainingConfig
 from tfday7.training.objective import objective
@@ -135,7 +135,7 @@ class _Session:
         if self.adaptive is not None:
             chosen.append(self.adaptive)
         if self.folder is not None:
-            chosen.append(_tensorboard(self.folder / TENSORBOARD))
+            chosen.append(TensorBoardLog(self.folder / TENSORBOARD))
         first = (self.epoch, self.step)
         restore = self._restore_epoch if self.step else _nothing
         chosen.append(Checkpointing(self.store, self.steps, self.best, self.adaptive, self.nan, stop, first, restore))
@@ -185,10 +185,6 @@ def _optimizer(config: OptimizerConfig, training: TrainingConfig, steps: int, mo
     if training.precision == "mixed_float16":  # Small gradients would vanish in float16 without a loss scale.
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def _tensorboard(folder: Path) -> Any:
-    return keras.callbacks.TensorBoard(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)
 
 
 def _nothing() -> None:

@@ -23,9 +23,9 @@ def generators(model: Any) -> list[Any]:
     return [generator for generator in found if isinstance(generator, tf.random.Generator)]
 
 
-def reseed(model: Any, seed: int, epoch: int) -> None:
-    """Sets every random layer to the state that it has at the start of this epoch in any run with this seed."""
-    for index, generator in enumerate(generators(model)):
+def reseed(found: list[Any], seed: int, epoch: int) -> None:
+    """Sets generators, in the order of `generators`, to the states of this epoch's start in any run with this seed."""
+    for index, generator in enumerate(found):
         generator.reset_from_seed(derive_seed(seed, "layer", epoch, index))
 
 

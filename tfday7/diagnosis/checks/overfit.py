@@ -23,8 +23,11 @@ STANDARD_ERRORS = 3.0
 
 @CHECKS.register("overfit")
 def rising(evidence: Evidence) -> Match | None:
-    """The validation loss rises past its minimum while the training loss still falls."""
-    if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.val_loss).all():
+    """The validation loss rises past its minimum, above the training loss, which still falls.
+
+    Above: where validation is no worse than training, a rise is no sign of memorizing (all 44 positives agree).
+    """
+    if evidence.epochs < MIN_EPOCHS or not np.isfinite([evidence.val_loss, evidence.loss]).all():
         return None
     validation, training = smooth(evidence.val_loss), smooth(evidence.loss)
     best = int(validation.argmin())
@@ -32,7 +35,7 @@ def rising(evidence: Evidence) -> Match | None:
     noise = float(np.median(np.abs(evidence.val_loss - validation))) / max(validation[best], 1e-12)
     threshold = MAX_RISE + STANDARD_ERRORS * noise
     rose = rise > threshold and validation[-1] > validation[best] + MIN_RISE
-    if not rose or training[-1] >= training[best]:
+    if not rose or training[-1] >= training[best] or validation[-1] <= training[-1]:
         return None
     values = {
         "best_epoch": best + 1,

@@ -43,15 +43,15 @@ class AdaptiveRegularization(keras.callbacks.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Returns what has to survive a restart."""
-        rates = {layer.name: float(layer.rate) for layer in self._dropouts()}
+        rates = [float(layer.rate) for layer in self._dropouts()]
         factors = [float(regularizer.l2) for regularizer in self._penalties()]
         return {"changes": self.changes, "gaps": self._gaps, "rates": rates, "factors": factors}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the state back; call it before the graph is traced."""
         self.changes, self._gaps = state["changes"], state["gaps"]
-        for layer in self._dropouts():
-            layer.rate = state["rates"][layer.name]
+        for layer, rate in zip(self._dropouts(), state["rates"], strict=True):
+            layer.rate = rate
         for regularizer, factor in zip(self._penalties(), state["factors"], strict=True):
             regularizer.l2 = factor
 

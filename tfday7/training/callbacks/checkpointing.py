@@ -84,9 +84,6 @@ class Checkpointing(keras.callbacks.Callback):
         raise Interrupted(f"stopped in epoch {self._epoch + 1}; {saved}", self.stop.exit_code or 1)
 
     def _save(self, epoch: int, step: int) -> Any:
-        arrays: dict[str, np.ndarray] = state.capture(self.model)
-        for index, weight in enumerate(self.best.weights or []):
-            arrays[f"best/{index:05d}"] = weight
         values: dict[str, Any] = {
             "epoch": epoch,
             "step": step,
@@ -96,4 +93,8 @@ class Checkpointing(keras.callbacks.Callback):
         if self.adaptive is not None:
             values["adaptive"] = self.adaptive.get_state()
         self._saved = (epoch, step)
-        return self.store.save(arrays, values) if self.store is not None else None
+        return self.store.save(self._capture, values) if self.store is not None else None
+
+    def _capture(self) -> dict[str, np.ndarray]:
+        best = {f"best/{index:05d}": weight for index, weight in enumerate(self.best.weights or [])}
+        return {**state.capture(self.model), **best}

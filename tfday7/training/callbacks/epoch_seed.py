@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tfday7.core.frameworks import keras
 from tfday7.training import state
 
@@ -16,7 +18,12 @@ class EpochSeed(keras.callbacks.Callback):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
+        self._generators: list[Any] = []
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Finds the generators once; walking over all layers every epoch would cost more than seeding them."""
+        self._generators = state.generators(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Sets every generator."""
-        state.reseed(self.model, self.seed, epoch)
+        state.reseed(self._generators, self.seed, epoch)

@@ -1,0 +1,45 @@
+"""What several test files share: small problems, and a trained run that is made once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfday7.data import Dataset, Problem
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Dataset:
+    """Two classes of points in the plane that a small model separates: 200 examples, tabular."""
+    generator = np.random.default_rng(7)
+    y = np.arange(200) % 2
+    x = generator.normal(size=(200, 2)) + 3.0 * y[:, np.newaxis]
+    return prepare(Raw(x, y), "blobs")
+
+
+@pytest.fixture(scope="session")
+def line() -> Dataset:
+    """y = 50 x0 - 20 x1 + 100 with a little noise: 200 examples, regression."""
+    generator = np.random.default_rng(7)
+    x = generator.normal(size=(200, 2))
+    y = 50 * x[:, 0] - 20 * x[:, 1] + 100 + generator.normal(size=200)
+    return prepare(Raw(x, y), "line")
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Dataset:
+    """Four-by-four images whose label is the brighter half: 120 examples."""
+    generator = np.random.default_rng(7)
+    y = np.arange(120) % 2
+    x = generator.uniform(0, 0.4, size=(120, 4, 4, 1)).astype(np.float32)
+    x[y == 1, :, 2:] += 0.5
+    x[y == 0, :, :2] += 0.5
+    return prepare(Raw(x, y), "pictures")
+
+
+@pytest.fixture
+def problem() -> Problem:
+    """A three-class problem on four features."""
+    return Problem("classification", "tabular", (4,), 3, ("a", "b", "c"))

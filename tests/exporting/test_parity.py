@@ -1,0 +1,76 @@
+"""Parity by arithmetic on small arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfday7.data import Problem
+from tfday7.exporting.parity import LIMITS, compare
+
+CLASSES = Problem("classification", "tabular", (4,), 3, ("a", "b", "c"))
+VALUES = Problem("regression", "tabular", (4,), 1)
+EXPECTED = np.array([[4.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.9, 0.0]], np.float32)
+Y = np.array([0, 1, 2, 0])
+
+
+def test_equal_outputs_hold_with_no_difference() -> None:
+    parity = compare("float32", CLASSES, EXPECTED, EXPECTED, Y)
+    assert parity.holds
+    assert (parity.largest_difference, parity.mean_difference, parity.relative_difference) == (0.0, 0.0, 0.0)
+    assert (parity.keras_metric, parity.artefact_metric, parity.agreement) == (1.0, 1.0, 1.0)
+
+
+def test_differences_are_measured_against_the_largest_output() -> None:
+    outputs = EXPECTED.copy()
+    outputs[2, 1] += 0.2
+    parity = compare("int8", CLASSES, EXPECTED, outputs, Y)
+    assert parity.largest_difference == pytest.approx(0.2)
+    assert parity.relative_difference == pytest.approx(0.2 / 4.0)
+    assert parity.mean_difference == pytest.approx(0.2 / 12)
+    assert parity.worst_example == 2
+    assert parity.holds
+
+
+def test_a_float_file_that_differs_by_a_thousandth_is_broken() -> None:
+    parity = compare("float32", CLASSES, EXPECTED, EXPECTED + np.float32(0.004), Y)
+    assert not parity.holds
+    assert "largest difference is 0.1% of the largest output; allowed 0.01%" in parity.failures[0]
+
+
+def test_the_metric_may_drop_by_one_example_on_a_small_split_and_not_by_two() -> None:
+    one, two = EXPECTED.copy(), EXPECTED.copy()
+    one[3, 1] = 1.05
+    two[3, 1], two[2, 0] = 1.05, 1.05
+    assert compare("int8", CLASSES, EXPECTED, one, Y).agreement == 0.75
+    assert compare("int8", CLASSES, EXPECTED, one, Y).holds
+    failures = compare("int8", CLASSES, EXPECTED, two, Y).failures
+    assert any("accuracy drops by 0.5000; allowed 0.2500" in failure for failure in failures)
+
+
+def test_half_a_point_is_allowed_on_a_large_split() -> None:
+    y = np.zeros(1000, np.int64)
+    expected = np.tile(np.array([[1.0, 0.0, 0.0]], np.float32), (1000, 1))
+    for wrong, holds in ((5, True), (6, False)):
+        outputs = expected.copy()
+        outputs[:wrong, 1] = 1.01  # Far beyond the limit on outputs, so only the metric is looked at here.
+        drops = [text for text in compare("int8", CLASSES, expected, outputs, y).failures if "drops" in text]
+        assert (not drops) is holds
+
+
+def test_nan_is_broken_whatever_else_agrees() -> None:
+    outputs = EXPECTED.copy()
+    outputs[0, 0] = np.nan
+    assert compare("int8", CLASSES, EXPECTED, outputs, Y).failures == ["outputs hold NaN or infinity"]
+
+
+def test_regression_has_no_agreement_and_r2_for_a_metric() -> None:
+    y = np.array([[1.0], [2.0], [3.0]], np.float32)
+    parity = compare("int8", VALUES, y, y + np.float32(0.1), y)
+    assert parity.agreement is None
+    assert parity.metric == "r2_score"
+    assert parity.artefact_metric == pytest.approx(1 - 3 * 0.1**2 / 2, abs=1e-5)
+
+
+def test_every_kind_has_both_limits() -> None:
+    assert all(set(limits) == {"relative_difference", "metric_drop"} for limits in LIMITS.values())

@@ -1,0 +1,168 @@
+"""Exported files against the Keras model, and what happens when an export goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfday7.core.errors import GateError, UserError
+from tfday7.core.frameworks import keras
+from tfday7.data import Dataset
+from tfday7.exporting import exporting, tflite
+from tfday7.exporting.litert import LiteRTModel
+from tfday7.exporting.records import Artefact
+from tfday7.models import ModelConfig, building
+from tfday7.optimizers import OptimizerConfig
+from tfday7.training import TrainingConfig, fitting
+
+pytestmark = pytest.mark.slow
+
+
+def trained(dataset: Dataset, **config: Any) -> Any:
+    model = building.build(ModelConfig(**config), dataset.problem)
+    fitting.fit(model, dataset, OptimizerConfig(learning_rate=0.01), TrainingConfig(epochs=5))
+    return model
+
+
+def export(model: Any, dataset: Dataset, folder: Path, meaning: str = "logits") -> dict[str, Artefact]:
+    artefacts = exporting.export(model, dataset, ("tflite",), folder, "small", meaning)
+    return {artefact.kind: artefact for artefact in artefacts}
+
+
+@pytest.fixture(scope="module")
+def exported(pictures: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Artefact]]:
+    model = trained(pictures, model="cnn", width=4, depth=1)
+    return model, export(model, pictures, tmp_path_factory.mktemp("exported"))
+
+
+def test_the_float_file_gives_kerass_outputs(exported: tuple[Any, dict[str, Artefact]], pictures: Dataset) -> None:
+    model, artefacts = exported
+    outputs = LiteRTModel(Path(str(artefacts["float32"].path))).predict(pictures.test.x)
+    np.testing.assert_allclose(outputs, model.predict(pictures.test.x, verbose=0), rtol=1e-5, atol=1e-5)
+    assert artefacts["float32"].holds
+
+
+def test_the_int8_file_is_int8_throughout_and_close(
+    exported: tuple[Any, dict[str, Artefact]], pictures: Dataset
+) -> None:
+    model, artefacts = exported
+    runner = LiteRTModel(Path(str(artefacts["int8"].path)))
+    assert runner.float_tensors() == []
+    assert (runner.describe("input")["dtype"], runner.describe("output")["dtype"]) == ("int8", "int8")
+    expected = model.predict(pictures.test.x, verbose=0)
+    assert np.abs(runner.predict(pictures.test.x) - expected).max() < 0.1 * np.abs(expected).max()
+    assert artefacts["int8"].holds
+
+
+def test_the_record_beside_a_file_describes_it(exported: tuple[Any, dict[str, Artefact]]) -> None:
+    for artefact in exported[1].values():
+        path = Path(str(artefact.path))
+        content = path.read_bytes()
+        assert artefact.size_bytes == len(content)
+        assert artefact.gzip_bytes == len(gzip.compress(content, 9, mtime=0))
+        assert artefact.sha256 == hashlib.sha256(content).hexdigest()
+        assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == artefact.to_json()
+        assert artefact.input["shape"] == [1, 4, 4, 1]
+        assert artefact.labels == ["0", "1"]
+
+
+def test_quantizing_is_the_files_own_arithmetic(exported: tuple[Any, dict[str, Artefact]]) -> None:
+    runner = LiteRTModel(Path(str(exported[1]["int8"].path)))
+    scale, zero_point = (runner.describe("input")[key] for key in ("scale", "zero_point"))
+    x = np.array([[-1e9, 0.0, scale * 3.4, 1e9]], np.float32)
+    expected = [-128, zero_point, zero_point + 3, 127]
+    assert runner.quantize(x).tolist() == [expected]
+
+
+def test_calibration_takes_training_examples_and_nothing_else(pictures: Dataset) -> None:
+    chosen = {row.tobytes() for row in tflite.calibration_examples(pictures)}
+    assert chosen <= {row.tobytes() for row in pictures.train.x}
+    assert not chosen & {row.tobytes() for part in (pictures.validation, pictures.test) for row in part.x}
+
+
+def test_columns_of_very_different_size_survive_int8(tmp_path: Path) -> None:
+    """One scale for raw columns of 1 and 1,000,000 would round the first to nothing; standardized, both count."""
+    from tfday7.data.loading import prepare
+    from tfday7.data.source import Raw
+
+    generator = np.random.default_rng(1)
+    small, large = generator.normal(size=(2, 400))
+    y = 3.0 * small - 2.0 * large + 7.0
+    dataset = prepare(Raw(np.stack([small, 1e6 * large], axis=1), y), "columns")
+    model = trained(dataset, model="mlp", width=16, depth=1)
+    artefacts = export(model, dataset, tmp_path, "values")
+    assert artefacts["int8"].holds, artefacts["int8"]
+    standardization = artefacts["int8"].input["standardization"]
+    np.testing.assert_allclose(standardization["std"], dataset.train.x.std(axis=0), rtol=1e-4)
+    assert artefacts["float32"].input["standardization"] is None
+    runner = LiteRTModel(Path(str(artefacts["int8"].path)))
+    by_hand = (dataset.test.x - np.array(standardization["mean"])) / np.array(standardization["std"])
+    expected = model.predict(dataset.test.x, verbose=0)
+    assert np.abs(runner.predict(by_hand.astype(np.float32)) - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:
+    """TFLite's fused LSTM keeps its state between invocations; the runner must reset it."""
+    from tfday7.data.loading import prepare
+    from tfday7.data.source import Raw
+
+    generator = np.random.default_rng(1)
+    x = generator.normal(size=(60, 6, 3)).astype(np.float32)
+    dataset = prepare(Raw(x, (x.sum(axis=(1, 2)) > 0).astype(int)), "series")
+    inputs = keras.Input((6, 3))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.LSTM(5)(inputs)))
+    artefact = export(model, dataset, tmp_path)["float32"]
+    assert artefact.holds, artefact
+    runner = LiteRTModel(Path(str(artefact.path)))
+    forward, backward = runner.predict(x[:5]), runner.predict(x[:5][::-1])[::-1]
+    np.testing.assert_array_equal(forward, backward)
+
+
+def test_a_converter_that_dies_is_a_failed_artefact_with_a_reason(
+    pictures: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = tflite.save_with_fixed_batch
+
+    def break_int8(model: Any, folder: Path) -> None:
+        original(model, folder)
+        if folder.parent.name == "int8":
+            (folder / "saved_model.pb").write_bytes(b"rubbish")
+
+    monkeypatch.setattr(tflite, "save_with_fixed_batch", break_int8)
+    model = building.build(ModelConfig(model="mlp", width=4, depth=1), pictures.problem)
+    artefacts = export(model, pictures, tmp_path)
+    assert artefacts["float32"].holds
+    assert artefacts["int8"].path is None
+    assert artefacts["int8"].failure.startswith("the converter failed with exit code 1: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small_float32.json", "small_float32.tflite"]
+    with pytest.raises(GateError, match="small_int8: the converter failed"):
+        exporting.check_gate(list(artefacts.values()))
+
+
+def test_a_killed_converter_names_the_signal() -> None:
+    assert tflite._reason(-11, "") == "the converter was killed by signal 11"
+
+
+def test_the_gate_holds_only_when_every_file_does(exported: tuple[Any, dict[str, Artefact]]) -> None:
+    artefacts = list(exported[1].values())
+    exporting.check_gate(artefacts)
+    parity = artefacts[1].parity
+    assert parity is not None
+    broken = dataclasses.replace(artefacts[1], parity=dataclasses.replace(parity, failures=["too far"]))
+    with pytest.raises(GateError, match="small_int8: too far"):
+        exporting.check_gate([artefacts[0], broken])
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"TFL3" * 10])
+def test_a_file_that_is_no_tflite_model_is_the_users_error(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"broken\.tflite: LiteRT cannot load it"):
+        LiteRTModel(path)

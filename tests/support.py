@@ -1,0 +1,30 @@
+"""Helpers that tests import: running commands as a user does, and small examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_command(name: str, *arguments: str, cwd: Path | None = None, timeout: float = 300) -> Ended:
+    """Runs `python -m tfday7.NAME` as a user does, in a process of its own."""
+    command = [sys.executable, "-m", f"tfday7.{name}", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run(
+        command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)

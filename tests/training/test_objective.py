@@ -1,0 +1,58 @@
+"""Losses against NumPy, and the choice between logits and probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfday7.core.frameworks import keras
+from tfday7.data import Problem
+from tfday7.training.objective import (
+    SmoothedCrossentropy,
+    StandardizedSquaredError,
+    gives_logits,
+    objective,
+    output_meaning,
+)
+
+LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 3.0]], np.float32)
+LABELS = np.array([0, 1])
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothing_mixes_the_label_with_the_uniform_distribution(smoothing: float) -> None:
+    target = (1 - smoothing) * np.eye(3)[LABELS] + smoothing / 3
+    expected = -(target * log_softmax(LOGITS)).sum(axis=-1).mean()
+    from_logits = SmoothedCrossentropy(3, smoothing, from_logits=True)(LABELS, LOGITS)
+    probabilities = np.exp(log_softmax(LOGITS))
+    from_probabilities = SmoothedCrossentropy(3, smoothing, from_logits=False)(LABELS, probabilities)
+    assert float(from_logits) == pytest.approx(expected, rel=1e-5)
+    assert float(from_probabilities) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_smoothing_it_is_keras_own_cross_entropy() -> None:
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(LABELS, LOGITS)
+    assert float(SmoothedCrossentropy(3, 0.0, from_logits=True)(LABELS, LOGITS)) == pytest.approx(float(expected))
+
+
+def test_the_regression_loss_is_one_for_predicting_the_mean() -> None:
+    y = np.array([[1.0, 100.0], [3.0, 500.0], [5.0, 300.0]], np.float32)
+    loss = StandardizedSquaredError(y.std(axis=0))
+    assert float(loss(y, np.broadcast_to(y.mean(axis=0), y.shape))) == pytest.approx(1.0, rel=1e-6)
+    assert float(loss(y, y)) == 0.0
+
+
+def test_the_last_layer_decides_between_logits_and_probabilities(problem: Problem) -> None:
+    inputs = keras.Input((4,))
+    logits = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    fused = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+    layer = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(3)(inputs)))
+    activation = keras.Model(inputs, keras.layers.Activation("softmax")(keras.layers.Dense(3)(inputs)))
+    assert [gives_logits(model) for model in (logits, fused, layer, activation)] == [True, False, False, False]
+    assert output_meaning(problem, logits) == "logits"
+    assert output_meaning(problem, fused) == "probabilities"
+    assert objective(problem, fused)["loss"].get_config()["from_logits"] is False
