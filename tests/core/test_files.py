@@ -45,7 +45,8 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path, error: type[
             partial.write_text("half of the n")
             raise error("stop")
 
-    pytest.raises(error, fail_half_way)
+    with pytest.raises(error):
+        fail_half_way()
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["record.json"]
 

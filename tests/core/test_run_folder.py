@@ -226,7 +226,8 @@ def test_a_folder_that_a_run_wrote_to_stays_after_an_error(tmp_path: Path) -> No
             folder.write_flags(FLAGS)
             raise RuntimeError
 
-    pytest.raises(RuntimeError, fail_half_way)
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert folder.flags() == FLAGS
 
 

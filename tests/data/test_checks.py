@@ -1,0 +1,153 @@
+"""What must hold of every source's arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfday7.core.errors import UserError
+from tfday7.data.checks import MAX_CLASSES, check_alike, check_arrays, check_labels, decide_task
+
+X = np.arange(12.0).reshape(6, 2)
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        (np.zeros(6), Y, r"inputs have the shape \(6,\)"),
+        (np.zeros((0, 2)), Y[:0], "there is nothing to learn from"),
+        (np.zeros((6, 0)), Y, "there is nothing to learn from"),
+        (X, Y[:5], r"6 inputs but labels of shape \(5,\)"),
+        (X, np.array(3), r"6 inputs but labels of shape \(\)"),
+        (X, np.zeros((6, 0)), r"labels of shape \(6, 0\)"),
+        (X.astype(str), Y, "inputs are of type <U"),
+        (X.astype(complex), Y, "inputs are of type complex128"),
+        (X.astype(object), Y, "inputs are of type object"),
+        (X, Y.astype(object), "labels are of type object"),
+        (X, Y.astype("datetime64[s]"), "labels are of type datetime64"),
+        (X, np.zeros((6, 2, 2)), r"labels have the shape \(6, 2, 2\)"),
+    ],
+)
+def test_arrays_that_are_no_examples_are_refused_with_what_they_are(
+    x: np.ndarray, y: np.ndarray, expected: str
+) -> None:
+    with pytest.raises(UserError, match=f"^validation: .*{expected}"):
+        check_arrays("validation", x, y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e39])
+def test_numbers_that_float32_cannot_hold_are_refused_with_their_place(value: float) -> None:
+    x = X.copy()
+    x[4, 1] = x[5, 0] = value
+    with pytest.raises(UserError, match=r"test: inputs of example 4 hold NaN.*\(2 values in all\)"):
+        check_arrays("test", x, Y)
+    y = Y.astype(float)
+    y[3] = value
+    with pytest.raises(UserError, match="test: labels of example 3 hold NaN"):
+        check_arrays("test", X, y)
+
+
+def test_the_largest_float32_is_a_number() -> None:
+    check_arrays("train", np.full((2, 2), np.finfo(np.float32).max, np.float64), Y[:2])
+
+
+def test_a_column_of_labels_is_flattened_and_bytes_are_words() -> None:
+    assert check_arrays("train", X, Y[:, np.newaxis])[1].shape == (6,)
+    words = check_arrays("train", X, np.array([b"a", "ü".encode(), b"\xff"] * 2))[1]
+    assert words.tolist() == ["a", "ü", "\\xff"] * 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.array(["a", "b"] * 50), "classification"),
+        (np.arange(100) % 10, "classification"),
+        (np.array([True, False] * 50), "classification"),
+        (np.arange(20), "classification"),  # At most 20 values may be classes however seldom they repeat.
+        (np.arange(100), "regression"),  # As ages in days.
+        (np.arange(1000) % 200, "classification"),  # 200 values are a fifth of 1,000.
+        (np.arange(1000) % 201, "regression"),
+        (np.arange(100) / 2, "regression"),
+        (np.arange(100.0), "regression"),
+        (np.zeros((100, 2)), "regression"),
+    ],
+)
+def test_the_task_follows_the_labels(labels: np.ndarray, expected: str) -> None:
+    assert decide_task("auto", labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "expected"),
+    [
+        ("regression", np.array(["a", "b"]), "the labels are words"),
+        ("classification", np.zeros((4, 2)), r"labels have the shape \(4, 2\)"),
+        ("classification", np.array([0.5, 1.0]), "fractional parts"),
+        ("auto", np.array([["a", "b"], ["c", "d"]]), r"words in an array of shape \(2, 2\)"),
+    ],
+)
+def test_labels_that_cannot_serve_the_task_are_refused(task: str, labels: np.ndarray, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        decide_task(task, labels)
+
+
+def test_a_task_that_the_labels_allow_is_kept() -> None:
+    assert decide_task("regression", Y) == "regression"
+    assert decide_task("classification", np.arange(100.0)) == "classification"
+
+
+def test_words_become_indices_in_sorted_order() -> None:
+    train, test = np.array(["pear", "apple", "fig", "apple"]), np.array(["fig", "pear"])
+    parts, names = check_labels({"train": (X[:4], train), "test": (X[:2], test)}, ())
+    assert names == ("apple", "fig", "pear")
+    assert parts["train"][1].tolist() == [2, 0, 1, 0]
+    assert parts["test"][1].tolist() == [1, 2]
+
+
+def test_whole_numbers_are_indices_and_name_themselves() -> None:
+    parts, names = check_labels({"train": (X[:3], np.array([0.0, 3.0, 1.0]))}, ())
+    assert names == ("0", "1", "2", "3")
+    assert parts["train"][1].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "expected"),
+    [
+        ([0, 1, -1], [0], "train: example 2 has label -1; expected 0 to 1"),
+        ([0, 1, 2], [0, 5], "test: example 1 has label 5; expected 0 to 2"),
+        ([0, MAX_CLASSES, 0], [0], r"label 100000 would mean 100,001 classes"),
+        ([1, 1, 1], [1], "all training examples have the same label"),
+        (["a", "a", "a"], ["a"], "all training examples have the same label"),
+        (["a", "b", "b"], ["b", "z"], "test: example 1 has the label 'z', which no training example has"),
+        ([0, 1, 1], [0.5, 1.0], "test: labels have fractional parts"),
+    ],
+)
+def test_labels_outside_of_the_range_are_refused_with_their_place(
+    train: list[object], test: list[object], expected: str
+) -> None:
+    parts = {"train": (X[:3], np.array(train)), "test": (X[: len(test)], np.array(test))}
+    with pytest.raises(UserError, match=expected):
+        check_labels(parts, ())
+
+
+def test_class_names_bound_the_labels() -> None:
+    with pytest.raises(UserError, match="example 2 has label 2; expected 0 to 1"):
+        check_labels({"train": (X[:3], Y[:3])}, ("no", "yes"))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        (np.zeros((3, 5)), Y[:3], r"validation: inputs of one example have the shape \(5,\); expected \(2,\)"),
+        (X[:3], np.zeros((3, 2)), r"validation: labels of one example have the shape \(2,\); expected \(\)"),
+        (X[:3], np.array(["a", "b", "c"]), "validation: labels are words"),
+        (X[:3].astype(np.uint8), Y[:3], "validation: inputs are of type uint8, but float64"),
+    ],
+)
+def test_splits_that_do_not_fit_together_are_refused(x: np.ndarray, y: np.ndarray, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        check_alike({"train": (X, Y), "validation": (x, y)})
+
+
+def test_splits_of_other_number_types_fit_together() -> None:
+    check_alike({"train": (X, Y), "test": (X[:2].astype(np.float32), Y[:2].astype(np.int8))})

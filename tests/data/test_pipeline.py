@@ -1,0 +1,111 @@
+"""Batches whose order is a pure function of seed and epoch."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tfday7.data import Examples
+from tfday7.data.pipeline import EVALUATION_BATCH_SIZE, evaluation_batches, steps_per_epoch, training_batches
+
+N, BATCH = 103, 10
+STEPS = 11  # ceil(103 / 10)
+NUMBERED = Examples(np.arange(N, dtype=np.float32)[:, np.newaxis], np.arange(N) * 7)
+IMAGES = Examples(np.random.default_rng(0).uniform(size=(N, 8, 8, 1)).astype(np.float32), np.arange(N))
+
+
+def _take(count: int, examples: Examples = NUMBERED, batch_size: int = BATCH, seed: int = 0, **where: object) -> list:
+    batches = training_batches(examples, batch_size, seed, **where)
+    return [(x.numpy(), y.numpy()) for x, y in itertools.islice(batches, count)]
+
+
+def _orders(epochs: int, **where: object) -> list[list[float]]:
+    batches = _take(epochs * STEPS, **where)
+    return [
+        np.concatenate([x[:, 0] for x, _ in batches[epoch * STEPS : (epoch + 1) * STEPS]]).tolist()
+        for epoch in range(epochs)
+    ]
+
+
+def test_every_epoch_is_a_permutation_and_none_is_like_another() -> None:
+    orders = _orders(4)
+    assert all(sorted(order) == list(range(N)) for order in orders)
+    assert all(a != b for a, b in itertools.combinations(orders, 2))
+    assert list(range(N)) not in orders
+
+
+def test_the_order_is_that_of_the_seed() -> None:
+    assert _orders(2, seed=5) == _orders(2, seed=5)
+    assert _orders(1, seed=5) != _orders(1, seed=6)
+
+
+def test_every_example_comes_first_equally_often() -> None:
+    small = Examples(np.arange(5, dtype=np.float32)[:, np.newaxis], np.arange(5))
+    firsts = [int(x[0, 0]) for x, _ in _take(1000, small, batch_size=5)]
+    counts = np.bincount(firsts, minlength=5)
+    assert float(np.sum((counts - 200.0) ** 2 / 200.0)) < 18.5  # Chi-square with 4 degrees of freedom, 0.1% level.
+
+
+def test_labels_stay_with_their_inputs() -> None:
+    for x, y in _take(2 * STEPS):
+        np.testing.assert_array_equal(x[:, 0] * 7, y)
+
+
+def test_the_last_batch_holds_what_is_left() -> None:
+    assert steps_per_epoch(NUMBERED, BATCH) == STEPS
+    assert [len(y) for _, y in _take(2 * STEPS)] == ([10] * 10 + [3]) * 2
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1, 103), (102, 2), (103, 1), (500, 1)])
+def test_steps_cover_the_examples(batch_size: int, steps: int) -> None:
+    assert steps_per_epoch(NUMBERED, batch_size) == steps
+    sizes = [len(y) for _, y in _take(steps, batch_size=batch_size)]
+    assert (len(sizes), sum(sizes)) == (steps, N)
+
+
+@pytest.mark.parametrize("augment", [(), ("flip", "shift", "noise")])
+@pytest.mark.parametrize(("epoch", "step"), [(0, 4), (1, 0), (1, 10), (2, 7), (1, 11)])
+def test_a_resumed_run_sees_the_same_rest_bit_for_bit(epoch: int, step: int, augment: tuple[str, ...]) -> None:
+    whole = _take(4 * STEPS, IMAGES, augment=augment)[epoch * STEPS + step :]
+    rest = _take(len(whole), IMAGES, first_epoch=epoch, first_step=step, augment=augment)
+    for (x, y), (resumed_x, resumed_y) in zip(whole, rest, strict=True):
+        np.testing.assert_array_equal(x, resumed_x)
+        np.testing.assert_array_equal(y, resumed_y)
+
+
+def test_augmentation_changes_inputs_and_neither_labels_nor_order() -> None:
+    for (x, y), (changed_x, changed_y) in zip(
+        _take(STEPS, IMAGES), _take(STEPS, IMAGES, augment=("noise",)), strict=True
+    ):
+        np.testing.assert_array_equal(y, changed_y)
+        assert 0.0 < np.abs(changed_x - x).max() < 0.6  # Six standard deviations.
+        assert not np.array_equal(changed_x[0] - x[0], changed_x[1] - x[1])
+
+
+def test_every_step_draws_its_own_augmentation() -> None:
+    constant = Examples(np.zeros((20, 4), np.float32), np.zeros(20, np.int64))
+    first, second, third, *_ = (x for x, _ in _take(4, constant, augment=("noise",)))
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(second, third)
+
+
+@pytest.mark.parametrize("n", [1, EVALUATION_BATCH_SIZE - 1, EVALUATION_BATCH_SIZE, EVALUATION_BATCH_SIZE + 1, 2500])
+def test_evaluation_goes_over_all_examples_in_order(n: int) -> None:
+    examples = Examples(np.arange(n, dtype=np.float32)[:, np.newaxis], np.arange(n))
+    batches = evaluation_batches(examples)
+    for _ in range(2):  # Each pass is the same.
+        seen = [(x.numpy(), y.numpy()) for x, y in batches]
+        np.testing.assert_array_equal(np.concatenate([x for x, _ in seen]), examples.x)
+        np.testing.assert_array_equal(np.concatenate([y for _, y in seen]), examples.y)
+        assert max(len(y) for _, y in seen) <= EVALUATION_BATCH_SIZE
+
+
+def test_shapes_are_known_so_that_models_can_be_traced_once() -> None:
+    (x, y), (val_x, val_y) = (
+        training_batches(IMAGES, BATCH, 0, augment=("shift",)).element_spec,
+        evaluation_batches(IMAGES).element_spec,
+    )
+    assert x.shape.as_list() == val_x.shape.as_list() == [None, 8, 8, 1]
+    assert y.shape.rank == val_y.shape.rank == 1
