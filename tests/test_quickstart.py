@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from support import ROOT, Ended, run_command
 
 pytestmark = pytest.mark.slow
@@ -156,7 +155,9 @@ def test_diagnose_judges_the_run_again(quickstart: tuple[Path, Ended]) -> None:
 
 def test_flags_txt_trains_the_same_again_in_a_new_folder(quickstart: tuple[Path, Ended]) -> None:
     folder, _ = quickstart
-    ended = run_command("train", "--flagfile=runs/quickstart/flags.txt", "--run_dir=runs/again", "--export=", cwd=folder)
+    ended = run_command(
+        "train", "--flagfile=runs/quickstart/flags.txt", "--run_dir=runs/again", "--export=", cwd=folder
+    )
     assert ended.code == 0, ended.err
 
     def losses(name: str) -> list[float]:

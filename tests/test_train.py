@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from support import ROOT, run_command
 
 SMALL = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--dropout=0.1")
@@ -170,7 +169,10 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
             [f"--data={write_npz(folder / 'label.npz', x_train=x, y_train=np.where(y == 1, -1, 0))}"],
             "label -1; expected 0 to",
         ),
-        "lengths": ([f"--data={write_npz(folder / 'len.npz', x_train=x, y_train=y[:9])}"], "50 inputs but labels of shape"),
+        "lengths": (
+            [f"--data={write_npz(folder / 'len.npz', x_train=x, y_train=y[:9])}"],
+            "50 inputs but labels of shape",
+        ),
         "shape": ([f"--data={good}", "--model=cnn"], "--model=cnn takes image data"),
         "too large batch": ([f"--data={good}", "--model=mlp", "--batch_size=1000"], "--batch_size=1000 is larger"),
         "no target": ([f"--data={folder}/short.csv"], "needs --target"),
@@ -203,3 +205,24 @@ def test_bad_input_is_exit_2_with_one_message_and_leaves_nothing(tmp_path: Path)
         assert message in ended.err, f"{name}: {ended.err}"
         assert "Traceback" not in ended.err, name
         assert list(where.iterdir()) == [], f"{name} left {list(where.iterdir())}"
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_on_other_data(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    data = write_npz(tmp_path / "data.npz", x_train=x, y_train=y)
+    arguments = [f"--data={data}", "--model=mlp", "--export=", f"--run_dir={tmp_path}/run"]
+    assert run_command("train", *arguments, "--epochs=1", cwd=tmp_path).code == 0
+    write_npz(data, x_train=x + 1, y_train=y)
+    ended = run_command("train", *arguments, "--epochs=2", cwd=tmp_path)
+    assert ended.code == 2
+    assert "was started on other data (fingerprint " in ended.err
+    assert len(metrics(tmp_path / "run")) == 1
+
+
+@pytest.mark.slow
+def test_json_is_printed_also_when_a_gate_fails(tmp_path: Path) -> None:
+    arguments = [*SMALL, "--optimizer=sgd", "--learning_rate=1e30", "--epochs=2", f"--run_dir={tmp_path}/run", "--json"]
+    ended = run_command("train", *arguments, cwd=tmp_path)
+    assert ended.code == 3
+    assert json.loads(ended.out)["gate"]["message"].startswith("training diverged")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core import environment, files
-from tfday7.core.errors import GateError, Interrupted
+from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset
@@ -94,6 +94,7 @@ def run(
     with folder.locked():
         if overwrite:
             folder.clear()
+        _check_same_data(folder, dataset)
         files.remove_partials(folder.path)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model)
@@ -117,6 +118,15 @@ def _raise_gate(folder: RunFolder) -> None:
     gate = folder.record().get("gate")
     if gate:
         raise GateError(gate["message"], gate["hint"])
+
+
+def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
+    before = folder.record().get("data", {}).get("fingerprint", dataset.fingerprint)
+    if before != dataset.fingerprint:
+        raise UserError(
+            f"{folder.path} was started on other data (fingerprint {before}, now {dataset.fingerprint})",
+            "choose a new folder with --run_dir=FOLDER, or start again with --overwrite",
+        )
 
 
 def _load(plan: Plan, say: Say) -> Dataset:
@@ -198,11 +208,12 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
 
 
 def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
+    from tfday7.data import pipeline
     from tfday7.data.scoring import baseline, score
 
     problem = dataset.problem
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
-    scores = {key: score(problem, model.predict(part.x, verbose=0), part.y) for key, part in splits.items()}
+    scores = {key: score(problem, pipeline.predict(model, part), part.y) for key, part in splits.items()}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
     return {"name": problem.metric, **scores, "baseline": guess}
 

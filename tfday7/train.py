@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
 from tfday7.core import files
-from tfday7.core.run_folder import REPORT, RunFolder
+from tfday7.core.errors import GateError
+from tfday7.core.run_folder import RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
@@ -43,13 +44,18 @@ def main() -> None:
     def say(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
 
+    def show() -> None:
+        if output.json:
+            print_json(folder.record())
+        else:
+            console.print(summary(folder, output.lang))
+
     try:
         stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), say, output.lang)
-    finally:
-        if (folder / REPORT).exists() and not output.json:
-            console.print(summary(folder, output.lang))
-    if output.json:
-        print_json(folder.record())
+    except GateError:  # Everything is recorded; what did not hold is worth seeing.
+        show()
+        raise
+    show()
 
 
 if __name__ == "__main__":

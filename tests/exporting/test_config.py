@@ -25,7 +25,7 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
 
 def test_the_folder_is_the_runs_own_unless_it_is_given() -> None:
     assert ExportConfig().folder("quickstart") == Path("tflite_models/quickstart")
-    assert ExportConfig(export_dir="/tmp/x").folder("quickstart") == Path("/tmp/x")
+    assert ExportConfig(export_dir="elsewhere/x").folder("quickstart") == Path("elsewhere/x")
 
 
 def test_every_format_has_its_exporter() -> None:

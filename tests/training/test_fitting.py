@@ -55,13 +55,14 @@ def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_differs(blobs
 def test_a_run_stopped_at_any_step_ends_as_if_it_had_not_been(
     executions: int, blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """140 examples in batches of 4 are 35 steps; an execution runs 8 of them first, so most stops lie within an epoch."""
+    """140 examples in batches of 4 are 35 steps; an execution runs 8 at first, so most stops lie within an epoch."""
     training = TrainingConfig(epochs=3, batch_size=4, augment="noise")
     whole_model = small_model(blobs)
     whole = fitting.fit(whole_model, blobs, ADAM, training, RunFolder(tmp_path / "whole"))
     folder = RunFolder(tmp_path / "stopped")
     with monkeypatch.context() as patch:
-        patch.setattr("tfday7.training.callbacks.pacing.TARGET_SECONDS", 0.0)  # One step an execution, from the third on.
+        # One step an execution, from the third on.
+        patch.setattr("tfday7.training.callbacks.pacing.TARGET_SECONDS", 0.0)
         stop_after(executions, patch)
         with pytest.raises(Interrupted) as stopped:
             fitting.fit(small_model(blobs), blobs, ADAM, training, folder)

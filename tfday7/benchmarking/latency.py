@@ -6,7 +6,6 @@ the times themselves belong to this machine.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core import environment
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.records import Artefact
 
@@ -48,11 +48,13 @@ def measure(artefacts: Sequence[Artefact], x: np.ndarray, threads: int = 1) -> l
 
 
 def _row(artefact: Artefact, milliseconds: np.ndarray, threads: int) -> dict[str, Any]:
+    machine = environment.hardware()
+    device = machine["cpu"] or machine["machine"]
     p50, p90, p99 = (round(float(np.percentile(milliseconds, q)), 5) for q in (50, 90, 99))
     return {
         "artefact": artefact.name,
         "runtime": "litert",
-        "device": platform.machine(),
+        "device": device,
         "threads": threads,
         "batch_size": 1,
         "latency_ms": {"p50": p50, "p90": p90, "p99": p99},

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data.augmentation import augmenter
@@ -41,7 +43,7 @@ def training_batches(
         first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
         augment: names of augmentations, applied in order.
     """
-    x, y = tf.constant(examples.x), tf.constant(examples.y)
+    x, y = _in_memory(examples)
     steps = steps_per_epoch(examples, batch_size)
     shuffle_seed = derive_seed(seed, "shuffle")
     change = augmenter(augment, derive_seed(seed, "augment"))
@@ -62,10 +64,21 @@ def training_batches(
 
 def evaluation_batches(examples: Examples) -> Any:
     """Returns a `tf.data.Dataset` of (x, y) in order, in batches of 1,024: one pass over the split."""
-    x, y = tf.constant(examples.x), tf.constant(examples.y)
+    x, y = _in_memory(examples)
 
     def batch(step: Any) -> Any:
         chosen = slice(step * EVALUATION_BATCH_SIZE, (step + 1) * EVALUATION_BATCH_SIZE)
         return x[chosen], y[chosen]
 
     return tf.data.Dataset.range(steps_per_epoch(examples, EVALUATION_BATCH_SIZE)).map(batch).prefetch(1)
+
+
+def predict(model: Any, examples: Examples) -> np.ndarray:
+    """Returns a Keras model's outputs [n, ...] on a split, in order."""
+    return model.predict(examples.x, batch_size=EVALUATION_BATCH_SIZE, verbose=0)
+
+
+def _in_memory(examples: Examples) -> tuple[Any, Any]:
+    """Returns the arrays as tensors in the host's memory; a whole data set has no business on an accelerator."""
+    with tf.device("/CPU:0"):
+        return tf.constant(examples.x), tf.constant(examples.y)

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-
 from scipy.ndimage import median_filter
 
 from tfday7.core.run_folder import RunFolder

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import GateError
-from tfday7.data import Dataset
+from tfday7.data import Dataset, pipeline
 from tfday7.exporting import tflite
 from tfday7.exporting.records import Artefact
 
@@ -27,7 +27,7 @@ def export(
         name: the model's name, the first part of every file name.
         meaning: what the outputs are: "logits", "probabilities" or "values".
     """
-    expected = model.predict(dataset.test.x, verbose=0)
+    expected = pipeline.predict(model, dataset.test)
     artefacts: list[Artefact] = []
     for chosen in formats:
         artefacts += EXPORTERS[chosen](model, dataset, folder, name, meaning, expected)

@@ -145,19 +145,22 @@ def calibration_examples(dataset: Dataset) -> np.ndarray:
 
 def _run_children(jobs: Iterable[_Job]) -> None:
     started = [(job, _start(job.folder)) for job in jobs]
-    for job, child in started:
-        try:
-            _, errors = child.communicate(timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
-            job.failure = f"the converter did not finish within {TIMEOUT_SECONDS} s"
-            continue
-        finally:
-            if child.poll() is None:
-                child.kill()
-        if child.returncode != 0 or not job.output.exists():
-            job.failure = _reason(child.returncode, errors)
+    try:
+        for job, child in started:
+            _await(job, child)
+    finally:
+        for _, child in started:
+            child.kill()  # Does nothing to one that has ended; none may outlive an interrupted run.
+
+
+def _await(job: _Job, child: subprocess.Popen[str]) -> None:
+    try:
+        _, errors = child.communicate(timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        job.failure = f"the converter did not finish within {TIMEOUT_SECONDS} s"
+        return
+    if child.returncode != 0 or not job.output.exists():
+        job.failure = _reason(child.returncode, errors)
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:
