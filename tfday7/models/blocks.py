@@ -44,14 +44,19 @@ def head(x: Any, problem: Problem) -> Any:
     return keras.layers.Rescaling(scale, offset, dtype="float32", name="output")(x)
 
 
-def filters(options: Options, stage: int) -> int:
-    """Returns `width` doubled `stage` times. Raises UserError beyond 8,192 filters."""
-    if options.width * 2**stage > MAX_FILTERS:
+def filters(options: Options) -> list[int]:
+    """Returns the filters of each of `depth` stages: `width`, doubled at every stage.
+
+    Raises:
+        UserError: more than 8,192 filters; said before any layer is made, while there is memory.
+    """
+    counts = [options.width * 2**stage for stage in range(options.depth)]
+    if counts[-1] > MAX_FILTERS:
         raise UserError(
             f"--width={options.width} and --depth={options.depth} mean layers of more than {MAX_FILTERS:,} filters",
             "each stage doubles the filters: use a smaller --depth or --width",
         )
-    return int(options.width * 2**stage)
+    return counts
 
 
 def penalty(options: Options) -> Any:

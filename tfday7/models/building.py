@@ -149,7 +149,7 @@ def _from_python(name: str, problem: Problem) -> Any:
 
 def _exists(model: str) -> bool:
     try:
-        return Path(model).exists()
+        return bool(model) and Path(model).exists()
     except OSError:  # A name that is too long for a file.
         return False
 

@@ -18,9 +18,9 @@ HIDDEN_UNITS_PER_FILTER = 2
 def build(problem: Problem, options: Options) -> Any:
     """Returns `depth` 3x3 convolutions with `width`, 2x `width`, 4x ... filters, then a Dense layer of 2x `width`."""
     tensor, x = blocks.inputs(problem)
-    for i in range(options.depth):
+    for i, filters in enumerate(blocks.filters(options)):
         x = keras.layers.Conv2D(
-            blocks.filters(options, i),
+            filters,
             3,
             padding="same",
             activation="relu",

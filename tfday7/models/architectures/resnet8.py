@@ -21,8 +21,8 @@ def build(problem: Problem, options: Options) -> Any:
     tensor, x = blocks.inputs(problem)
     x = _normalized(_convolution(options, options.width, 3, 1, "stem_conv")(x), "stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
-    for i in range(options.depth):
-        x = _residual(x, options, blocks.filters(options, i), 1 if i == 0 else 2, f"stack_{i + 1}")
+    for i, filters in enumerate(blocks.filters(options)):
+        x = _residual(x, options, filters, 1 if i == 0 else 2, f"stack_{i + 1}")
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)
     x = blocks.dropout(x, options, "dropout")
     return keras.Model(tensor, blocks.head(x, problem), name="resnet8")
