@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,15 @@ def smooth(curve: np.ndarray) -> np.ndarray:
     """
     reach = min(max(1, len(curve) // 40), MAX_REACH)
     return median_filter(curve, size=2 * reach + 1, mode="reflect")
+
+
+def noise(curve: np.ndarray) -> float:
+    """Returns the standard deviation of a curve's noise from epoch to epoch, whatever its trend.
+
+    Third differences take a smooth trend away and leave independent noise with 1 + 9 + 9 + 1 times its variance; the
+    median keeps single bad epochs out (a normal deviation is 1 / 0.6745 times its median magnitude).
+    """
+    return float(np.median(np.abs(np.diff(curve, 3)))) / (0.6745 * math.sqrt(20.0))
 
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> np.ndarray:
