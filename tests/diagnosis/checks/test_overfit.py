@@ -1,0 +1,88 @@
+"""Overfitting: a validation loss that turns, or a gap between the scores."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfday7.diagnosis.checks.overfit import gap, rising
+from tfday7.diagnosis.evidence import Evidence
+
+EPOCHS = np.arange(41)
+LOSS = np.linspace(2.0, 0.1, 41)
+PARABOLA = 1.0 + (EPOCHS - 20.0) ** 2 / 1000  # Lowest in epoch 21, and 1.4 in the last one.
+
+
+def test_the_evidence_is_the_curves_arithmetic() -> None:
+    match = rising(Evidence(LOSS, PARABOLA))
+    lowest, last = 1.001, 1.4  # The median of three turns 1.004, 1.001, 1, 1.001 into 1.001; a parabola has no noise.
+    assert match is not None
+    assert match.finding.evidence == pytest.approx(
+        {"best_epoch": 20, "epochs": 41, "lowest": lowest, "last": last, "rise_percent": 100 * (last / lowest - 1)}
+    )
+    assert match.margin == pytest.approx((last / lowest - 1.043) / 0.043, rel=1e-4)
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.040, False), (1.046, True)])
+def test_the_threshold_is_a_rise_of_4_3_percent(end: float, found: bool) -> None:
+    val_loss = np.concatenate([np.linspace(2.0, 1.0, 20), np.linspace(1.0, end, 18), [end] * 3])
+    assert (rising(Evidence(LOSS, val_loss)) is not None) == found
+
+
+@pytest.mark.parametrize(
+    ("loss", "val_loss"),
+    [
+        (LOSS, LOSS),
+        (LOSS[::-1], PARABOLA),  # The training loss rises too: that is instability.
+        (LOSS[:4], PARABOLA[:4]),
+        (LOSS, np.where(EPOCHS == 30, np.nan, PARABOLA)),
+        (LOSS, np.where(EPOCHS == 30, 2.0, LOSS)),
+        (LOSS / 1e4, np.full(41, 1e-6) + (EPOCHS > 30) * 1e-5),  # Tenfold, but next to zero.
+    ],
+    ids=["falling", "both rise", "short", "nan", "one bad epoch", "near zero"],
+)
+def test_other_curves_do_not_alarm(loss: np.ndarray, val_loss: np.ndarray) -> None:
+    assert rising(Evidence(loss, val_loss)) is None
+
+
+def _scores(train: float, validation: float, examples: int = 10_000, **values: Any) -> Evidence:
+    scores = {"train_score": train, "validation_score": validation, "validation_examples": examples}
+    return Evidence(LOSS, LOSS, **{**scores, **values})
+
+
+def test_a_gap_counts_from_five_points_on() -> None:
+    assert gap(_scores(0.95, 0.901)) is None
+    match = gap(_scores(0.95, 0.85))
+    assert match is not None
+    assert match.finding.evidence["gap_points"] == pytest.approx(10.0)
+    assert match.margin == pytest.approx((0.10 - 0.05) / 0.05)
+
+
+def test_a_gap_must_exceed_three_standard_errors_of_a_small_split() -> None:
+    bound = 3 * math.sqrt(0.8 * 0.2 / 100)  # 12 points.
+    assert gap(_scores(0.8 + bound - 0.001, 0.8, 100)) is None
+    assert gap(_scores(0.8 + bound + 0.001, 0.8, 100)) is not None
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        _scores(0.5, 0.9),
+        _scores(1.0, 0.5, metric="r2_score"),
+        _scores(1.0, 0.5, stopped="nan"),
+        _scores(1.0, 0.5, train_score=None),
+        _scores(1.0, 0.5, validation_score=None),
+    ],
+)
+def test_no_gap_where_none_can_be_told(evidence: Evidence) -> None:
+    assert gap(evidence) is None
+
+
+def test_remedies_leave_out_what_the_run_already_does() -> None:
+    names = [advice.id.rsplit(".", 1)[1] for advice in gap(_scores(1.0, 0.5)).finding.remedies]
+    assert names == ["stop", "augment", "dropout", "l2", "smaller"]
+    stopped = gap(_scores(1.0, 0.5, flags={"patience": "5"}))
+    assert "stop" not in [advice.id.rsplit(".", 1)[1] for advice in stopped.finding.remedies]

@@ -1,0 +1,157 @@
+"""One verdict over all checks, on curves whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfday7.core import texts
+from tfday7.core.errors import UserError
+from tfday7.core.run_folder import RunFolder
+from tfday7.diagnosis import diagnose
+from tfday7.diagnosis.check import CHECKS
+from tfday7.diagnosis.diagnosing import GRAVITY, judge
+from tfday7.diagnosis.evidence import Evidence
+
+EPOCHS = np.arange(30)
+FALLING = 0.1 + 2 * np.exp(-EPOCHS / 5)
+RISING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 2.0, 15)])
+EXPLODING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 6.0, 15)])
+GOOD = {"train_score": 0.97, "validation_score": 0.96, "baseline": 0.1, "validation_examples": 300}
+
+
+def _run(loss: np.ndarray = FALLING, val_loss: np.ndarray | None = None, **values: Any) -> Evidence:
+    return Evidence(loss, loss * 1.1 if val_loss is None else val_loss, **{**GOOD, **values})
+
+
+# Name -> evidence, verdict, ids of all findings.
+RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
+    "good": (_run(), "good_fit", []),
+    "nan": (_run(np.where(EPOCHS > 7, np.nan, FALLING), stopped="nan"), "broken", ["diverged"]),
+    "guessing": (_run(train_score=0.1, validation_score=0.1), "broken", ["not_learning"]),
+    "memorizing": (_run(val_loss=RISING), "overfit", ["overfit"]),
+    "gap": (_run(train_score=1.0, validation_score=0.8), "overfit", ["gap"]),
+    "both": (_run(val_loss=RISING, train_score=1.0, validation_score=0.7), "overfit", ["gap", "overfit"]),
+    "poor": (_run(train_score=0.4, validation_score=0.4), "underfit", ["underfit"]),
+    "exploding": (_run(EXPLODING), "unstable", ["unstable"]),
+    "exploding and poor": (
+        _run(EXPLODING, train_score=0.4, validation_score=0.4),
+        "unstable",
+        ["unstable", "underfit"],
+    ),
+    "short": (_run(FALLING[:4]), "undetermined", []),
+    "unmeasured": (_run(train_score=None, validation_score=None), "undetermined", []),
+    "poor r2": (_run(metric="r2_score", train_score=0.3, validation_score=0.2, baseline=0.0), "underfit", ["underfit"]),
+    "no r2": (
+        _run(metric="r2_score", train_score=-4.0, validation_score=-5.0, baseline=0.0),
+        "broken",
+        ["not_learning"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_the_verdict_is_the_known_one(name: str) -> None:
+    evidence, verdict, findings = RUNS[name]
+    diagnosis = judge(evidence)
+    assert diagnosis.verdict == verdict
+    assert sorted(found.id for found in diagnosis.findings) == sorted(findings)
+    assert 0.0 <= diagnosis.confidence <= 1.0
+    if findings:
+        assert diagnosis.confidence >= 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(RUNS) if RUNS[name][2]])
+def test_every_finding_reads_in_both_languages_and_is_plain_json(name: str) -> None:
+    diagnosis = judge(RUNS[name][0])
+    json.dumps(diagnosis.to_json(), allow_nan=False)
+    for found in diagnosis.findings:
+        for lang in texts.LANGUAGES:
+            for identifier in [f"diagnosis.{found.id}.title", *(advice.id for advice in found.causes + found.remedies)]:
+                assert "{" not in texts.text(identifier, lang, **found.evidence)
+        assert found.title == texts.text(f"diagnosis.{found.id}.title", "en", **found.evidence)
+        assert found.causes
+        assert found.remedies
+        assert all(advice.flag == "" for advice in found.causes)
+        assert found.severity in ("info", "warning", "error")
+
+
+def test_the_known_runs_reach_every_check_and_every_verdict_has_its_sentence() -> None:
+    assert {identifier for _, _, findings in RUNS.values() for identifier in findings} == set(CHECKS.names())
+    verdicts = {verdict for _, verdict, _ in RUNS.values()}
+    assert verdicts == {*GRAVITY, "good_fit", "undetermined"}
+    assert {f"diagnosis.verdict.{verdict}" for verdict in verdicts} <= set(texts.table())
+
+
+def test_every_sentence_of_a_check_is_used() -> None:
+    used = {f"diagnosis.verdict.{verdict}" for _, verdict, _ in RUNS.values()}
+    for evidence, _, _ in RUNS.values():
+        for found in judge(evidence).findings:
+            used |= {f"diagnosis.{found.id}.title", *(advice.id for advice in found.causes + found.remedies)}
+    assert {identifier for identifier in texts.table() if identifier.startswith("diagnosis.")} == used
+
+
+def test_the_graver_verdict_wins_and_its_finding_comes_first() -> None:
+    broken = _run(np.where(EPOCHS > 20, np.nan, RISING), RISING, train_score=1.0, validation_score=0.5)
+    diagnosis = judge(broken)
+    assert (diagnosis.verdict, diagnosis.findings[0].id) == ("broken", "diverged")
+    unstable = judge(RUNS["exploding and poor"][0])
+    assert [found.id for found in unstable.findings] == ["unstable", "underfit"]
+
+
+def test_confidence_grows_from_a_half_at_the_threshold() -> None:
+    def confidence(validation: float) -> float:
+        return judge(_run(train_score=1.0, validation_score=validation, validation_examples=10**6)).confidence
+
+    # The threshold is a gap of 5 points: 7.5 points are half a threshold beyond it, 10 and more a whole one.
+    assert confidence(0.9499) == pytest.approx(0.5, abs=0.01)
+    assert confidence(0.925) == pytest.approx(0.75)
+    assert confidence(0.90) == pytest.approx(1.0) == confidence(0.5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(5, 200), st.integers(0, 2**32 - 1), st.floats(0.0, 0.02))
+def test_a_healthy_run_with_little_noise_never_alarms(epochs: int, seed: int, deviation: float) -> None:
+    assert judge(_healthy(epochs, np.random.default_rng(seed), deviation)).verdict == "good_fit"
+
+
+@pytest.mark.parametrize("epochs", [8, 20, 60, 200])
+@pytest.mark.parametrize("deviation", [0.03, 0.1])
+def test_a_healthy_run_with_much_noise_alarms_in_less_than_three_percent(epochs: int, deviation: float) -> None:
+    generator = np.random.default_rng(5)
+    verdicts = [judge(_healthy(epochs, generator, deviation)).verdict for _ in range(200)]
+    assert verdicts.count("good_fit") > 194
+
+
+def _healthy(epochs: int, generator: np.random.Generator, deviation: float) -> Evidence:
+    """Both losses fall exponentially to a floor; noise is relative, and smaller on the larger training split."""
+    time = np.arange(epochs) / epochs
+    loss = generator.uniform(0.02, 0.5) + generator.uniform(0.5, 3) * np.exp(-time / generator.uniform(0.05, 0.6))
+    val_loss = loss * generator.uniform(1, 1.2)
+    loss, val_loss = (
+        curve * np.exp(np.clip(generator.normal(0, scale, epochs), -3 * scale, 3 * scale))
+        for curve, scale in ((loss, deviation / 3), (val_loss, deviation))
+    )
+    return _run(loss, val_loss)
+
+
+def test_a_diagnosis_is_written_to_the_run_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    records = [{"loss": float(loss), "val_loss": float(val)} for loss, val in zip(FALLING, RISING, strict=True)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    folder.update(metric={"name": "accuracy", "train": 0.97, "validation": 0.95, "baseline": 0.1})
+    diagnosis = diagnose(folder)
+    assert diagnosis.verdict == "overfit"
+    assert json.loads((folder / "diagnosis.json").read_text(encoding="utf-8")) == diagnosis.to_json()
+
+
+def test_a_folder_without_epochs_cannot_be_diagnosed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"metrics\.jsonl holds no epochs"):
+        diagnose(RunFolder(tmp_path))
+    assert not (tmp_path / "diagnosis.json").exists()

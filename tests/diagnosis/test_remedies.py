@@ -1,0 +1,56 @@
+"""Remedies are flags that the run takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfday7.diagnosis import remedies
+from tfday7.diagnosis.evidence import Evidence
+
+
+def _run(kind: str = "image", **flags: str) -> Evidence:
+    return Evidence(np.ones(5), np.ones(5), kind=kind, flags=flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "factor", "expected"),
+    [
+        ({"model": "mlp"}, 2, "--width=256"),  # The defaults of the architectures: 128, 32 and 16.
+        ({"model": "cnn"}, 2, "--width=64"),
+        ({"model": "resnet8"}, 0.5, "--width=8"),
+        ({"model": "mlp", "width": "10"}, 0.5, "--width=5"),
+        ({"model": "mlp", "width": "1"}, 0.5, "--width=1"),
+        ({}, 2, "--width=64"),  # The default model is cnn.
+        ({"model": "python:mine:f"}, 2, ""),
+        ({"model": "own.keras"}, 2, ""),
+    ],
+)
+def test_width_is_relative_to_what_the_model_has(flags: dict[str, str], factor: float, expected: str) -> None:
+    assert remedies.width(_run(**flags), factor) == expected
+
+
+def test_regularization_grows_from_what_there_is() -> None:
+    assert remedies.more_dropout(_run()) == "--dropout=0.2"
+    assert remedies.more_dropout(_run(dropout="0.3")) == "--dropout=0.5"
+    assert remedies.more_dropout(_run(dropout="0.5")) == "--dropout=0.6"
+    assert remedies.more_dropout(_run(dropout="0.8")) == "--dropout=0.8"  # Never less than before.
+    assert remedies.more_l2(_run()) == "--l2=0.0001"
+    assert remedies.more_l2(_run(l2="0.002")) == "--l2=0.02"
+
+
+@pytest.mark.parametrize("remedy", [remedies.more_dropout, remedies.more_l2, remedies.no_regularization])
+def test_models_that_bring_their_own_layers_take_no_regularization(remedy: object) -> None:
+    assert remedy(_run(model="own.keras")) == ""
+    assert remedy(_run(model="mlp")) != ""
+
+
+def test_augmentation_suits_the_data() -> None:
+    assert remedies.augment(_run("image")) == "--augment=shift"
+    assert remedies.augment(_run("tabular")) == "--augment=noise"
+
+
+def test_the_rate_is_divided() -> None:
+    assert remedies.lower_rate(_run(learning_rate="0.3"), 10, 1e-4) == "--learning_rate=0.03"
+    assert remedies.lower_rate(_run(learning_rate="0.01"), 3, 1e-4) == "--learning_rate=0.00333"
+    assert remedies.lower_rate(_run(), 10, 1e-4) == "--learning_rate=0.0001"
