@@ -181,7 +181,7 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
             "epochs": len(result.records),
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,
-            "seconds": round(result.seconds, 3),
+            "seconds": result.seconds,
             "resumed_at": result.resumed_at,
             "regularization_changes": result.regularization_changes,
         }

@@ -25,7 +25,7 @@ from tfday7.exporting.records import Artefact
 from tfday7.exporting.writing import finish
 
 KINDS = ("float32", "int8")
-CALIBRATION_EXAMPLES = 256
+CALIBRATION_EXAMPLES = 500
 TIMEOUT_SECONDS = 1800
 
 
@@ -137,7 +137,7 @@ def save_with_fixed_batch(model: Any, folder: Path) -> None:
 
 
 def calibration_examples(dataset: Dataset) -> np.ndarray:
-    """Returns at most 256 training inputs, the same for every run on this data: int8 files can be made again."""
+    """Returns at most 500 training inputs, the same for every run on this data: int8 files can be made again."""
     x = dataset.train.x
     generator = np.random.default_rng(derive_seed(0, "calibration"))
     return x[np.sort(generator.permutation(len(x))[:CALIBRATION_EXAMPLES])]

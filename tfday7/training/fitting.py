@@ -6,7 +6,6 @@ Importing this module loads TensorFlow.
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 from tfday7.core.frameworks import keras, tf
@@ -37,7 +36,7 @@ class Fit:
         records: one record an epoch, as in metrics.jsonl.
         best_epoch: the epoch (counted from 1) whose weights the model has now; 0 if none had a finite loss.
         stopped: "finished", "early" (no better epoch for `patience` epochs) or "nan".
-        seconds: wall-clock time of this call.
+        seconds: time of all epochs, those of earlier calls included.
         resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
         regularization_changes: what `--adaptive_regularization` changed, and when.
     """
@@ -72,7 +71,6 @@ def fit(
         Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
     """
-    started = time.perf_counter()
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(training.seed)
@@ -93,7 +91,7 @@ def fit(
         finally:
             if observer is not None:
                 observer.end()
-    return session.finish(time.perf_counter() - started)
+    return session.finish()
 
 
 class _Session:
@@ -161,7 +159,7 @@ class _Session:
             verbose=0,
         )
 
-    def finish(self, seconds: float) -> Fit:
+    def finish(self) -> Fit:
         """Gives the model its best weights and returns the account of the run."""
         if self.best.weights is not None:
             self.model.set_weights(self.best.weights)
@@ -170,8 +168,8 @@ class _Session:
             records=self.log.records,
             best_epoch=self.best.best_epoch,
             stopped=stopped,
-            seconds=seconds,
-            resumed_at=self.epoch + 1 if self._arrays else 0,
+            seconds=round(sum(record["seconds"] for record in self.log.records), 3),
+            resumed_at=self.epoch + 1 if self._arrays and self.epoch < len(self.log.records) else 0,
             regularization_changes=self.adaptive.changes if self.adaptive else [],
         )
 
