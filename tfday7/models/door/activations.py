@@ -22,7 +22,7 @@ KERAS3_ONLY = frozenset((
     *("log_softmax", "relu6", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink"),
 ))  # fmt: skip
 _ALIASES = {"silu": "swish", "hard_swish": "hard_silu"}
-_PACKAGE = "tfday7"
+PACKAGE = "tfday7"
 
 
 def carried_activation(layer: Any, key: str, framework: Any) -> Callable[[Any], Any]:
@@ -66,7 +66,7 @@ def _to_keras3(layer: Any, function: Any) -> Callable[[Any], Any]:
 
 def given(name: str) -> Callable[[Any], Any]:
     """Returns a Keras 3 activation as a function that tf_keras can use, save and load."""
-    registered = f"{_PACKAGE}>{name}"
+    registered = f"{PACKAGE}>{name}"
     known = keras.saving.get_registered_object(registered)
     if known is not None:
         return known
@@ -77,7 +77,7 @@ def given(name: str) -> Callable[[Any], Any]:
 
     activation.__name__ = activation.__qualname__ = name
     activation.keras3_name = name  # type: ignore[attr-defined]
-    return keras.saving.register_keras_serializable(package=_PACKAGE, name=name)(activation)
+    return keras.saving.register_keras_serializable(package=PACKAGE, name=name)(activation)
 
 
 def _unknown(layer: Any, name: str) -> UserError:

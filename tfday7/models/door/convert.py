@@ -8,6 +8,7 @@ from tfday7.models.door import (
     compression_wrappers,
     hard_sigmoid,
     layers,
+    lookups,
     operations_out,
     tensorflow_calls,
     wrappers,
@@ -15,7 +16,7 @@ from tfday7.models.door import (
 from tfday7.models.door.graph import Side
 from tfday7.models.door.rebuild import Rebuild
 
-FAMILIES = (compression_wrappers, hard_sigmoid, layers, operations_out, tensorflow_calls, wrappers)
+FAMILIES = (compression_wrappers, hard_sigmoid, layers, lookups, operations_out, tensorflow_calls, wrappers)
 
 
 def convert(model: Any, source: Side, target: Side, dtype_policy: str | None = None) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfday7.core.errors import UserError
+from tfday7.models.door.lookups import LOOKUPS
 
 UNSAFE_HINT = (
     "rewrite it with Keras layers or keras.ops; or, only if you trust whoever made the file, let it run its code: "
@@ -22,7 +23,6 @@ UNSAFE_HINT = (
 CODE = frozenset(("Lambda", "__lambda__"))
 _OTHER_RUNTIMES = frozenset(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "TensorFlowOpLayer"))
 _DATA = frozenset(("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"))
-_LOOKUPS = frozenset(("StringLookup", "IntegerLookup", "TextVectorization"))
 _DEEPEST = 200  # Nested this deep, the settings are an attack on the reader's stack.
 
 
@@ -104,7 +104,7 @@ class _Judge:
             )
         if name in self.known.check and isinstance(settings, dict):
             settings = self.known.check[name](f"{self.source}: layer {owner!r} ({name})", settings, self.allow_unsafe)
-        elif name in _LOOKUPS and isinstance(settings, dict) and isinstance(settings.get("vocabulary"), str):
+        elif name in LOOKUPS and isinstance(settings, dict) and isinstance(settings.get("vocabulary"), str):
             raise UserError(
                 f"{self.source}: layer {owner!r} ({name}) would read the file {settings['vocabulary']!r}",
                 "save the model with the vocabulary itself",

@@ -57,15 +57,15 @@ class Keras3Layer(keras.layers.Layer):
     """A layer that only Keras 3 has, with its weights as weights of this layer.
 
     Args:
-        class_name: the layer's class, as `keras3_classes` lists it.
+        layer_class: the class, as `keras3_classes` lists it.
         settings: JSON of the layer's `get_config()`.
         build: JSON of the layer's `get_build_config()`.
     """
 
-    def __init__(self, class_name: str, settings: str, build: str, **kwargs: Any) -> None:
+    def __init__(self, layer_class: str, settings: str, build: str, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "autocast": False, "dynamic": False})
-        self.class_name, self.settings, self.build_settings = class_name, settings, build
-        layer = keras3_classes.layer(class_name, json.loads(settings))
+        self.layer_class, self.settings, self.build_settings = layer_class, settings, build
+        layer = keras3_classes.layer(layer_class, json.loads(settings))
         if json.loads(build) is not None:
             layer.build_from_config(json.loads(build))
         self._held = _Held(layer)
@@ -97,7 +97,7 @@ class Keras3Layer(keras.layers.Layer):
         return [own for variable, own in pairs if not is_seed_state(variable)]
 
     def get_config(self) -> dict[str, Any]:
-        config = {"class_name": self.class_name, "settings": self.settings, "build": self.build_settings}
+        config = {"layer_class": self.layer_class, "settings": self.settings, "build": self.build_settings}
         return {**super().get_config(), **config}
 
     def _own(self, variable: Any) -> Any:

@@ -28,7 +28,9 @@ def tf_keras_known() -> Known:
     """Returns what a tf_keras or Keras 2 file may name: Keras's own classes, and those that the door puts there."""
     from tfday7.models.door import activations, kept
 
-    custom: dict[str, Any] = {name: activations.given(name) for name in sorted(activations.KERAS3_ONLY)}
+    custom: dict[str, Any] = {}
+    for name in sorted(activations.KERAS3_ONLY):  # By their full names: Keras 2 has another hard_sigmoid.
+        custom[f"{activations.PACKAGE}>{name}"] = activations.given(name)
     own: tuple[type, ...] = (kept.KerasOperation, kept.Keras3Layer)
     for kind in own:
         custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind

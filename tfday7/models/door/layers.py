@@ -26,6 +26,12 @@ def _activity_regularization(layer: Any, rebuild: Any) -> Any:
     return rebuild.same(layer, drop=("activity_regularizer",))  # It makes its own, from l1 and l2.
 
 
+@incoming("Discretization")
+@outgoing("Discretization")
+def _discretization(layer: Any, rebuild: Any) -> Any:
+    return rebuild.same(layer, drop=("dtype",))  # Of its inputs in Keras 3, of its outputs in tf_keras.
+
+
 @outgoing("BatchNormalization")
 def _batch_normalization_out(layer: Any, rebuild: Any) -> Any:
     axis = list(layer.axis) if isinstance(layer.axis, (list, tuple)) else [layer.axis]

@@ -24,4 +24,4 @@ def _operation(call: Call, tensors: dict[int, Any], rebuild: Any) -> Any:
 @outgoing("Keras3Layer")
 def _layer(layer: Any, rebuild: Any) -> Any:  # noqa: ARG001 - a rule's signature
     settings = {**json.loads(layer.settings), "name": layer.name, "trainable": layer.trainable}
-    return keras3_classes.layer(layer.class_name, settings)
+    return keras3_classes.layer(layer.layer_class, settings)

@@ -13,6 +13,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
 from tfday7.models.door import rules, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
+from tfday7.models.door.lookups import LOOKUPS, vocabulary
 from tfday7.models.door.settings import NoEqualError, carried
 from tfday7.models.door.weights import copy_weights
 
@@ -98,7 +99,7 @@ class Rebuild:
         if kind is None:
             raise self.unsupported(layer)
         settings = carried(layer, kind, self.source, self.framework, **changes)
-        if self.dtype_policy is not None:
+        if self.dtype_policy is not None and "dtype" not in changes.get("drop", ()):
             settings["dtype"] = self.dtype_policy
         return kind(**settings)
 
@@ -158,7 +159,9 @@ class Rebuild:
         config = layer.get_config()
         if getattr(layer, "fused", None) is False:
             config["fused"] = False  # The settings leave it out; see layers.py.
-        if self.dtype_policy is not None:
+        if type(layer).__name__ in LOOKUPS:
+            config["vocabulary"] = vocabulary(layer) or None
+        elif self.dtype_policy is not None:
             config["dtype"] = self.dtype_policy
         return type(layer).from_config(config)
 

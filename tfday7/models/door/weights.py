@@ -61,7 +61,8 @@ def model_weights(layer: Any) -> list[Any]:
     """Returns a layer's weights without the states of its random generators, which no other Keras shares."""
     if hasattr(layer, "paired_weights"):
         return list(layer.paired_weights)
-    return [variable for variable in layer.weights if not is_seed_state(variable)]
+    # tf_keras lists a vocabulary's handler among the weights; lookups.py carries the vocabulary.
+    return [variable for variable in layer.weights if hasattr(variable, "assign") and not is_seed_state(variable)]
 
 
 def is_seed_state(variable: Any) -> bool:

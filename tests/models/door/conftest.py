@@ -1,0 +1,86 @@
+"""Sends a model through the door and compares what comes out with what the other Keras itself computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from models.door.trips import difference, random_input, random_weights
+
+from tfday7.core.frameworks import keras3
+from tfday7.models import door
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trip:
+    """A model's way in and out, and how far the outputs were from the original's."""
+
+    inside: Any
+    back: Any
+    gap_in: float
+    gap_out: float
+
+
+@pytest.fixture
+def both_ways() -> Callable[[Any], Trip]:
+    """Returns a function that sends a Keras 3 model in and out again, with random weights and input."""
+
+    def travel(model: Any) -> Trip:
+        random_weights(model)
+        data = random_input(model)
+        expected = model(data, training=False)  # Eagerly: a graph's optimizer regroups operations as it likes.
+        inside = door.load(model)
+        back = door.to_keras3(inside)
+        assert inside.name == back.name == model.name
+        gap_in = difference(inside(data, training=False), expected)
+        return Trip(inside, back, gap_in, difference(back(data, training=False), expected))
+
+    return travel
+
+
+@pytest.fixture
+def functional() -> Callable[..., Any]:
+    """Returns a function that makes a Keras 3 model: functional(call, shape, shape, dtype=...)."""
+
+    def make(call: Callable[..., Any], *shapes: tuple[int | None, ...], dtype: str = "float32") -> Any:
+        inputs = [keras3.Input(shape, dtype=dtype) for shape in shapes]
+        return keras3.Model(inputs if len(inputs) > 1 else inputs[0], call(*inputs))
+
+    return make
+
+
+@pytest.fixture
+def plain_python(tmp_path: Path) -> Callable[[str], str]:
+    """Returns a function that runs code in a new process, in a folder from which tfday7 cannot be imported."""
+
+    def run(code: str) -> str:
+        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH",)}
+        environment.pop("TF_USE_LEGACY_KERAS", None)
+        environment |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def zoo() -> Any:
+    """The benchmark's own module: its models and its way of comparing are what the published table rests on."""
+    spec = importlib.util.spec_from_file_location("keras3_zoo", ROOT / "benchmarks" / "keras3_zoo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,138 @@
+"""What goes out: files that Keras 3 opens by itself, from plain, pruned and clustered models; wrappers are named."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models.door.trips import difference, random_weights
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.models import door
+
+X = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+
+
+def small_model() -> Any:
+    layers = keras.layers
+    inputs = layers.Input((8, 8, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, activation="swish", name="conv")(inputs))
+    x = tf.reduce_mean(x[:, 1:], [1, 2]) * 2.0
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(x), name="small")
+    random_weights(model)
+    return model
+
+
+def test_plain_keras3_opens_the_file_in_a_process_without_tfday7(
+    tmp_path: Path, plain_python: Callable[[str], str]
+) -> None:
+    model = small_model()
+    door.save(model, tmp_path / "out.keras")
+    np.save(tmp_path / "x.npy", X)
+    printed = plain_python(
+        "import json, sys, keras, numpy as np\n"
+        "model = keras.models.load_model('out.keras')\n"
+        "assert not {'tfday7', 'tf_keras'} & set(sys.modules), 'loaded more than Keras 3'\n"
+        "y = np.asarray(model(np.load('x.npy'))).tolist()\n"
+        "print(json.dumps({'y': y, 'names': [layer.name for layer in model.layers]}))"
+    )
+    record = json.loads(printed.strip().splitlines()[-1])
+    # tf_keras's batch normalization has a fused kernel, with other last bits.
+    assert difference(np.array(record["y"], "float32"), model(X)) < 1e-6
+    assert {"conv", "head"} <= set(record["names"])
+
+
+def test_a_keras3_model_is_saved_as_it_is(tmp_path: Path) -> None:
+    inputs = keras3.Input((8, 8, 3))
+    model = keras3.Model(inputs, keras3.layers.Conv2D(2, 3)(inputs))
+    assert door.to_keras3(model) is model
+    door.save(model, tmp_path / "m.keras")
+    assert difference(keras3.models.load_model(tmp_path / "m.keras")(X), model(X)) == 0
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ends in \.keras"):
+        door.save(small_model(), tmp_path / "m.h5")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").write_text("old")
+    inputs = keras.Input((4,))
+    with pytest.raises(UserError):
+        door.save(keras.Model(inputs, tf.math.bessel_i0(inputs)), tmp_path / "m.keras")
+    assert (tmp_path / "m.keras").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_pruned_and_clustered_models_go_out_with_their_zeros_and_clusters() -> None:
+    tfmot = importlib.import_module("tensorflow_model_optimization")
+    pruning, clustering = tfmot.sparsity.keras, tfmot.clustering.keras
+    schedule = pruning.ConstantSparsity(0.5, begin_step=0, frequency=1)
+    model = pruning.prune_low_magnitude(small_dense(), schedule)
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 6)), np.ones((4, 2)), verbose=0, callbacks=[pruning.UpdatePruningStep()])
+    stripped = pruning.strip_pruning(model)
+    for given in (model, stripped):  # Pruning's wrapper only masks: it goes by itself.
+        kernel = door.to_keras3(given).get_layer("a").kernel.numpy()
+        assert np.mean(kernel == 0) == 0.5
+        np.testing.assert_array_equal(kernel, stripped.get_layer("a").kernel.numpy())
+    clustered = clustering.cluster_weights(
+        small_dense(), number_of_clusters=3, cluster_centroids_init=clustering.CentroidInitialization.LINEAR
+    )
+    with pytest.raises(UserError, match="still wrapped for clustering") as caught:
+        door.to_keras3(clustered)
+    assert "strip_clustering" in caught.value.hint
+    kernel = door.to_keras3(clustering.strip_clustering(clustered)).get_layer("a").kernel.numpy()
+    assert len(np.unique(kernel)) <= 3
+
+
+def small_dense() -> Any:
+    return keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(2)])
+
+
+def test_layers_wrapped_for_quantization_are_refused_by_name() -> None:
+    tfmot = importlib.import_module("tensorflow_model_optimization")
+    with pytest.raises(UserError, match="quantization-aware training") as caught:
+        door.to_keras3(tfmot.quantization.keras.quantize_model(small_dense()))
+    assert "TFLite" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_the_old_hard_sigmoid_goes_out_exactly(kind: str) -> None:
+    inputs = keras.Input((5, 3))
+    x = getattr(keras.layers, kind)(4, recurrent_activation="hard_sigmoid")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="hard_sigmoid")(x))
+    random_weights(model)
+    data = np.random.default_rng(0).normal(size=(8, 5, 3)).astype("float32")
+    assert difference(door.to_keras3(model)(data), model(data)) < 1e-6
+
+
+def test_a_layer_of_keras2_only_is_refused_by_name() -> None:
+    inputs = keras.Input((6, 3))
+    model = keras.Model(inputs, keras.layers.LocallyConnected1D(2, 3, name="local")(inputs))
+    with pytest.raises(UserError, match=r"'local'.*LocallyConnected1D"):
+        door.to_keras3(model)
+
+
+def test_thresholded_relu_goes_out_as_operations() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.ThresholdedReLU(0.5)(inputs))
+    x = np.array([[-1, 0.5, 0.6, 2]], "float32")
+    np.testing.assert_array_equal(door.to_keras3(model)(x), np.array([[0, 0, 0.6, 2]], "float32"))
+
+
+def test_two_threads_save_at_once(tmp_path: Path) -> None:
+    model = door.to_keras3(small_model())
+    threads = [threading.Thread(target=door.save, args=(model, tmp_path / "m.keras")) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert difference(keras3.models.load_model(tmp_path / "m.keras")(X), model(X)) == 0
