@@ -115,23 +115,13 @@ def test_a_layer_whose_additions_are_ordered_otherwise_differs_by_rounding_only(
     assert trip.gap_out == 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "elu",
-        "gelu",
-        "hard_sigmoid",
-        "hard_silu",
-        "leaky_relu",
-        "log_softmax",
-        "mish",
-        "relu6",
-        "selu",
-        "silu",
-        "softplus",
-        "tanh",
-    ],
+ACTIVATIONS = (
+    *("elu", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "log_softmax"),
+    *("mish", "relu6", "selu", "silu", "softplus", "tanh"),
 )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_inside_a_layer_is_the_same_function(
     name: str, both_ways: Callable[[Any], Any], functional: Callable[..., Any]
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from models.door.conftest import ROOT
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
@@ -179,6 +180,15 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         door.load(path)
 
 
+@pytest.mark.parametrize("which", ["keras3", "tf_keras"])
+def test_settings_that_would_fill_the_memory_are_refused(which: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    plain_model(keras3 if which == "keras3" else keras).save(path)
+    rewritten(path, lambda config: layer_of(config, "d")["config"].update(units=2_000_000_000))
+    with pytest.raises(UserError, match=r"ask for more than 256,000,000 bytes of weights"):
+        door.load(path)
+
+
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
@@ -255,3 +265,13 @@ def test_a_saved_model_whose_checkpoint_is_gone_or_damaged_is_refused(tmp_path: 
     (tmp_path / "m" / "keras_metadata.pb").write_bytes(b"\xff" * 50)
     with pytest.raises(UserError, match="damaged"):
         door.load(tmp_path / "m")
+
+
+def test_a_tf_keras_file_is_read_without_loading_keras3(tmp_path: Path, plain_python: Callable[[str], str]) -> None:
+    plain_model(keras).save(tmp_path / "m.keras")
+    printed = plain_python(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from tfday7.models import door\n"
+        "print('tensorflow' in sys.modules); door.load('m.keras'); print('keras' in sys.modules)"
+    )
+    assert printed.split() == ["False", "False"]

@@ -63,6 +63,10 @@ class Archive:
         """Returns the members' names."""
         return self._file.namelist()
 
+    def size_bytes(self, name: str) -> int:
+        """Returns a member's unpacked size."""
+        return self._file.getinfo(name).file_size
+
     def text(self, name: str) -> bytes:
         """Returns a small member's content. Raises UserError when it is missing or far too large."""
         if name not in self._file.namelist():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.models.door.activations import PACKAGE
+from tfday7.models.door.budget import within_file
 from tfday7.models.door.judge import vetted
 from tfday7.models.door.known import keras3_known, tf_keras_known
 from tfday7.models.door.legacy import modern
@@ -18,20 +21,28 @@ _BROKEN = "the file is truncated or damaged, or was written by a version that is
 _MISFIT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, ArithmeticError)
 
 
-def keras3_model(config: Any, source: Path, allow_unsafe: bool) -> Any:
-    """Returns a Keras 3 model, with fresh weights. Raises UserError when the settings are refused or broken."""
+def keras3_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: int) -> Any:
+    """Returns a Keras 3 model, with fresh weights, for a file that stores so many bytes of values.
+
+    Raises:
+        UserError: the settings are refused, broken, or ask for far larger weights.
+    """
     known = keras3_known()
     judged = vetted(config, known, str(source), allow_unsafe)
-    with fitting(source):
+    with fitting(source), within_file(judged, stored_bytes, source):
         model = keras3.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
     return _a_model(model, keras3.Model, source)
 
 
-def tf_keras_model(config: Any, source: Path, allow_unsafe: bool) -> Any:
-    """Returns a tf_keras model, with fresh weights. Raises UserError when the settings are refused or broken."""
-    known = tf_keras_known()
+def tf_keras_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: int) -> Any:
+    """Returns a tf_keras model, with fresh weights, for a file that stores so many bytes of values.
+
+    Raises:
+        UserError: the settings are refused, broken, or ask for far larger weights.
+    """
+    known = tf_keras_known(names_ours=PACKAGE + ">" in json.dumps(config))
     judged = vetted(modern(config), known, str(source), allow_unsafe)
-    with fitting(source):
+    with fitting(source), within_file(judged, stored_bytes, source):
         model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
     return _a_model(model, keras.Model, source)
 

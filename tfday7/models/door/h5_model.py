@@ -27,7 +27,8 @@ def read(path: Path, allow_unsafe: bool) -> Any:
             )
         is_keras3 = _text(file.attrs.get("keras_version", "")).startswith("3")
         config = parsed(_text(text), str(path))
-        model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe)
+        build = keras3_model if is_keras3 else tf_keras_model
+        model = build(config, path, allow_unsafe, path.stat().st_size)
         package = "keras.src.legacy.saving.legacy_h5_format" if is_keras3 else "tf_keras.src.saving.legacy.hdf5_format"
         with fitting(path):
             importlib.import_module(package).load_weights_from_hdf5_group(file["model_weights"], model)

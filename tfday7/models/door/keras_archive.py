@@ -26,7 +26,7 @@ def read(path: Path, allow_unsafe: bool) -> Any:
         is_keras3 = str(metadata.get("keras_version", "")).startswith("3")
         if _WEIGHTS not in file.names():
             raise UserError(f"{path}: no {_WEIGHTS} inside", "save the model again with model.save")
-        model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe)
+        model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe, file.size_bytes(_WEIGHTS))
         with file.unpacked() as folder:
             with hdf5.opened(folder / _WEIGHTS, path):
                 pass  # Looked through; the loader opens it itself.

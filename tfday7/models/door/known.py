@@ -24,8 +24,21 @@ def keras3_known() -> Known:
     return Known(_keras3_classes(), custom, _functions(keras3.activations), {})
 
 
-def tf_keras_known() -> Known:
-    """Returns what a tf_keras or Keras 2 file may name: Keras's own classes, and those that the door puts there."""
+def tf_keras_known(names_ours: bool) -> Known:
+    """Returns what a tf_keras or Keras 2 file may name: Keras's own classes, and those that the door puts there.
+
+    Args:
+        names_ours: whether the file names any of the latter; they need Keras 3, which is not loaded otherwise.
+    """
+    custom: dict[str, Any] = _given_to_tf_keras() if names_ours else {}
+    for kind in rules.RETURNING:
+        if not kind.__module__.startswith("tf_keras."):
+            custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
+    functions = _functions(keras.activations) | frozenset(custom)
+    return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks())
+
+
+def _given_to_tf_keras() -> dict[str, Any]:
     from tfday7.models.door import activations, kept
 
     custom: dict[str, Any] = {}
@@ -34,11 +47,7 @@ def tf_keras_known() -> Known:
     own: tuple[type, ...] = (kept.KerasOperation, kept.Keras3Layer)
     for kind in own:
         custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
-    for kind in rules.RETURNING:
-        if not kind.__module__.startswith("tf_keras."):
-            custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
-    functions = _functions(keras.activations) | frozenset(custom)
-    return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks())
+    return custom
 
 
 @functools.cache

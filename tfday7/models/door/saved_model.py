@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import UserError
+from tfday7.core.files import folder_size_bytes
 from tfday7.core.frameworks import tf
 from tfday7.models.door.building import fitting, tf_keras_model
 from tfday7.models.door.judge import parsed
@@ -32,7 +33,7 @@ def read(path: Path, allow_unsafe: bool) -> Any:
             "save the model with model.save('model.keras') and give that file",
         )
     config = {"class_name": metadata["class_name"], "config": metadata["config"]}
-    model = tf_keras_model(config, path, allow_unsafe)
+    model = tf_keras_model(config, path, allow_unsafe, folder_size_bytes(path / "variables"))
     with fitting(path):
         status = tf.train.Checkpoint(root=model).read(str(path / "variables" / "variables"))
         try:
