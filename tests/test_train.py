@@ -181,6 +181,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         "flag of another source": (["--data=digits", "--target=b"], "--target=b has no meaning for --data=digits"),
         "idx folder": (["--data=fashion_mnist", f"--data_dir={folder}"], "is missing"),
         "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip needs images"),
+        "warm-up": (["--warmup_steps=40", "--epochs=1"], "--warmup_steps=40 is not shorter than the run"),
         "contradiction": (["--adaptive_regularization"], "--dropout=0 and --l2=0"),
         "task": ([f"--data={images}", "--task=regression", "--label_smoothing=0.1"], "--label_smoothing=0.1"),
         "run_dir is a file": ([f"--run_dir={good}"], "is a file; expected a folder"),

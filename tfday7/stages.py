@@ -54,7 +54,7 @@ class Plan:
 
         building.check(self.model, dataset.problem)
         augmentation.parse(self.training.augment, dataset.problem.kind)
-        config.check(self.training, self.model, dataset.problem.task, len(dataset.train))
+        config.check(self.training, self.model, self.optimizer, dataset.problem.task, len(dataset.train))
 
     def default_name(self) -> str:
         """Returns the run's name when nothing else gives one: <data>_<model>."""

@@ -7,6 +7,8 @@ import pytest
 
 from tfday7.core.errors import UserError
 from tfday7.data.checks import MAX_CLASSES, check_alike, check_arrays, check_labels, decide_task
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 2, 0, 1, 2])
@@ -151,3 +153,18 @@ def test_splits_that_do_not_fit_together_are_refused(x: np.ndarray, y: np.ndarra
 
 def test_splits_of_other_number_types_fit_together() -> None:
     check_alike({"train": (X, Y), "test": (X[:2].astype(np.float32), Y[:2].astype(np.int8))})
+
+
+def test_one_hot_labels_are_class_indices_unless_regression_is_asked_for() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    labels = np.arange(60) % 3
+    raw = Raw(x, np.eye(3)[labels])
+    dataset = prepare(raw, "one hot")
+    assert dataset.problem.task == "classification"
+    assert dataset.problem.outputs == 3
+    plain = prepare(Raw(x, labels), "indices")
+    np.testing.assert_array_equal(dataset.train.y, plain.train.y)
+    assert prepare(raw, "values", "regression").problem.task == "regression"
+    several = np.eye(3)[labels]
+    several[0] = 1.0
+    assert prepare(Raw(x, several), "multi").problem.task == "regression"

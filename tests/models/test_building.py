@@ -87,6 +87,13 @@ def test_a_python_function_that_gives_no_fitting_model_is_named_with_the_reason(
         building.build(ModelConfig(model=name), PROBLEM)
 
 
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_a_model_of_the_users_ends_in_float32_under_mixed_precision(precision: str) -> None:
+    model = building.build(ModelConfig(model="python:users_models:good"), PROBLEM, precision)
+    assert model.outputs[0].dtype == "float32"
+    assert model.trainable_variables[0].dtype == "float32"
+
+
 @pytest.mark.parametrize("name", ["python:", "python:a", "python:a:", "python::f", "python:a:b:c"])
 def test_half_a_python_name_is_refused_without_tensorflow(name: str) -> None:
     with pytest.raises(UserError, match="expected python:MODULE:FUNCTION"):

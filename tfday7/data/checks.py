@@ -38,6 +38,13 @@ def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
     return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
+def decode_one_hot(parts: dict[str, _Split]) -> dict[str, _Split]:
+    """Returns the splits with one-hot labels as class indices; other labels come back as they are."""
+    if not all(_is_one_hot(y) for _, y in parts.values()):
+        return parts
+    return {key: (x, y.argmax(axis=1)) for key, (x, y) in parts.items()}
+
+
 def decide_task(task: str, y: np.ndarray) -> str:
     """Returns "classification" or "regression". Raises UserError when the labels cannot serve the task asked for."""
     whole = _is_whole(y)
@@ -106,6 +113,10 @@ def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tupl
             expected = f"expected 0 to {len(class_names) - 1} as in the training split"
             raise UserError(f"{key}: example {bad[0]} has label {y[bad[0]]}; {expected}")
     return parts, class_names
+
+
+def _is_one_hot(y: np.ndarray) -> bool:
+    return y.ndim == 2 and y.dtype.kind in "fiub" and bool(np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1))
 
 
 def _look_like_classes(y: np.ndarray) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tfday7.core.errors import UserError
-from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task
+from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task, decode_one_hot
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Examples, Problem
 from tfday7.data.source import Raw, find_source
@@ -53,6 +53,8 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
     check_alike(given)
+    if task != "regression":
+        given = decode_one_hot(given)
     task = decide_task(task, given["train"][1])
     class_names: tuple[str, ...] = ()
     if task == "classification":

@@ -90,7 +90,7 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
     else:
         model = _from_architecture(config, problem, precision)
     check_fits(model, problem, config.model)
-    return model
+    return model if model.outputs[0].dtype == "float32" else _with_float32_outputs(model)
 
 
 def check_fits(model: Any, problem: Problem, name: str) -> None:
@@ -107,6 +107,18 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
     if shape != (problem.outputs,):
         what = "classes" if problem.task == "classification" else "values to predict"
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
+
+
+def _with_float32_outputs(model: Any) -> Any:
+    """Returns the model with its last layers in float32, as our own architectures have them: the loss needs it."""
+
+    def remake(layer: Any) -> Any:
+        policy = {"dtype": "float32"} if layer.name in model.output_names else {}
+        return layer.__class__.from_config({**layer.get_config(), **policy})
+
+    remade = keras.models.clone_model(model, clone_function=remake)
+    remade.set_weights(model.get_weights())
+    return remade
 
 
 def _from_architecture(config: ModelConfig, problem: Problem, precision: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting
 from tfday7.models.config import ModelConfig
+from tfday7.optimizers.config import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,9 @@ class TrainingConfig(Settings):
         "Arithmetic of the layers; the mixed ones keep float32 variables.",
         choices=("float32", "mixed_float16", "mixed_bfloat16"),
     )
-    seed: int = setting(0, "Decides initial weights, order of examples, augmentation and dropout.", minimum=0)
+    seed: int = setting(
+        0, "Decides initial weights, order of examples, augmentation and dropout.", minimum=0, maximum=2**32 - 1
+    )
     deterministic: bool = setting(False, "Make every operation repeatable bit for bit; slower on GPUs.")
     augment: str = setting("", "Random changes of training inputs, a comma list of: flip, shift (images), noise.")
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
@@ -30,11 +34,13 @@ class TrainingConfig(Settings):
     )
 
 
-def check(training: TrainingConfig, model: ModelConfig, task: str, train_examples: int) -> None:
+def check(
+    training: TrainingConfig, model: ModelConfig, optimizer: OptimizerConfig, task: str, train_examples: int
+) -> None:
     """Checks what only several settings together can contradict.
 
     Args:
-        training, model: the settings.
+        training, model, optimizer: the settings.
         task: "classification" or "regression".
         train_examples: size of the training split.
 
@@ -51,4 +57,11 @@ def check(training: TrainingConfig, model: ModelConfig, task: str, train_example
     if training.batch_size > train_examples:
         raise UserError(
             f"--batch_size={training.batch_size} is larger than the training split of {train_examples} examples"
+        )
+    total_steps = math.ceil(train_examples / training.batch_size) * training.epochs
+    if optimizer.warmup_steps >= total_steps:
+        raise UserError(
+            f"--warmup_steps={optimizer.warmup_steps} is not shorter than the run: --epochs={training.epochs} are "
+            f"{total_steps:,} steps",
+            f"for example --warmup_steps={total_steps // 10}",
         )
