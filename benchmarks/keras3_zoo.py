@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import datetime
 import gc
+import importlib.metadata
 import inspect
+import os
 import platform
 import sys
 import time
@@ -270,6 +272,7 @@ def row(name: str, make: Callable[[], Any]) -> dict[str, Any]:
 
 
 def main(wanted: list[str]) -> int:
+    passed = 0
     rows: dict[str, Any] = read_json(RESULTS)["rows"] if wanted and RESULTS.exists() else {}
     for name, make in cases(wanted):
         keras3.backend.clear_session()
@@ -281,9 +284,9 @@ def main(wanted: list[str]) -> int:
             traceback.print_exc()
             rows[name] = {"passed": False, "error": f"{type(error).__name__}: {error}"[:300]}
         print_row(name, rows[name])
-    passed = sum(one["passed"] for one in rows.values())
+        passed = sum(one["passed"] for one in rows.values())
+        write_json(RESULTS, {**circumstances(), "passed": passed, "total": len(rows), "rows": rows})
     print(f"{passed} of {len(rows)} passed")
-    write_json(RESULTS, {**circumstances(), "passed": passed, "total": len(rows), "rows": rows})
     return 0 if passed == len(rows) else 3
 
 
@@ -309,11 +312,11 @@ def print_row(name: str, row: dict[str, Any]) -> None:
 
 def circumstances() -> dict[str, Any]:
     """Returns what the figures depend on."""
-    versions = {"tensorflow": tf.__version__, "keras": keras3.__version__, "tf_keras": keras.__version__}
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "tf-keras")}
     return {
         "command": "python benchmarks/keras3_zoo.py",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": f"{platform.machine()} {platform.processor()}".strip(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"python": platform.python_version(), **versions},
         "allowed": ALLOWED,
     }

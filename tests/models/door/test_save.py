@@ -93,6 +93,16 @@ def test_pruned_and_clustered_models_go_out_with_their_zeros_and_clusters() -> N
     assert len(np.unique(kernel)) <= 3
 
 
+def test_a_model_with_kept_operations_can_be_pruned_as_a_whole() -> None:
+    tfmot = importlib.import_module("tensorflow_model_optimization")
+    inputs = keras3.Input((6,))
+    x = keras3.layers.RMSNormalization()(keras3.layers.Dense(4, name="a")(inputs)) * 2.0
+    pruned = tfmot.sparsity.keras.prune_low_magnitude(door.load(keras3.Model(inputs, x)))
+    stripped = tfmot.sparsity.keras.strip_pruning(pruned)
+    data = np.ones((2, 6), "float32")
+    assert difference(door.to_keras3(stripped)(data), stripped(data)) == 0
+
+
 def small_dense() -> Any:
     return keras.Sequential([keras.layers.Input((6,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(2)])
 

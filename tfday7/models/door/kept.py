@@ -25,8 +25,15 @@ class _Held:
         self.layer = layer
 
 
+class _NotPruned(keras.layers.Layer):
+    """Tells TFMOT, which asks every layer of a model, that pruning leaves this one alone."""
+
+    def get_prunable_weights(self) -> list[Any]:
+        return []
+
+
 @keras.saving.register_keras_serializable("tfday7")
-class KerasOperation(keras.layers.Layer):
+class KerasOperation(_NotPruned):
     """One call of a `keras.ops` function on a list of tensors.
 
     Args:
@@ -53,7 +60,7 @@ class KerasOperation(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfday7")
-class Keras3Layer(keras.layers.Layer):
+class Keras3Layer(_NotPruned):
     """A layer that only Keras 3 has, with its weights as weights of this layer.
 
     Args:
