@@ -142,13 +142,13 @@ def test_a_table_of_bytes_is_no_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [((5,), "tabular"), ((6, 5), "array"), ((6, 5, 2), "image"), ((2, 6, 5, 2), "array")]
+    ("shape", "kind"), [((5,), "tabular"), ((6, 5), "series"), ((6, 5, 2), "image"), ((2, 6, 5, 2), "array")]
 )
 def test_the_kind_follows_the_rank(shape: tuple[int, ...], kind: str) -> None:
     x = np.random.default_rng(0).normal(size=(60, *shape))
     problem = prepare(Raw(x, np.arange(60) % 2), "t").problem
     assert (problem.kind, problem.input_shape) == (kind, shape)
-    assert (problem.feature_mean is None) == (kind != "tabular")
+    assert (problem.feature_mean is None) == (kind not in ("tabular", "series"))
 
 
 def test_statistics_are_of_the_training_split_alone() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.core.errors import UserError
+from tfday7.data.lazy import CHUNK, Inputs, chunks
 
 MAX_CLASSES = 100_000
-_Split = tuple[np.ndarray, np.ndarray]
+_Split = tuple[Inputs, np.ndarray]
 
 
-def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
+def check_arrays(split: str, x: Inputs, y: np.ndarray) -> _Split:
     """Returns the arrays with `y` of shape [n, 1] flattened.
 
     Raises:
@@ -32,9 +33,9 @@ def check_arrays(split: str, x: np.ndarray, y: np.ndarray) -> _Split:
         raise UserError(f"{split}: labels are of type {y.dtype}; expected numbers or strings")
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "backslashreplace")
-    for name, array in (("inputs", x), ("labels", y)):
-        if array.dtype.kind == "f":
-            _check_finite(split, name, array)
+    for name, values in (("inputs", x), ("labels", y)):
+        if values.dtype.kind == "f":
+            _check_finite(split, name, values)
     return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -130,17 +131,20 @@ def _is_whole(y: np.ndarray) -> bool:
     return y.dtype.kind != "f" or bool(np.all(y == np.round(y)))
 
 
-def _check_finite(split: str, name: str, array: np.ndarray) -> None:
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(array.astype(np.float32, copy=False))
-    if finite.all():
-        return
-    example = int(np.argwhere(~finite)[0][0])
-    count = int((~finite).sum())
-    raise UserError(
-        f"{split}: {name} of example {example} hold NaN, infinity or a number beyond float32 ({count:,} values in all)",
-        "remove or fill these examples before training",
-    )
+def _check_finite(split: str, name: str, values: Inputs) -> None:
+    count, example = 0, -1
+    for index, part in enumerate(chunks(values)):
+        with np.errstate(over="ignore"):
+            bad = ~np.isfinite(part.astype(np.float32, copy=False))
+        if bad.any():
+            example = example if count else index * CHUNK + int(np.argwhere(bad)[0][0])
+            count += int(bad.sum())
+    if count:
+        raise UserError(
+            f"{split}: {name} of example {example} hold NaN, infinity or a number beyond float32 "
+            f"({count:,} values in all)",
+            "remove or fill these examples before training",
+        )
 
 
 def _word_indices(split: str, y: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:

@@ -6,17 +6,19 @@ import dataclasses
 
 import numpy as np
 
+from tfday7.data.lazy import Inputs
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
     """Inputs and targets of one split.
 
     Attributes:
-        x: float32 [n, ...input_shape].
+        x: float32 [n, ...input_shape], or int32 [n, length] token ids; an array, or read when asked for (`lazy`).
         y: int64 [n] class indices, or float32 [n, outputs] values.
     """
 
-    x: np.ndarray
+    x: Inputs
     y: np.ndarray
 
     def __len__(self) -> int:
@@ -29,11 +31,14 @@ class Problem:
 
     Attributes:
         task: "classification" or "regression".
-        kind: "image" (height, width, channels), "tabular" (features) or "array" (any other rank).
+        kind: "image" (height, width, channels), "series" (steps, channels), "tabular" (features), "text" (token ids) or
+            "array" (any other rank).
         input_shape: the shape of one example, without the batch.
         outputs: number of classes, or of values to predict.
         class_names: one name a class; empty for regression.
-        feature_mean, feature_std: float32 [features] of the training split, for tabular data; None otherwise.
+        vocabulary: the word of each token id, for text; empty otherwise.
+        feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
+            series; None otherwise.
         target_mean, target_std: float32 [outputs] of the training split, for regression; None otherwise.
     """
 
@@ -42,6 +47,7 @@ class Problem:
     input_shape: tuple[int, ...]
     outputs: int
     class_names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
     feature_mean: np.ndarray | None = None
     feature_std: np.ndarray | None = None
     target_mean: np.ndarray | None = None

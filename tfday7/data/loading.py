@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from tfday7.core.errors import UserError
+from tfday7.data import lazy
 from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task, decode_one_hot
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Examples, Problem
+from tfday7.data.lazy import Inputs, LazyInputs
 from tfday7.data.source import Raw, find_source
 
 TEST_SHARE = 0.15
 VALIDATION_SHARE = 0.15
 VALIDATION_SHARE_OF_GIVEN_TRAIN = 0.10  # Where the test set is given, more of the rest can train.
 
-_Split = tuple[np.ndarray, np.ndarray]
+_Split = tuple[Inputs, np.ndarray]
 
 
 def load(config: DataConfig) -> Dataset:
@@ -62,48 +64,55 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
-    train, validation, test = _splits(given)
+    train, validation, test = _splits(given, raw.groups)
     return Dataset(
         name=name,
-        problem=_problem(task, class_names, train),
+        problem=_problem(task, class_names, train, raw.vocabulary),
         train=train,
         validation=validation,
         test=test,
-        fingerprint=_fingerprint((train, validation, test), class_names),
-        preprocessing=preprocessing,
+        fingerprint=_fingerprint((train, validation, test), class_names + raw.vocabulary),
+        preprocessing=raw.preprocessing or preprocessing,
     )
 
 
-def content_hashes(x: np.ndarray) -> np.ndarray:
+def content_hashes(x: Inputs) -> np.ndarray:
     """Returns one float64 in [0, 1) per example, uniform, a function of the example's values alone."""
-    x = x + np.zeros((), x.dtype)  # -0.0 becomes 0.0: what is equal has equal bytes.
-    digests = (hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in x)
-    return np.frombuffer(b"".join(digests), ">u8").astype(np.float64) / 2.0**64
+    return np.frombuffer(b"".join(lazy.digests(x)), ">u8").astype(np.float64) / 2.0**64
 
 
 def _scaled(parts: dict[str, _Split]) -> tuple[dict[str, _Split], str]:
-    """Brings inputs to float32; bytes in arrays of two or more dimensions are pixels, and go to [0, 1]."""
+    """Brings inputs to float32; bytes in arrays of two or more dimensions are pixels, and go to [0, 1].
+
+    Lazy inputs are scaled by their source, where they are read; token ids stay whole numbers.
+    """
     x = parts["train"][0]
+    if isinstance(x, LazyInputs) or x.dtype == np.int32:
+        return parts, ""
     if x.dtype == np.uint8 and x.ndim >= 3:
-        return {key: (x.astype(np.float32) / 255.0, y) for key, (x, y) in parts.items()}, "pixels / 255"
+        return {key: (np.asarray(x, np.float32) / 255.0, y) for key, (x, y) in parts.items()}, "pixels / 255"
     return {key: (np.asarray(x, np.float32), y) for key, (x, y) in parts.items()}, ""
 
 
-def _splits(given: dict[str, _Split]) -> tuple[Examples, Examples, Examples]:
+def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Examples, Examples, Examples]:
     x, y = given["train"]
-    side = content_hashes(x)
+    side = content_hashes(x) if groups is None else content_hashes(groups[:, np.newaxis])
     test_share = 0.0 if "test" in given else TEST_SHARE
     share = VALIDATION_SHARE_OF_GIVEN_TRAIN if "test" in given else VALIDATION_SHARE
     validation_share = 0.0 if "validation" in given else share
     in_test = side < test_share
     in_validation = ~in_test & (side < test_share + validation_share)
+
+    def part(chosen: np.ndarray) -> _Split:
+        return lazy.take(x, np.flatnonzero(chosen)), y[chosen]
+
     parts = {
-        "train": (x[~in_test & ~in_validation], y[~in_test & ~in_validation]),
-        "validation": given.get("validation", (x[in_validation], y[in_validation])),
-        "test": given.get("test", (x[in_test], y[in_test])),
+        "train": part(~in_test & ~in_validation),
+        "validation": given.get("validation", part(in_validation)),
+        "test": given.get("test", part(in_test)),
     }
-    for key, (part, _) in parts.items():
-        if len(part) == 0:
+    for key, (inputs, _) in parts.items():
+        if len(inputs) == 0:
             raise UserError(
                 f"no example is left for the {key} split of {len(x)} examples",
                 "give more examples, or an .npz file with x_train, x_val and x_test of your own",
@@ -111,36 +120,43 @@ def _splits(given: dict[str, _Split]) -> tuple[Examples, Examples, Examples]:
     return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"])
 
 
-def _problem(task: str, class_names: tuple[str, ...], train: Examples) -> Problem:
-    kind = {1: "tabular", 3: "image"}.get(train.x.ndim - 1, "array")
-    tabular, regression = kind == "tabular", task == "regression"
+def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabulary: tuple[str, ...]) -> Problem:
+    kind = "text" if vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
+    regression = task == "regression"
+    mean, std = _moments(train.x) if kind in ("tabular", "series") else (None, None)
+    target_mean, target_std = _moments(train.y) if regression else (None, None)
     return Problem(
         task=task,
         kind=kind,
         input_shape=train.x.shape[1:],
         outputs=train.y.shape[1] if regression else len(class_names),
         class_names=class_names,
-        feature_mean=_mean(train.x) if tabular else None,
-        feature_std=_std(train.x) if tabular else None,
-        target_mean=_mean(train.y) if regression else None,
-        target_std=_std(train.y) if regression else None,
+        vocabulary=vocabulary,
+        feature_mean=mean,
+        feature_std=std,
+        target_mean=target_mean,
+        target_std=target_std,
     )
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    return values.mean(axis=0, dtype=np.float64).astype(np.float32)
+def _moments(values: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each last-axis column, float32; 1 for the deviation of a constant one.
+
+    In two passes over chunks, so that neither memory nor large means matter.
+    """
+    columns = values.shape[-1]
+    count = values.size // columns
+    mean = sum(part.reshape(-1, columns).sum(axis=0, dtype=np.float64) for part in lazy.chunks(values)) / count
+    squares = sum((np.square(part.reshape(-1, columns) - mean)).sum(axis=0) for part in lazy.chunks(values)) / count
+    std = np.sqrt(squares).astype(np.float32)
+    return np.asarray(mean, np.float32), np.where(std > 0, std, np.float32(1))
 
 
-def _std(values: np.ndarray) -> np.ndarray:
-    """Returns the standard deviation per column; 1 for a constant column, which then stays constant."""
-    std = values.std(axis=0, dtype=np.float64).astype(np.float32)
-    return np.where(std > 0, std, np.float32(1))
-
-
-def _fingerprint(splits: tuple[Examples, ...], class_names: tuple[str, ...]) -> str:
-    digest = hashlib.blake2b(repr(class_names).encode(), digest_size=8)
+def _fingerprint(splits: tuple[Examples, ...], names: tuple[str, ...]) -> str:
+    digest = hashlib.blake2b(repr(names).encode(), digest_size=8)
     for split in splits:
-        for array in (split.x, split.y):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        digest.update(f"{split.x.dtype}{split.x.shape}{split.y.dtype}{split.y.shape}".encode())
+        for content in lazy.digests(split.x):
+            digest.update(content)
+        digest.update(np.ascontiguousarray(split.y).data)
     return digest.hexdigest()

@@ -8,7 +8,7 @@ index, which keeps the work per example out of Python and out of tf.data's eleme
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data.augmentation import augmenter
 from tfday7.data.dataset import Examples
+from tfday7.data.lazy import Inputs, LazyInputs
 
 EVALUATION_BATCH_SIZE = 1024
 
@@ -43,7 +44,8 @@ def training_batches(
         first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
         augment: names of augmentations, applied in order.
     """
-    x, y = _in_memory(examples)
+    read_x, read_y = _reader(examples.x), _reader(examples.y)
+    parallel = tf.data.AUTOTUNE if isinstance(examples.x, LazyInputs) else None  # A gather is too short to hand over.
     steps = steps_per_epoch(examples, batch_size)
     shuffle_seed = derive_seed(seed, "shuffle")
     change = augmenter(augment, derive_seed(seed, "augment"))
@@ -53,10 +55,10 @@ def training_batches(
 
         def batch(step: Any) -> Any:
             chosen = order[step * batch_size : (step + 1) * batch_size]
-            return change(tf.gather(x, chosen), epoch * steps + step), tf.gather(y, chosen)
+            return change(read_x(chosen), epoch * steps + step), read_y(chosen)
 
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
-        return tf.data.Dataset.range(first, steps).map(batch)
+        return tf.data.Dataset.range(first, steps).map(batch, parallel)
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int32.max)
     return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
@@ -64,21 +66,34 @@ def training_batches(
 
 def evaluation_batches(examples: Examples) -> Any:
     """Returns a `tf.data.Dataset` of (x, y) in order, in batches of 1,024: one pass over the split."""
-    x, y = _in_memory(examples)
+    read_x, read_y = _reader(examples.x), _reader(examples.y)
 
     def batch(step: Any) -> Any:
-        chosen = slice(step * EVALUATION_BATCH_SIZE, (step + 1) * EVALUATION_BATCH_SIZE)
-        return x[chosen], y[chosen]
+        first = step * EVALUATION_BATCH_SIZE
+        chosen = tf.range(first, tf.minimum(first + EVALUATION_BATCH_SIZE, len(examples)))
+        return read_x(chosen), read_y(chosen)
 
     return tf.data.Dataset.range(steps_per_epoch(examples, EVALUATION_BATCH_SIZE)).map(batch).prefetch(1)
 
 
 def predict(model: Any, examples: Examples) -> np.ndarray:
     """Returns a Keras model's outputs [n, ...] on a split, in order."""
-    return model.predict(examples.x, batch_size=EVALUATION_BATCH_SIZE, verbose=0)
+    return model.predict(evaluation_batches(examples).map(lambda x, y: x), verbose=0)
 
 
-def _in_memory(examples: Examples) -> tuple[Any, Any]:
-    """Returns the arrays as tensors in the host's memory; a whole data set has no business on an accelerator."""
-    with tf.device("/CPU:0"):
-        return tf.constant(examples.x), tf.constant(examples.y)
+def _reader(x: Inputs) -> Callable[[Any], Any]:
+    """Returns a function from indices [batch] to inputs [batch, ...].
+
+    Arrays become tensors in the host's memory (a whole data set has no business on an accelerator) and are gathered
+    inside the graph; lazy inputs are read by Python.
+    """
+    if not isinstance(x, LazyInputs):
+        with tf.device("/CPU:0"):
+            held = tf.constant(x)
+        return lambda chosen: tf.gather(held, chosen)
+
+    def read(chosen: Any) -> Any:
+        batch = tf.numpy_function(x.read, [chosen], tf.as_dtype(x.dtype), stateful=False)
+        return tf.ensure_shape(batch, (None, *x.shape[1:]))
+
+    return read

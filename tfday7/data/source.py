@@ -20,6 +20,7 @@ import numpy as np
 from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.registry import Registry
 from tfday7.data.config import DataConfig
+from tfday7.data.lazy import Inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +32,20 @@ class Raw:
             whole numbers or strings (classes) or floats (values).
         validation, test: splits that the source brings itself, as (x, y); None is made by content hash.
         class_names: names for whole-number labels; empty when the numbers are the names.
+        vocabulary: the word of each token id, when `x` is int32 [n, length] text; index 0 is padding, 1 is unknown.
+        groups: [n] integers; examples of one group (lines of a file, windows of a stretch) fall on one side of a
+            split. None splits by each example's own content.
+        preprocessing: what the source did to the raw values, for people who feed the exported model.
     """
 
-    x: np.ndarray
+    x: Inputs
     y: np.ndarray
-    validation: tuple[np.ndarray, np.ndarray] | None = None
-    test: tuple[np.ndarray, np.ndarray] | None = None
+    validation: tuple[Inputs, np.ndarray] | None = None
+    test: tuple[Inputs, np.ndarray] | None = None
     class_names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    preprocessing: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

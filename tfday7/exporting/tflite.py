@@ -19,6 +19,7 @@ import numpy as np
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data import Dataset
+from tfday7.data.lazy import chunks
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.parity import compare
 from tfday7.exporting.records import Artefact
@@ -98,7 +99,7 @@ class _Job:
         if self.kind == "int8" and (islands := runner.float_tensors()):
             failure = f"not fully quantized: {', '.join(islands[:5])} stay in floating point"
             return Artefact(artefact_name, "tflite", self.kind, failure=failure)
-        outputs = runner.predict(self._standardized(self.dataset.test.x))
+        outputs = np.concatenate([runner.predict(self._standardized(x)) for x in chunks(self.dataset.test.x)])
         problem = self.dataset.problem
         return finish(
             Artefact(
@@ -127,12 +128,10 @@ class _Job:
 
 def save_with_fixed_batch(model: Any, folder: Path) -> None:
     """Writes a SavedModel for batches of one example: with a known shape the converter folds all shape arithmetic."""
-    shape = (1, *model.inputs[0].shape[1:])
+    expected = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="input")
     module = tf.Module()
     module.model = model
-    module.serve = tf.function(
-        lambda x: {"output": model(x, training=False)}, input_signature=[tf.TensorSpec(shape, tf.float32, name="input")]
-    )
+    module.serve = tf.function(lambda x: {"output": model(x, training=False)}, input_signature=[expected])
     tf.saved_model.save(module, str(folder), signatures=module.serve)
 
 

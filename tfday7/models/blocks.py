@@ -15,10 +15,10 @@ MAX_FILTERS = 8192
 def inputs(problem: Problem) -> tuple[Any, Any]:
     """Returns the input tensor and what the first layer should see.
 
-    Tabular features are standardized by the training split's mean and deviation, inside the model, so that whoever
-    runs it feeds raw values.
+    Tabular features and the channels of series are standardized by the training split's mean and deviation, inside the
+    model, so that whoever runs it feeds raw values. Text comes as token ids, int32.
     """
-    tensor = keras.Input(problem.input_shape, name="input")
+    tensor = keras.Input(problem.input_shape, dtype="int32" if problem.vocabulary else "float32", name="input")
     if problem.feature_mean is None or problem.feature_std is None:
         return tensor, tensor
     normalization = keras.layers.Normalization(
