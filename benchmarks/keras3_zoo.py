@@ -75,6 +75,9 @@ def randomize(model: Any, seed: int = 0) -> None:
             fan_in = shape[0] * shape[1] if "depthwise" in name else np.prod(shape[:-1])
             value = generator.normal(0, (2 / max(1, fan_in)) ** 0.5, shape)
         variable.assign(value.astype(variable.dtype))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras3.layers.Normalization) and layer.weights:
+            layer.finalize_state()  # It computes with a copy of its statistics.
 
 
 def random_input(model: Any, batch_size: int, seed: int = 1) -> list[np.ndarray]:

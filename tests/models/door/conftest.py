@@ -31,18 +31,26 @@ class Trip:
 
 
 @pytest.fixture
-def both_ways() -> Callable[[Any], Trip]:
-    """Returns a function that sends a Keras 3 model in and out again, with random weights and input."""
+def both_ways(tmp_path: Path) -> Callable[[Any], Trip]:
+    """Returns a function that sends a Keras 3 model in and out again, as an object and as files.
+
+    The weights and the input are random. What is compared is computed eagerly: a graph's optimizer regroups operations
+    as it likes. The files are written and read by Keras 3 itself at either end.
+    """
 
     def travel(model: Any) -> Trip:
         random_weights(model)
         data = random_input(model)
-        expected = model(data, training=False)  # Eagerly: a graph's optimizer regroups operations as it likes.
+        expected = model(data, training=False)
         inside = door.load(model)
         back = door.to_keras3(inside)
         assert inside.name == back.name == model.name
-        gap_in = difference(inside(data, training=False), expected)
-        return Trip(inside, back, gap_in, difference(back(data, training=False), expected))
+        model.save(tmp_path / "theirs.keras")
+        door.save(inside, tmp_path / "ours.keras")
+        ways_in = (inside, door.load(tmp_path / "theirs.keras"))
+        ways_out = (back, keras3.models.load_model(tmp_path / "ours.keras"))
+        gaps = [max(difference(one(data, training=False), expected) for one in ways) for ways in (ways_in, ways_out)]
+        return Trip(inside, back, *gaps)
 
     return travel
 

@@ -32,6 +32,19 @@ def small_model(framework: Any) -> Any:
     return model
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+def test_layers_and_operations_of_one_name_are_told_apart(name: str, tmp_path: Path) -> None:
+    a, b = keras3.Input((4,)), keras3.Input((4,))
+    layers, ops = keras3.layers, keras3.ops
+    x = layers.Add()([ops.add(a, b), layers.Multiply()([a, ops.multiply(a, b)])])
+    x = layers.Softmax()(ops.softmax(ops.concatenate([x, layers.Concatenate()([a, b])], axis=-1)))
+    model = keras3.Model([a, b], layers.Dense(12, kernel_initializer="identity")(layers.Identity()(x)))
+    model.save(tmp_path / name)
+    data = [X[:, 0, 0, :1].repeat(4, 1), X[:, 1, 1, :1].repeat(4, 1)]
+    assert difference(door.load(tmp_path / name)(data), model(data)) == 0
+
+
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
 @pytest.mark.parametrize(
     ("which", "name"),
@@ -148,6 +161,24 @@ def test_an_h5_with_weights_only_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model inside") as caught:
         door.load(tmp_path / "only.weights.h5")
     assert "weights only" in caught.value.hint
+
+
+def test_what_layers_learned_from_data_comes_in_and_goes_out(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(3, 2, size=(100, 2)).astype("float32")
+    inputs, layers = keras3.Input((2,)), keras3.layers
+    normalization, bins = layers.Normalization(), layers.Discretization(num_bins=4)
+    normalization.adapt(data)
+    bins.adapt(data)
+    model = keras3.Model(inputs, [normalization(inputs), bins(inputs)])
+    model.save(tmp_path / "learned.keras")
+    expected = model(data)
+    np.testing.assert_allclose(np.std(expected[0], axis=0), [1, 1], rtol=1e-4)
+    inside = door.load(tmp_path / "learned.keras")
+    assert difference(inside(data), expected) == 0
+    inside.save(tmp_path / "inside.keras")
+    assert difference(door.load(tmp_path / "inside.keras")(data), expected) == 0
+    door.save(inside, tmp_path / "back.keras")
+    assert difference(keras3.models.load_model(tmp_path / "back.keras")(data), expected) == 0
 
 
 def test_vocabularies_come_in_with_the_file(tmp_path: Path) -> None:

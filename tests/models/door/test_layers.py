@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,12 @@ import pytest
 from tfday7.core.frameworks import keras3
 
 IMAGE, SEQUENCE, VOLUME = (8, 8, 3), (6, 4), (4, 4, 4, 2)
+
+
+def application_layer(module: str, name: str) -> Any:
+    """Returns a class that keras.applications defines for itself."""
+    return getattr(importlib.import_module(f"keras.src.applications.{module}"), name)
+
 
 # Name of the test -> (maker of the layer, input shape[, dtype]). The outputs must be the same bits.
 SAME_BITS: dict[str, tuple[Any, ...]] = {
@@ -81,6 +88,13 @@ SAME_BITS: dict[str, tuple[Any, ...]] = {
     "attention": (lambda n: lambda x: n.Attention(use_scale=True)([x, x]), SEQUENCE),
     "additive attention": (lambda n: lambda x: n.AdditiveAttention()([x, x]), SEQUENCE),
     "attention scores": (lambda n: lambda x: n.MultiHeadAttention(2, 2)(x, x, return_attention_scores=True), SEQUENCE),
+    "layer scale of ConvNeXt": (lambda n: application_layer("convnext", "LayerScale")(1e-6, 3), IMAGE),
+    "stochastic depth of ConvNeXt": (lambda n: application_layer("convnext", "StochasticDepth")(0.5), IMAGE),
+    "scaled addition of Inception-ResNet": (
+        lambda n: lambda x: application_layer("inception_resnet_v2", "CustomScaleLayer")(0.2)([x, x]),
+        IMAGE,
+    ),
+    "an initializer with a layer's name": (lambda n: n.Dense(4, kernel_initializer="identity"), (4,)),
     "grouped query attention": (lambda n: lambda x: n.GroupQueryAttention(4, 4, 2)(x, x), SEQUENCE),
 }
 

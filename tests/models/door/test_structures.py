@@ -92,6 +92,20 @@ def test_a_given_policy_replaces_every_layers_own() -> None:
     assert model.get_layer("f").kernel.dtype == "float32"
 
 
+@pytest.mark.parametrize("framework_name", ["keras3", "tf_keras"])
+def test_a_given_policy_reaches_the_layers_inside_of_layers(framework_name: str) -> None:
+    layers = (keras3 if framework_name == "keras3" else keras).layers
+    inputs = layers.Input((5, 3))
+    x = layers.Bidirectional(layers.LSTM(2, return_sequences=True))(inputs)
+    x = layers.TimeDistributed(layers.Dense(2))(x)
+    outputs = layers.RNN([layers.GRUCell(2), layers.LSTMCell(2)])(x)
+    model = (keras3 if framework_name == "keras3" else keras).Model(inputs, outputs)
+    new = door.load(model, dtype_policy="mixed_bfloat16")
+    around, timed, cells = new.layers[1:]
+    inner = (around, around.forward_layer, around.backward_layer, timed, timed.layer, *cells.cell.cells)
+    assert {layer.dtype_policy.name for layer in inner} == {"mixed_bfloat16"}
+
+
 def test_a_tf_keras_model_comes_back_as_a_new_one() -> None:
     inputs = keras.Input((4, 4, 3))
     model = keras.Sequential([inputs, keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization()])

@@ -18,6 +18,9 @@ def random_weights(model: Any, seed: int = 0) -> None:
             continue
         value = generator.normal(0, 0.5, tuple(variable.shape))
         variable.assign(np.abs(value) + 0.5 if "var" in name or "gamma" in name else value)
+    for layer in model._flatten_layers():
+        if type(layer).__name__ == "Normalization" and layer.weights:
+            layer.finalize_state()  # It computes with a copy of its statistics.
 
 
 def random_input(model: Any, batch_size: int = 2) -> Any:

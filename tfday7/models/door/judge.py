@@ -117,9 +117,18 @@ class _Judge:
         return {**where, "config": self.value(settings or {}, "", depth + 1, owner), **kept}
 
     def long_name(self, record: dict[str, Any], name: str) -> str:
-        """Returns the name under which the table lists a class that keras.applications defines for itself."""
-        module = str(record.get("module") or "").split(".")[-1]
-        return f"{module}.{name}" if f"{module}.{name}" in self.known.classes else name
+        """Returns the key of the table for a name that stands for several classes, as Add does, or Identity.
+
+        The module tells them apart; `.h5` files of Keras 3 leave it out, but the settings of operations have neither
+        a dtype nor a flag for training.
+        """
+        module, settings = str(record.get("module") or ""), record.get("config")
+        families = [part for part in reversed(module.split(".")) if part]
+        if ".ops." in module:
+            families = ["ops"]
+        elif not module and isinstance(settings, dict) and not {"dtype", "trainable"} & set(settings):
+            families = ["initializers", "ops"]
+        return next((key for key in (f"{one}.{name}" for one in families) if key in self.known.classes), name)
 
     def function(self, record: dict[str, Any], owner: str) -> Any:
         name = record.get("config")

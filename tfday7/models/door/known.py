@@ -52,27 +52,32 @@ def _given_to_tf_keras() -> dict[str, Any]:
 
 @functools.cache
 def _keras3_classes() -> dict[str, type]:
-    found = dict(keras3_classes.operations())
-    for module in (keras3.initializers, keras3.regularizers, keras3.constraints, keras3.dtype_policies):
-        found |= _classes(module, object)
-    found |= keras3_classes.layers()  # Last: Keras 3 has an operation and a layer named Add, and files mean the layer.
-    found |= {"Functional": keras3_classes.functional(), "Sequential": keras3.Sequential, "Model": keras3.Model}
-    return found | {"SeedGenerator": keras3.random.SeedGenerator}
+    policies = _classes(keras3.dtype_policies, object)
+    models = {"Functional": keras3_classes.functional(), "Sequential": keras3.Sequential, "Model": keras3.Model}
+    others = policies | models | {"SeedGenerator": keras3.random.SeedGenerator}
+    return _table(keras3, keras3_classes.layers(), others, keras3_classes.operations())
 
 
 @functools.cache
 def _tf_keras_classes() -> dict[str, type]:
-    found: dict[str, type] = {}
-    for part in _PARTS:
-        found |= _classes(getattr(keras, part), object)
-    found |= _classes(keras.layers, keras.layers.Layer)
+    layers = _classes(keras.layers, keras.layers.Layer)
     for name in ("TFOpLambda", "SlicingOpLambda"):
-        found[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
-    found |= {"Functional": _module("tf_keras.src.engine.functional").Functional, "Sequential": keras.Sequential}
-    found |= {"Model": found["Functional"], "Policy": keras.mixed_precision.Policy}
+        layers[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
     for name in ("Lambda", "Layer", "Wrapper"):
-        found.pop(name, None)
-    return found
+        layers.pop(name, None)
+    functional = _module("tf_keras.src.engine.functional").Functional
+    models = {"Functional": functional, "Model": functional, "Sequential": keras.Sequential}
+    return _table(keras, layers, models | {"Policy": keras.mixed_precision.Policy}, {})
+
+
+def _table(framework: Any, layers: dict[str, type], others: dict[str, type], ops: dict[str, type]) -> dict[str, type]:
+    """Returns all classes under "family.name", and under the bare name, where a layer goes before the others."""
+    families = {part: _classes(getattr(framework, part), object) for part in _PARTS}
+    families |= {"ops": ops, "layers": layers}
+    found: dict[str, type] = {}
+    for part, family in families.items():
+        found |= family | {f"{part}.{name}": kind for name, kind in family.items()}
+    return found | others
 
 
 def _tf_keras_checks() -> dict[str, Callable[[str, dict[str, Any], bool], dict[str, Any]]]:

@@ -29,7 +29,9 @@ def _activity_regularization(layer: Any, rebuild: Any) -> Any:
 @incoming("Discretization")
 @outgoing("Discretization")
 def _discretization(layer: Any, rebuild: Any) -> Any:
-    return rebuild.same(layer, drop=("dtype",))  # Of its inputs in Keras 3, of its outputs in tf_keras.
+    # The dtype is of its inputs in Keras 3, of its outputs in tf_keras. Learned boundaries replace their number.
+    learned = ("num_bins",) if layer.get_config().get("bin_boundaries") else ()
+    return rebuild.same(layer, drop=("dtype", *learned))
 
 
 @outgoing("BatchNormalization")

@@ -14,7 +14,7 @@ from tfday7.core.frameworks import keras, keras3
 from tfday7.models.door import rules, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
 from tfday7.models.door.lookups import LOOKUPS, vocabulary
-from tfday7.models.door.settings import NoEqualError, carried
+from tfday7.models.door.settings import NoEqualError, carried, with_policy
 from tfday7.models.door.weights import copy_weights
 
 _OURS = ("tfday7.models.door.", "tensorflow_model_optimization.")  # Classes that have rules though no Keras has them.
@@ -162,7 +162,7 @@ class Rebuild:
         if type(layer).__name__ in LOOKUPS:
             config["vocabulary"] = vocabulary(layer) or None
         elif self.dtype_policy is not None:
-            config["dtype"] = self.dtype_policy
+            config = with_policy(config, self.dtype_policy)
         return type(layer).from_config(config)
 
     def _input(self, tensor: Any) -> Any:

@@ -61,6 +61,22 @@ def policy_name(layer: Any) -> str:
     return str(policy.name)
 
 
+def with_policy(config: dict[str, Any], policy: str) -> dict[str, Any]:
+    """Returns a layer's settings with another dtype policy, for the layers and cells that it holds too."""
+    changed: dict[str, Any] = {}
+    for key, value in config.items():
+        members = value if key == "cells" else [value]
+        if key in ("layer", "backward_layer", "cell", "cells") and isinstance(members, list):
+            made = [
+                {**member, "config": with_policy(member["config"], policy)} if isinstance(member, dict) else member
+                for member in members
+            ]
+            changed[key] = made if key == "cells" else made[0]
+        else:
+            changed[key] = value
+    return {**changed, "dtype": policy}
+
+
 def carried(
     layer: Any,
     target: type,

@@ -39,6 +39,8 @@ def copy_weights(source: Any, target: Any, change: Callable[[str, Any], Any] | N
     for key, group in by_name[0].items():
         for ours_one, theirs_one in zip(group, by_name[1][key], strict=True):
             _assign(ours_one, theirs_one, change)
+    if ours and type(target).__name__ == "Normalization":
+        target.finalize_state()  # Both Kerases compute with a copy of the statistics, which this refreshes.
 
 
 def _assign(target: Any, source: Any, change: Callable[[str, Any], Any] | None) -> None:
