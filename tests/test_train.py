@@ -180,7 +180,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         "cell": ([f"--data={folder}/words.csv", "--target=b"], "line 2, column 'a': 'red'; expected a number"),
         "flag of another source": (["--data=digits", "--target=b"], "--target=b has no meaning for --data=digits"),
         "idx folder": (["--data=fashion_mnist", f"--data_dir={folder}"], "is missing"),
-        "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip needs images"),
+        "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip takes image data; the data is tabular"),
         "warm-up": (["--warmup_steps=40", "--epochs=1"], "--warmup_steps=40 is not shorter than the run"),
         "contradiction": (["--adaptive_regularization"], "--dropout=0 and --l2=0"),
         "task": ([f"--data={images}", "--task=regression", "--label_smoothing=0.1"], "--label_smoothing=0.1"),

@@ -43,7 +43,7 @@ class Plan:
 
         building.check_name(self.model)
         catalog.check(self.optimizer)
-        augmentation.parse(self.training.augment, "image")
+        augmentation.parse(self.training.augment)
         self.export.formats()
 
     def check(self, dataset: Dataset) -> None:
@@ -53,7 +53,7 @@ class Plan:
         from tfday7.training import config
 
         building.check(self.model, dataset.problem)
-        augmentation.parse(self.training.augment, dataset.problem.kind)
+        augmentation.check(self.training.augment, dataset.problem)
         config.check(self.training, self.model, self.optimizer, dataset.problem.task, len(dataset.train))
 
     def default_name(self) -> str:

@@ -1,26 +1,55 @@
-"""Random changes of inputs, against NumPy."""
+"""Random changes of training batches, against NumPy."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
-from tfday7.data.augmentation import augmenter, flip, noise, parse, shift
+from tfday7.data import Problem
+from tfday7.data.augmentation import AUGMENTATIONS, augmenter, check, mixes_labels, parse
 
 SEED = (3, 5)
+IMAGE = Problem("classification", "image", (8, 16, 2), 3)
+TABLE = Problem(
+    "classification",
+    "tabular",
+    (50,),
+    3,
+    feature_mean=np.full(50, 7.0, np.float32),
+    feature_std=np.full(50, 4.0, np.float32),
+)
+SERIES = dataclasses.replace(
+    TABLE,
+    kind="series",
+    input_shape=(40, 2),
+    feature_mean=np.array([1.0, 2.0], np.float32),
+    feature_std=np.ones(2, np.float32),
+)
+TEXT = Problem("classification", "text", (30,), 3, vocabulary=("", "?", "a", "b"))
 
 
 def _images(n: int, height: int = 8, width: int = 16, channels: int = 2) -> np.ndarray:
     return np.random.default_rng(0).uniform(0.1, 1.0, (n, height, width, channels)).astype(np.float32)
 
 
+def changed(name: str, x: np.ndarray, problem: Problem = IMAGE) -> np.ndarray:
+    """Returns what one augmentation makes of a batch."""
+    result = AUGMENTATIONS.get(name).apply(tf.constant(x), tf.constant(SEED, tf.int64), problem)
+    return result.numpy()
+
+
+def inputs(names: tuple[str, ...], seed: int, x: Any, step: Any, problem: Problem = IMAGE) -> Any:
+    return augmenter(names, problem, seed)(x, tf.zeros(len(x), tf.int32), step)[0]
+
+
 def test_flip_mirrors_about_half_of_the_images_and_leaves_the_others() -> None:
     x = _images(2000)
-    y = flip(tf.constant(x), SEED).numpy()
+    y = changed("flip", x)
     mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(y, x, strict=True)])
     same = np.array([np.array_equal(a, b) for a, b in zip(y, x, strict=True)])
     assert (mirrored ^ same).all()
@@ -40,7 +69,7 @@ def test_shift_moves_each_image_evenly_within_an_eighth_and_fills_with_zero(
 ) -> None:
     n = 600
     x = _images(n, height, width, 1)
-    y = shift(tf.constant(x), SEED).numpy()
+    y = changed("shift", x)
     assert y.shape == x.shape
     offsets = []
     moves = [(d, r) for d in range(-limits[0], limits[0] + 1) for r in range(-limits[1], limits[1] + 1)]
@@ -56,53 +85,144 @@ def test_shift_moves_each_image_evenly_within_an_eighth_and_fills_with_zero(
     assert abs(correlation) < 4 / math.sqrt(n)  # The two axes are drawn on their own.
 
 
-def test_noise_is_normal_with_a_deviation_of_a_tenth() -> None:
-    x = np.zeros((1000, 50), np.float32)
-    y = noise(tf.constant(x), SEED).numpy()
+def test_cutout_sets_one_rectangle_to_the_mean_and_leaves_the_rest() -> None:
+    x = _images(400, 8, 8, 1)
+    y = changed("cutout", x)
+    heights = []
+    for before, after in zip(x, y, strict=True):
+        covered = np.abs(after - before)[..., 0] > 0
+        np.testing.assert_allclose(after[covered], before.mean(), rtol=1e-5)
+        rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+        assert covered[np.ix_(rows, columns)].all()
+        assert covered.sum() == len(rows) * len(columns)
+        assert 1 <= len(rows) <= 4
+        heights.append(len(rows))
+    assert np.mean(np.array(heights) == 4) == pytest.approx(5 / 8, abs=4 * math.sqrt(0.25 / 400))  # 5 of 8 centres.
+
+
+def test_color_changes_all_pixels_of_an_image_by_one_line_and_stays_in_range() -> None:
+    x = 0.4 + 0.1 * _images(300, 4, 4, 1)  # Far enough from 0 and 1 that few images are clipped.
+    y = changed("color", x)
+    assert y.min() >= 0.0
+    assert y.max() <= 1.0
+    slopes, shifts = [], []
+    for before, after in zip(x, y, strict=True):
+        slope, offset = np.polyfit(before.ravel(), after.ravel(), 1)
+        np.testing.assert_allclose(after.ravel(), slope * before.ravel() + offset, atol=1e-5)
+        slopes.append(slope)
+        shifts.append(after.mean() - before.mean())
+    for values, middle, reach in ((slopes, 1.0, 0.3), (shifts, 0.0, 0.2)):
+        assert np.abs(np.array(values) - middle).max() <= reach + 1e-3
+        assert np.std(values) == pytest.approx(reach / math.sqrt(3), rel=0.15)
+
+
+@pytest.mark.parametrize(("problem", "shape", "deviation"), [(TABLE, (1000, 50), 0.4), (IMAGE, (500, 8, 16, 1), 0.1)])
+def test_noise_is_normal_with_a_tenth_of_each_columns_deviation(
+    problem: Problem, shape: tuple[int, ...], deviation: float
+) -> None:
+    y = changed("noise", np.zeros(shape, np.float32), problem)
     n = y.size
-    assert abs(float(y.mean())) < 4 * 0.1 / math.sqrt(n)
-    assert float(y.std()) == pytest.approx(0.1, abs=4 * 0.1 / math.sqrt(2 * n))
-    inside = float(np.mean(np.abs(y) < 0.1))
+    assert abs(float(y.mean())) < 4 * deviation / math.sqrt(n)
+    assert float(y.std()) == pytest.approx(deviation, rel=4 / math.sqrt(2 * n))
+    inside = float(np.mean(np.abs(y) < deviation))
     assert inside == pytest.approx(math.erf(1 / math.sqrt(2)), abs=4 * math.sqrt(0.25 / n))
+
+
+def test_mask_sets_a_tenth_of_a_tables_values_to_the_training_mean() -> None:
+    y = changed("mask", np.zeros((1000, 50), np.float32), TABLE)
+    assert set(np.unique(y)) == {0.0, 7.0}
+    assert np.mean(y == 7.0) == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / y.size))
+
+
+def test_mask_sets_one_stretch_of_a_series_to_the_channels_means() -> None:
+    y = changed("mask", np.zeros((500, 40, 2), np.float32), SERIES)
+    lengths = []
+    for series in y:
+        covered = np.flatnonzero(series[:, 0])
+        assert set(map(tuple, series[covered])) <= {(1.0, 2.0)}
+        assert len(covered) == 0 or covered[-1] - covered[0] + 1 == len(covered)
+        lengths.append(len(covered))
+    assert max(lengths) == 8  # A fifth of 40 steps.
+    assert min(lengths) == 0
+
+
+def test_token_dropout_replaces_a_tenth_of_the_words_and_no_padding() -> None:
+    x = np.tile(np.array([[2, 3] * 10 + [0] * 10], np.int32), (1000, 1))
+    y = changed("token_dropout", x, TEXT)
+    assert (y[:, 20:] == 0).all()
+    different = y != x
+    assert (y[different] == 1).all()
+    assert np.mean(different[:, :20]) == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / 20_000))
+
+
+@pytest.mark.parametrize("labels_as", ["indices", "shares"])
+def test_mixup_mixes_each_example_and_its_label_by_the_same_share(labels_as: str) -> None:
+    """Inputs that are their own one-hot labels: whatever is done to both alike leaves them equal."""
+    classes = np.arange(600) % 3
+    x = np.eye(3, dtype=np.float32)[classes]
+    problem = Problem("classification", "tabular", (3,), 3)
+    y = tf.constant(x) if labels_as == "shares" else tf.constant(classes)
+    mixed_x, mixed_y = augmenter(("mixup",), problem, 1)(tf.constant(x), y, 0)
+    np.testing.assert_allclose(mixed_x.numpy(), mixed_y.numpy(), atol=1e-6)
+    np.testing.assert_allclose(mixed_y.numpy().sum(axis=1), 1.0, atol=1e-5)
+    own = mixed_y.numpy()[np.arange(600), classes]
+    assert own.mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.05)  # Half its own share, a third of the partners alike.
+    assert mixes_labels("flip,mixup")
+    assert not mixes_labels("flip")
 
 
 def test_draws_depend_on_seed_and_step_alone() -> None:
     x = tf.constant(_images(50))
-    names = ("flip", "shift", "noise")
-    first = augmenter(names, seed=1)(x, 7).numpy()
-    np.testing.assert_array_equal(first, augmenter(names, seed=1)(x, tf.constant(7, tf.int64)).numpy())
-    np.testing.assert_array_equal(first, tf.function(augmenter(names, seed=1))(x, tf.constant(7)).numpy())
-    assert not np.array_equal(first, augmenter(names, seed=1)(x, 8).numpy())
-    assert not np.array_equal(first, augmenter(names, seed=2)(x, 7).numpy())
+    names = ("flip", "shift", "noise", "cutout", "color")
+    first = inputs(names, 1, x, 7).numpy()
+    np.testing.assert_array_equal(first, inputs(names, 1, x, tf.constant(7, tf.int64)).numpy())
+    traced = tf.function(lambda x, step: inputs(names, 1, x, step))
+    np.testing.assert_allclose(first, traced(x, tf.constant(7)).numpy(), atol=1e-6)
+    assert not np.array_equal(first, inputs(names, 1, x, 8).numpy())
+    assert not np.array_equal(first, inputs(names, 2, x, 7).numpy())
 
 
 def test_augmentations_are_applied_in_the_given_order() -> None:
     x = tf.constant(_images(20))
-    both = augmenter(("shift", "flip"), seed=1)(x, 3)
-    np.testing.assert_array_equal(both, augmenter(("flip",), 1)(augmenter(("shift",), 1)(x, 3), 3))
+    both = inputs(("shift", "flip"), 1, x, 3)
+    np.testing.assert_array_equal(both, inputs(("flip",), 1, inputs(("shift",), 1, x, 3), 3))
 
 
 def test_no_augmentation_changes_nothing() -> None:
     x = tf.constant(_images(3))
-    assert augmenter((), seed=1)(x, 0) is x
+    assert inputs((), 1, x, 0) is x
 
 
 @pytest.mark.parametrize(
     ("names", "expected"), [("", ()), ("flip", ("flip",)), (" flip , shift,", ("flip", "shift")), ("noise", ("noise",))]
 )
 def test_a_comma_list_names_augmentations(names: str, expected: tuple[str, ...]) -> None:
-    assert parse(names, "image") == expected
+    assert parse(names) == check(names, IMAGE) == expected
 
 
 def test_an_unknown_augmentation_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown augmentation 'flop'") as caught:
-        parse("shift,flop", "image")
-    assert caught.value.hint == "did you mean flip? known: flip, noise, shift"
+        parse("shift,flop")
+    assert caught.value.hint.startswith("did you mean flip? known: color, cutout, flip, mask, mixup, noise, shift")
 
 
-@pytest.mark.parametrize("kind", ["tabular", "array"])
-@pytest.mark.parametrize("name", ["flip", "shift"])
-def test_what_only_images_can_take_is_refused_for_other_data(name: str, kind: str) -> None:
-    with pytest.raises(UserError, match=f"--augment={name} needs images; the data is {kind}"):
-        parse(name, kind)
-    assert parse("noise", kind) == ("noise",)
+@pytest.mark.parametrize(
+    ("name", "problem", "message", "hint"),
+    [
+        ("flip", TABLE, "--augment=flip takes image data; the data is tabular", "mask, mixup, noise"),
+        ("token_dropout", IMAGE, "takes text data; the data is image", "color, cutout, flip, mixup, noise, shift"),
+        ("mask", TEXT, "takes tabular or series data; the data is text", "token_dropout"),
+        (
+            "mixup",
+            dataclasses.replace(TABLE, task="regression"),
+            "mixes classes; the task is regression",
+            "leave mixup out",
+        ),
+    ],
+)
+def test_what_the_data_cannot_take_is_refused_with_what_it_can(
+    name: str, problem: Problem, message: str, hint: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check(name, problem)
+    assert hint in caught.value.hint

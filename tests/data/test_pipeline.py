@@ -7,7 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from tfday7.data import Examples
+from tfday7.data import Examples, Problem
+from tfday7.data.augmentation import augmenter
+from tfday7.data.lazy import Mapped, Subset
 from tfday7.data.pipeline import EVALUATION_BATCH_SIZE, evaluation_batches, steps_per_epoch, training_batches
 
 N, BATCH = 103, 10
@@ -15,9 +17,19 @@ STEPS = 11  # ceil(103 / 10)
 NUMBERED = Examples(np.arange(N, dtype=np.float32)[:, np.newaxis], np.arange(N) * 7)
 IMAGES = Examples(np.random.default_rng(0).uniform(size=(N, 8, 8, 1)).astype(np.float32), np.arange(N))
 
+IMAGE_PROBLEM = Problem("classification", "image", (8, 8, 1), N)
 
-def _take(count: int, examples: Examples = NUMBERED, batch_size: int = BATCH, seed: int = 0, **where: object) -> list:
-    batches = training_batches(examples, batch_size, seed, **where)
+
+def _take(
+    count: int,
+    examples: Examples = NUMBERED,
+    batch_size: int = BATCH,
+    seed: int = 0,
+    augment: tuple[str, ...] = (),
+    **where: object,
+) -> list:
+    problem = Problem("classification", "image", examples.x.shape[1:], N)
+    batches = training_batches(examples, batch_size, seed, change=augmenter(augment, problem, seed=9), **where)
     return [(x.numpy(), y.numpy()) for x, y in itertools.islice(batches, count)]
 
 
@@ -104,8 +116,19 @@ def test_evaluation_goes_over_all_examples_in_order(n: int) -> None:
 
 def test_shapes_are_known_so_that_models_can_be_traced_once() -> None:
     (x, y), (val_x, val_y) = (
-        training_batches(IMAGES, BATCH, 0, augment=("shift",)).element_spec,
+        training_batches(IMAGES, BATCH, 0, change=augmenter(("shift",), IMAGE_PROBLEM, 9)).element_spec,
         evaluation_batches(IMAGES).element_spec,
     )
     assert x.shape.as_list() == val_x.shape.as_list() == [None, 8, 8, 1]
     assert y.shape.rank == val_y.shape.rank == 1
+
+
+def test_lazy_inputs_give_the_same_batches_as_the_array_that_they_read() -> None:
+    order = np.random.default_rng(1).permutation(N)
+    lazy = Examples(Subset(Mapped(IMAGES.x[np.argsort(order)]), order), IMAGES.y)
+    for (x, y), (lazy_x, lazy_y) in zip(_take(2 * STEPS, IMAGES), _take(2 * STEPS, lazy), strict=True):
+        np.testing.assert_array_equal(x, lazy_x)
+        np.testing.assert_array_equal(y, lazy_y)
+    assert training_batches(lazy, BATCH, 0).element_spec[0].shape.as_list() == [None, 8, 8, 1]
+    held = np.concatenate([x.numpy() for x, _ in evaluation_batches(lazy)])
+    np.testing.assert_array_equal(held, IMAGES.x)

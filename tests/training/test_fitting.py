@@ -162,3 +162,10 @@ def test_tensorboard_files_hold_what_metrics_jsonl_says(blobs: Dataset, tmp_path
         events.Reload()
         values = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]
         assert values == pytest.approx([record[f"{prefix}loss"] for record in result.records], rel=1e-6)
+
+
+def test_mixup_learns_from_shares_and_is_validated_on_classes(pictures: Dataset) -> None:
+    model = building.build(ModelConfig(model="cnn", width=4, depth=1), pictures.problem)
+    result = fitting.fit(model, pictures, ADAM, TrainingConfig(epochs=12, augment="mixup,noise"))
+    assert result.records[-1]["val_accuracy"] > 0.9
+    assert result.records[-1]["loss"] > result.records[-1]["val_loss"]  # Mixtures are harder than the examples.

@@ -8,6 +8,7 @@ import pytest
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
 from tfday7.training.objective import (
+    Accuracy,
     SmoothedCrossentropy,
     StandardizedSquaredError,
     gives_logits,
@@ -37,6 +38,16 @@ def test_smoothing_mixes_the_label_with_the_uniform_distribution(smoothing: floa
 def test_without_smoothing_it_is_keras_own_cross_entropy() -> None:
     expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(LABELS, LOGITS)
     assert float(SmoothedCrossentropy(3, 0.0, from_logits=True)(LABELS, LOGITS)) == pytest.approx(float(expected))
+
+
+def test_shares_of_classes_are_labels_too_and_accuracy_takes_the_largest() -> None:
+    shares = np.array([[0.7, 0.3, 0.0], [0.0, 0.4, 0.6]], np.float32)
+    expected = -(shares * log_softmax(LOGITS)).sum(axis=-1).mean()
+    assert float(SmoothedCrossentropy(3, 0.0, from_logits=True)(shares, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    metric = Accuracy(3)
+    metric.update_state(shares, LOGITS)  # Both right: classes 0 and 2.
+    metric.update_state(LABELS[:, np.newaxis], LOGITS)  # One of two right: class 1 is not the largest output.
+    assert float(metric.result()) == pytest.approx(3 / 4)
 
 
 def test_the_regression_loss_is_one_for_predicting_the_mean() -> None:

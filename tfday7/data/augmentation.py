@@ -1,78 +1,108 @@
-"""Random changes of training inputs that keep the label, drawn as a pure function of (seed, step).
+"""Random changes of training batches that keep what the label says, drawn as a pure function of (seed, step).
 
-Never applied to validation or test. Each works on a whole batch at once.
+Never applied to validation or test. To add one, write in `augmentations/`
+
+    @AUGMENTATIONS.register("NAME")
+    @augmentation(kinds=("image",))
+    def NAME(x: Any, seed: Any, problem: Problem) -> Any: ...
+
+It gets a whole batch [batch, ...] and a seed of two integers for the stateless random functions. With `labels=True` it
+gets and returns `(x, y)`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfday7.core.errors import UserError, unknown_name
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
+from tfday7.core.registry import Registry
 from tfday7.core.seeds import derive_seed
+from tfday7.data.dataset import Problem
 
-MAX_SHIFT_SHARE = 8  # A shift moves an image by at most 1/8 of its side, as the usual crop of 4 pixels around 32 does.
-NOISE_STD = 0.1  # In units of each value; inputs of models here are scaled to about 1.
-
-
-def flip(x: Any, seed: Any) -> Any:
-    """Mirrors half of the images [batch, height, width, channels] left to right."""
-    chosen = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], seed) < 0.5
-    return tf.where(chosen, tf.reverse(x, axis=[2]), x)
+Batch = tuple[Any, Any]
 
 
-def shift(x: Any, seed: Any) -> Any:
-    """Moves each image by up to an eighth of its side along both axes; what comes in from outside is zero."""
-    limits = [max(1, side // MAX_SHIFT_SHARE) for side in x.shape[1:3]]
-    moved = tf.pad(x, [[0, 0], [limits[0]] * 2, [limits[1]] * 2, [0, 0]])
-    for axis, (side, limit) in enumerate(zip(x.shape[1:3], limits, strict=True), start=1):
-        stream = tf.random.experimental.stateless_fold_in(seed, axis)
-        offset = tf.random.stateless_uniform([tf.shape(x)[0], 1], stream, 0, 2 * limit + 1, tf.int32)
-        moved = tf.gather(moved, offset + tf.range(side)[tf.newaxis], axis=axis, batch_dims=1)
-    return moved
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """A registered augmentation.
 
-
-def noise(x: Any, seed: Any) -> Any:
-    """Adds normal noise with a standard deviation of 0.1 to every value."""
-    return x + NOISE_STD * tf.random.stateless_normal(tf.shape(x), seed)
-
-
-AUGMENTATIONS: dict[str, Callable[[Any, Any], Any]] = {"flip": flip, "shift": shift, "noise": noise}
-IMAGES_ONLY = ("flip", "shift")
-
-
-def parse(names: str, kind: str) -> tuple[str, ...]:
-    """Returns the augmentations in a comma list.
-
-    Args:
-        names: for example "flip,shift"; empty for none.
-        kind: the data's kind, as in `Problem.kind`.
-
-    Raises:
-        UserError: an unknown name, or one that only images can take.
+    Attributes:
+        apply: changes a batch.
+        kinds: the kinds of data that it takes, as in `Problem.kind`.
+        labels: whether it changes labels as well as inputs; such take classification only.
     """
+
+    apply: Callable[..., Any]
+    kinds: tuple[str, ...]
+    labels: bool = False
+
+
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "tfday7.data.augmentations")
+
+
+def augmentation(kinds: tuple[str, ...], labels: bool = False) -> Callable[[Callable[..., Any]], Augmentation]:
+    """Returns a decorator that makes an `Augmentation` of a function."""
+    return lambda apply: Augmentation(apply, kinds, labels)
+
+
+def parse(names: str) -> tuple[str, ...]:
+    """Returns the augmentations in a comma list. Raises UserError listing the known ones for an unknown name."""
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
     for name in chosen:
-        if name not in AUGMENTATIONS:
-            raise unknown_name("augmentation", name, AUGMENTATIONS)
-        if name in IMAGES_ONLY and kind != "image":
-            raise UserError(f"--augment={name} needs images; the data is {kind}", "use --augment=noise")
+        AUGMENTATIONS.get(name)
     return chosen
 
 
-def augmenter(names: Sequence[str], seed: int) -> Callable[[Any, Any], Any]:
-    """Returns a function (x, step) -> x that applies the named augmentations in order.
+def check(names: str, problem: Problem) -> tuple[str, ...]:
+    """Returns the augmentations in a comma list.
+
+    Raises:
+        UserError: as `parse`, or one does not fit the data; the hint lists those that do.
+    """
+    chosen = parse(names)
+    fitting = [name for name in AUGMENTATIONS.names() if problem.kind in AUGMENTATIONS.get(name).kinds]
+    for name in chosen:
+        if name not in fitting:
+            kinds = " or ".join(AUGMENTATIONS.get(name).kinds)
+            raise UserError(
+                f"--augment={name} takes {kinds} data; the data is {problem.kind}",
+                f"for such data: {', '.join(fitting) or 'none'}",
+            )
+        if AUGMENTATIONS.get(name).labels and problem.task != "classification":
+            raise UserError(f"--augment={name} mixes classes; the task is {problem.task}", f"leave {name} out")
+    return chosen
+
+
+def mixes_labels(names: str) -> bool:
+    """Returns whether one of the augmentations in a comma list turns class indices into shares of the classes."""
+    return any(AUGMENTATIONS.get(name).labels for name in parse(names))
+
+
+def augmenter(names: Sequence[str], problem: Problem, seed: int) -> Callable[[Any, Any, Any], Batch]:
+    """Returns a function (x, y, step) -> (x, y) that applies the named augmentations in order.
 
     Args:
         names: keys of `AUGMENTATIONS`.
+        problem: says what the values mean: their deviations, the number of classes.
         seed: the stream's seed.
     """
-    streams = [(AUGMENTATIONS[name], derive_seed(seed, name)) for name in names]
+    streams = [(AUGMENTATIONS.get(name), derive_seed(seed, name)) for name in names]
 
-    def apply(x: Any, step: Any) -> Any:
-        for change, stream in streams:
-            x = change(x, tf.stack([tf.constant(stream, tf.int64), tf.cast(step, tf.int64)]))
-        return x
+    def apply(x: Any, y: Any, step: Any) -> Batch:
+        for chosen, stream in streams:
+            at = tf.stack([tf.constant(stream, tf.int64), tf.cast(step, tf.int64)])
+            if chosen.labels:
+                x, y = chosen.apply(x, y, at, problem)
+            else:
+                x = chosen.apply(x, at, problem)
+        return x, y
 
     return apply
+
+
+def stream(seed: Any, index: int) -> Any:
+    """Returns a seed of its own for the `index`-th draw of one augmentation."""
+    return tf.random.experimental.stateless_fold_in(seed, index)

@@ -8,14 +8,13 @@ index, which keeps the work per example out of Python and out of tf.data's eleme
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
-from tfday7.data.augmentation import augmenter
 from tfday7.data.dataset import Examples
 from tfday7.data.lazy import Inputs, LazyInputs
 
@@ -33,7 +32,7 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     first_step: int = 0,
-    augment: Sequence[str] = (),
+    change: Callable[[Any, Any, Any], tuple[Any, Any]] = lambda x, y, step: (x, y),
 ) -> Any:
     """Returns an endless `tf.data.Dataset` of (x [batch, ...], y [batch, ...]), an epoch after the other.
 
@@ -42,20 +41,19 @@ def training_batches(
         batch_size: examples a batch; an epoch's last batch holds what is left.
         seed: the run's seed.
         first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
-        augment: names of augmentations, applied in order.
+        change: applied to each batch as (x, y, step); see `augmentation.augmenter`.
     """
     read_x, read_y = _reader(examples.x), _reader(examples.y)
     parallel = tf.data.AUTOTUNE if isinstance(examples.x, LazyInputs) else None  # A gather is too short to hand over.
     steps = steps_per_epoch(examples, batch_size)
     shuffle_seed = derive_seed(seed, "shuffle")
-    change = augmenter(augment, derive_seed(seed, "augment"))
 
     def epoch_batches(epoch: Any) -> Any:
         order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), seed=[shuffle_seed, epoch])
 
         def batch(step: Any) -> Any:
             chosen = order[step * batch_size : (step + 1) * batch_size]
-            return change(read_x(chosen), epoch * steps + step), read_y(chosen)
+            return change(read_x(chosen), read_y(chosen), epoch * steps + step)
 
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
         return tf.data.Dataset.range(first, steps).map(batch, parallel)

@@ -26,7 +26,10 @@ class TrainingConfig(Settings):
         0, "Decides initial weights, order of examples, augmentation and dropout.", minimum=0, maximum=2**32 - 1
     )
     deterministic: bool = setting(False, "Make every operation repeatable bit for bit; slower on GPUs.")
-    augment: str = setting("", "Random changes of training inputs, a comma list of: flip, shift (images), noise.")
+    augment: str = setting(
+        "",
+        "Random changes of training data, a comma list of: flip, shift, cutout, color, mixup, noise, mask, token_dropout.",
+    )
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
     patience: int = setting(0, "Stop after this many epochs without a better val_loss; 0 never stops early.", minimum=0)
     adaptive_regularization: bool = setting(

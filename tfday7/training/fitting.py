@@ -10,6 +10,7 @@ from typing import Any
 
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
+from tfday7.core.seeds import derive_seed
 from tfday7.core.signals import stop_requests
 from tfday7.data import Dataset, augmentation, pipeline
 from tfday7.optimizers import OptimizerConfig, catalog
@@ -78,7 +79,7 @@ def fit(
     model.compile(
         optimizer=_optimizer(optimizer, training, steps, model),
         steps_per_execution=first_steps(steps),
-        **objective(dataset.problem, model, training.label_smoothing),
+        **objective(dataset.problem, model, training.label_smoothing, augmentation.mixes_labels(training.augment)),
     )
     session = _Session(model, training, steps, folder)
     session.resume(dataset)
@@ -143,9 +144,10 @@ class _Session:
         """Calls Keras's `fit` for the epochs that are left."""
         if self.epoch >= self.training.epochs or self.best.stopped_early or self.nan.epoch:
             return
-        augment = augmentation.parse(self.training.augment, dataset.problem.kind)
+        names = augmentation.check(self.training.augment, dataset.problem)
+        change = augmentation.augmenter(names, dataset.problem, derive_seed(self.training.seed, "augment"))
         batches = pipeline.training_batches(
-            dataset.train, self.training.batch_size, self.training.seed, self.epoch, self.step, augment
+            dataset.train, self.training.batch_size, self.training.seed, self.epoch, self.step, change
         )
         # Keras's own hook for the position in an interrupted epoch; `initial_epoch` alone can only start whole ones.
         self.model._maybe_load_initial_counters_from_ckpt = lambda steps, epoch: (self.epoch, self.step)
