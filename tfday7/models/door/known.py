@@ -55,7 +55,9 @@ def _keras3_classes() -> dict[str, type]:
     policies = _classes(keras3.dtype_policies, object)
     models = {"Functional": keras3_classes.functional(), "Sequential": keras3.Sequential, "Model": keras3.Model}
     others = policies | models | {"SeedGenerator": keras3.random.SeedGenerator}
-    return _table(keras3, keras3_classes.layers(), others, keras3_classes.operations())
+    layers = keras3_classes.layers()
+    layers = layers | {kind.__name__: kind for kind in layers.values()}  # `.h5` files give the class's own name.
+    return _table(keras3, layers, others, keras3_classes.operations())
 
 
 @functools.cache
