@@ -26,7 +26,7 @@ def test_an_unknown_name_lists_names_and_suffixes() -> None:
     with pytest.raises(UserError, match="unknown data set 'digit'") as caught:
         find_source(DataConfig(data="digit"))
     assert caught.value.hint == (
-        "did you mean digits? known: digits, fashion_mnist; or a file that ends in .csv or .npz"
+        "did you mean digits? known: digits, fashion_mnist, stdlib_text; or a file that ends in .csv or .npz"
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from tfday7.core.errors import UserError
 from tfday7.data import lazy
@@ -64,21 +65,55 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
+    given, dropped = _without_repeats(given)
     train, validation, test = _splits(given, raw.groups)
+    named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
     return Dataset(
         name=name,
         problem=_problem(task, class_names, train, raw.vocabulary),
         train=train,
         validation=validation,
         test=test,
-        fingerprint=_fingerprint((train, validation, test), class_names + raw.vocabulary),
+        fingerprint=_fingerprint((train, validation, test), named),
         preprocessing=raw.preprocessing or preprocessing,
+        dropped_duplicates=dropped,
     )
+
+
+def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
+    """Drops from given training and validation splits what lies in a later split too, and says how many that were.
+
+    Without this a model would be tested on examples that it was trained on.
+    """
+    seen: set[bytes] = set()
+    dropped = 0
+    kept = dict(parts)
+    for key in ("test", "validation", "train"):
+        if key not in parts or len(parts) == 1:
+            continue
+        x, y = parts[key]
+        digests = list(lazy.digests(x))
+        fresh = np.array([digest not in seen for digest in digests])
+        if not fresh.all():
+            dropped += int((~fresh).sum())
+            kept[key] = (lazy.take(x, np.flatnonzero(fresh)), y[fresh])
+        seen.update(digests)
+    if dropped:
+        logging.warning("%d examples were dropped because they are in a later split too", dropped)
+    return kept, dropped
 
 
 def content_hashes(x: Inputs) -> np.ndarray:
     """Returns one float64 in [0, 1) per example, uniform, a function of the example's values alone."""
     return np.frombuffer(b"".join(lazy.digests(x)), ">u8").astype(np.float64) / 2.0**64
+
+
+def trains(groups: np.ndarray) -> np.ndarray:
+    """Returns bool [n]: whether examples of these groups will train, where the source brings no split of its own.
+
+    A source that learns something from its examples (a vocabulary) may learn from these alone.
+    """
+    return content_hashes(groups[:, np.newaxis]) >= TEST_SHARE + VALIDATION_SHARE
 
 
 def _scaled(parts: dict[str, _Split]) -> tuple[dict[str, _Split], str]:

@@ -36,6 +36,7 @@ class Raw:
         groups: [n] integers; examples of one group (lines of a file, windows of a stretch) fall on one side of a
             split. None splits by each example's own content.
         preprocessing: what the source did to the raw values, for people who feed the exported model.
+        origin: what else tells this data from another's, for example a version; part of the fingerprint.
     """
 
     x: Inputs
@@ -46,6 +47,7 @@ class Raw:
     vocabulary: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     preprocessing: str = ""
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
