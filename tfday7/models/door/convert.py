@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfday7.models.door import (
+    applications,
     compression_wrappers,
     hard_sigmoid,
     layers,
@@ -16,7 +17,16 @@ from tfday7.models.door import (
 from tfday7.models.door.graph import Side
 from tfday7.models.door.rebuild import Rebuild
 
-FAMILIES = (compression_wrappers, hard_sigmoid, layers, lookups, operations_out, tensorflow_calls, wrappers)
+FAMILIES = (
+    applications,
+    compression_wrappers,
+    hard_sigmoid,
+    layers,
+    lookups,
+    operations_out,
+    tensorflow_calls,
+    wrappers,
+)
 
 
 def convert(model: Any, source: Side, target: Side, dtype_policy: str | None = None) -> Any:

@@ -12,18 +12,13 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras3
+from tfday7.models.door import applications
 
 RUNS_CODE = frozenset(("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"))
 _TAKES_FUNCTIONS = frozenset(
     ("Map", "Scan", "AssociativeScan", "Switch", "WhileLoop", "ForiLoop", "Cond", "VectorizedMap", "JVP")
 )
 _OPERATION_MODULES = ("numpy", "nn", "core", "math", "linalg", "image", "einops")
-# Layers that keras.applications define for themselves: path below keras.src.applications.
-_APPLICATION_LAYERS = (
-    ("convnext", "LayerScale"),
-    ("convnext", "StochasticDepth"),
-    ("inception_resnet_v2", "CustomScaleLayer"),
-)
 
 
 @functools.cache
@@ -53,16 +48,13 @@ def operation_name(kind: type) -> str | None:
 @functools.cache
 def layers() -> dict[str, type]:
     """Returns Keras 3's own layer classes that run no code but Keras's, by name."""
-    import importlib
-
     found = {
         name: kind
         for name, kind in vars(keras3.layers).items()
         if inspect.isclass(kind) and issubclass(kind, keras3.layers.Layer) and name not in RUNS_CODE
     }
-    for module_name, name in _APPLICATION_LAYERS:
-        module = importlib.import_module(f"keras.src.applications.{module_name}")
-        found[f"{module_name}.{name}"] = getattr(module, name)
+    for name, (module_name, _) in applications.LAYERS.items():
+        found[f"{module_name}.{name}"] = applications.application_class("keras", name)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
-from tfday7.models.door import keras3_classes, rules
+from tfday7.models.door import applications, keras3_classes, rules
 from tfday7.models.door.judge import Known, parsed, vetted
 
 _PARTS = ("initializers", "regularizers", "constraints")
@@ -65,6 +65,7 @@ def _tf_keras_classes() -> dict[str, type]:
     layers = _classes(keras.layers, keras.layers.Layer)
     for name in ("TFOpLambda", "SlicingOpLambda"):
         layers[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
+    layers |= {name: applications.application_class("tf_keras", name) for name in applications.LAYERS}
     for name in ("Lambda", "Layer", "Wrapper"):
         layers.pop(name, None)
     functional = _module("tf_keras.src.engine.functional").Functional

@@ -66,7 +66,11 @@ def _separable_convolution_out(layer: Any, rebuild: Any) -> Any:
 @outgoing("Lambda")
 def _lambda(layer: Any, rebuild: Any) -> Any:
     # Only a model that lives in this process has one, or a file that the user trusts: `judge` refuses all others.
-    common = {"name": layer.name, "dtype": policy_name(layer), "arguments": dict(layer.arguments or {})}
+    common = {
+        "name": rebuild.new_name(layer.name),
+        "dtype": policy_name(layer),
+        "arguments": dict(layer.arguments or {}),
+    }
     return rebuild.framework.layers.Lambda(layer.function, **common)
 
 

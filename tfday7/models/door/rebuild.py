@@ -34,7 +34,8 @@ class Rebuild:
         self.target = target
         self.framework = keras if target is TF_KERAS else keras3
         self.dtype_policy = dtype_policy
-        self._names: set[str] = set()
+        self._names: set[str] = set()  # Of operations, and of layers that are operations.
+        self._reserved: set[str] = set()  # Of all layers of the original.
         self._rebuilt: set[int] = set()  # Of models, whose weights are their layers'.
         self._traced: list[Any] = []
         self.sources: dict[int, Any] = {}  # id -> the layer whose weights are copied in its place
@@ -78,7 +79,9 @@ class Rebuild:
             tensors[id(tensor)] = self._input(tensor)
         for call in self.source.calls(model):
             self._repeat(call, tensors)
-        return self.target.functional(self._swap(inputs, tensors), self._swap(outputs, tensors), model.name)
+        return self.target.functional(
+            self._swap(inputs, tensors), self._swap(outputs, tensors), self.new_name(model.name)
+        )
 
     def layer(self, layer: Any) -> Any:
         """Returns the new layer for a layer (or model) of the original; the same one each time."""
@@ -99,9 +102,14 @@ class Rebuild:
         if kind is None:
             raise self.unsupported(layer)
         settings = carried(layer, kind, self.source, self.framework, **changes)
+        settings["name"] = self.new_name(settings["name"])
         if self.dtype_policy is not None and "dtype" not in changes.get("drop", ()):
             settings["dtype"] = self.dtype_policy
         return kind(**settings)
+
+    def new_name(self, name: str) -> str:
+        """Returns the name that a layer gets: its own, but Keras 3 allows no slash ("conv1/bn" in older models)."""
+        return name.replace("/", "_") if self.target is KERAS3 else name
 
     def unsupported(self, layer: Any) -> NoEqualError:
         """Returns the error for a layer that no rule carries over."""
@@ -176,7 +184,7 @@ class Rebuild:
             )
         if self.dtype_policy is not None and dtype.startswith(("float", "bfloat")):
             dtype = "float32"
-        return self.framework.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=original.name)
+        return self.framework.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=self.new_name(original.name))
 
     def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
         outputs = self.target.flatten(self._outputs(call, tensors))
@@ -187,7 +195,10 @@ class Rebuild:
     def _outputs(self, call: Call, tensors: dict[int, Any]) -> Any:
         rule = rules.outgoing_call_rule(call.layer) if self._leaves(call.layer) else None
         if rule is not None:
-            return rule(call, tensors, self)
+            before = {id(tensor) for tensor in tensors.values()}
+            outputs = rule(call, tensors, self)
+            self._name_operations(outputs, before, call.layer.name)
+            return outputs
         if self.source is KERAS3 and self.target is TF_KERAS and not isinstance(call.layer, keras3.layers.Layer):
             from tfday7.models.door import operations_in  # It needs both Kerases.
 
@@ -200,13 +211,35 @@ class Rebuild:
         return self.layer(call.layer)(*args, **kwargs)
 
     def free_name(self, name: str) -> str:
-        """Returns the name, or with a number behind it when a layer that was made here has it already."""
-        free, count = name, 0
-        while free in self._names:
+        """Returns the name, or with a number behind it when an operation or another layer has it."""
+        free, count = self.new_name(name), 0
+        while free in self._names or (count and free in self._reserved):
             count += 1
-            free = f"{name}_{count}"
+            free = f"{self.new_name(name)}_{count}"
         self._names.add(free)
         return free
+
+    def _name_operations(self, outputs: Any, before: set[int], name: str) -> None:
+        """Names the Keras 3 operations that a call became after the tf_keras layer: Keras 3's own names may be taken.
+
+        Args:
+            outputs: what the call returned.
+            before: the identities of the tensors that were there before it.
+            name: the tf_keras layer's name; the last operation gets it, unless a layer has it.
+        """
+        waiting = self.target.flatten(outputs)
+        made: list[Any] = []
+        while waiting:
+            tensor = waiting.pop(0)
+            operation = tensor._keras_history.operation
+            if id(tensor) in before or any(operation is one for one in made):
+                continue
+            made.append(operation)
+            waiting.extend(operation._inbound_nodes[tensor._keras_history.node_index].input_tensors)
+        operations = [one for one in made if not isinstance(one, keras3.layers.Layer)]
+        for index, operation in enumerate(operations):
+            last = index == 0 and len(operations) == len(made)
+            operation.name = self.free_name(name if last else f"{name}.{type(operation).__name__.lower()}")
 
     def _leaves(self, layer: Any) -> bool:
         return self.source is TF_KERAS and self.target is KERAS3 and not isinstance(layer, keras.Model)
