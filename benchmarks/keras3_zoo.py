@@ -7,7 +7,7 @@ difference in and out, run eagerly; the same two in the graph of `predict`; Kera
 Then small models of other kinds (LSTM, GRU, encoder, ViT, U-Net, siamese, several outputs) do the same, and are
 trained one epoch in both Kerases from the same weights.
 
-    python benchmarks/keras3_zoo.py                     # all of it: about half an hour on 2 cores
+    python benchmarks/keras3_zoo.py                     # all of it: about 15 minutes on 2 cores
     python benchmarks/keras3_zoo.py MobileNetV2 lstm    # some: their rows of the table are replaced
 """
 
