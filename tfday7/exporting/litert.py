@@ -66,8 +66,11 @@ class LiteRTModel:
         return (y.astype(np.float32) - zero_point) * scale if scale else y.astype(np.float32)
 
     def float_tensors(self) -> list[str]:
-        """Returns the names of tensors that hold floating-point numbers; a fully quantized file has none."""
-        details = self._interpreter.get_tensor_details()
+        """Returns the names of tensors that hold floating-point numbers; a fully quantized file has none.
+
+        Tensors without elements hold none: the fused LSTM lists four of them for a normalization that it does not do.
+        """
+        details = [detail for detail in self._interpreter.get_tensor_details() if 0 not in detail["shape"]]
         return [detail["name"] for detail in details if np.issubdtype(detail["dtype"], np.floating)]
 
     def describe(self, side: str) -> dict[str, Any]:

@@ -12,13 +12,13 @@ class ModelConfig(Settings):
     """Names the model of a run; width and depth scale the named architectures."""
 
     model: str = setting(
-        "cnn", "Model: mlp, cnn, resnet8, python:MODULE:FUNCTION, or a model file (.keras, .h5, folder)."
+        "cnn", "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, python:MODULE:FUNCTION, or a model file (.keras, .h5, folder)."
     )
     width: int | None = setting(
         None, "Units or filters of the first layer; default: the architecture's own.", minimum=1, maximum=65536
     )
     depth: int | None = setting(
-        None, "Hidden layers (mlp, cnn) or stacks (resnet8); default: the architecture's own.", minimum=1, maximum=100
+        None, "Hidden layers, blocks, stacks or stages; default: the architecture's own.", minimum=1, maximum=100
     )
     dropout: float = setting(0.0, "Dropout rate between hidden layers.", minimum=0, below=1)
     l2: float = setting(0.0, "L2 penalty on the kernels of all layers but the last.", minimum=0)

@@ -6,16 +6,18 @@ from typing import Any
 
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
-from tfday7.models import blocks
+from tfday7.models import blocks, words
 from tfday7.models.architecture import ARCHITECTURES, Options, architecture
 
 
 @ARCHITECTURES.register("mlp")
 @architecture(kinds=(), width=128, depth=2)
 def build(problem: Problem, options: Options) -> Any:
-    """Returns `depth` hidden layers of `width` units with ReLU."""
+    """Returns `depth` hidden layers of `width` units with ReLU; on text, on the mean of its words' vectors."""
     tensor, x = blocks.inputs(problem)
-    if len(problem.input_shape) > 1:
+    if problem.kind == "text":
+        x = words.bag(x, problem, options)
+    elif len(problem.input_shape) > 1:
         x = keras.layers.Flatten(name="flatten")(x)
     for i in range(options.depth):
         x = keras.layers.Dense(

@@ -1,0 +1,100 @@
+"""Every architecture on its way through the program: resumed bit for bit, opened by Keras 3, exported to TFLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfday7 import models
+from tfday7.core.frameworks import keras3, tf
+from tfday7.core.run_folder import RunFolder
+from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+from tfday7.exporting import tflite, tflite_child
+from tfday7.exporting.litert import LiteRTModel
+from tfday7.models import ModelConfig, building
+from tfday7.optimizers import OptimizerConfig
+from tfday7.training import TrainingConfig, fitting
+
+pytestmark = pytest.mark.slow
+
+ADAM = OptimizerConfig(learning_rate=0.01)
+VOCABULARY = ("[padding]", "[unknown]", *"abcdefgh")
+CASES = [
+    ("linear", "text"), ("linear", "series"), ("mlp", "text"), ("lstm", "text"), ("lstm", "series"), ("gru", "text"),
+    ("gru", "series"), ("transformer", "text"), ("ds_cnn", "image"), ("ds_cnn", "series"), ("mobilenet_v2", "image"),
+]  # fmt: skip
+
+
+def _dataset(kind: str) -> Dataset:
+    """Which half is larger: of the words' ids, of the steps' values, or of the image."""
+    generator = np.random.default_rng(7)
+    y = np.arange(160) % 2
+    if kind == "text":
+        x = generator.integers(2, 10, (160, 8)).astype(np.int32)
+        x[:, 0] = np.where(y, generator.integers(6, 10, 160), generator.integers(2, 6, 160))
+        x[np.arange(8) >= generator.integers(3, 9, 160)[:, np.newaxis]] = 0
+        return prepare(Raw(x, y, vocabulary=VOCABULARY), kind)
+    shape = (8, 3) if kind == "series" else (8, 8, 3)
+    x = generator.uniform(0, 0.4, (160, *shape)).astype(np.float32)
+    x[y == 1, 4:] += 0.5
+    x[y == 0, :4] += 0.5
+    return prepare(Raw(x, y), kind)
+
+
+def _model(name: str, dataset: Dataset) -> Any:
+    depth = 5 if name == "mobilenet_v2" else 2
+    return building.build(ModelConfig(model=name, width=8, depth=depth, dropout=0.2), dataset.problem)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
+    dataset = _dataset(kind)
+    whole, resumed = _model(name, dataset), _model(name, dataset)
+    fitting.fit(whole, dataset, ADAM, TrainingConfig(epochs=6), RunFolder(tmp_path / "whole"))
+    fitting.fit(resumed, dataset, ADAM, TrainingConfig(epochs=3), RunFolder(tmp_path / "parts"))
+    resumed = _model(name, dataset)
+    fit = fitting.fit(resumed, dataset, ADAM, TrainingConfig(epochs=6), RunFolder(tmp_path / "parts"))
+    assert fit.resumed_at == 4
+    for mine, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    expected = whole.predict(dataset.test.x, verbose=0)
+    scale = float(np.abs(expected).max())
+
+    models.save(models.load(whole, dtype_policy="float32"), tmp_path / "model.keras")
+    opened = keras3.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(opened.predict(dataset.test.x, verbose=0), expected, atol=1e-5 * scale)
+
+    for kind_of_file, limit in (("float32", 1e-4), ("int8", 0.15)):
+        runner = _converted(whole, dataset, kind_of_file, tmp_path / kind_of_file)
+        y = runner.predict(_fed(dataset.test.x, dataset, kind_of_file))
+        assert np.abs(y - expected).max() < limit * scale, kind_of_file
+        assert (runner.float_tensors() == []) == (kind_of_file == "int8")
+        if kind == "text":  # Token ids are no quantities: they stay whole numbers.
+            assert runner.describe("input")["dtype"] == "int32"
+
+
+def _fed(x: Any, dataset: Dataset, kind_of_file: str) -> np.ndarray:
+    """Returns what a file takes: int8 files take series already standardized."""
+    problem = dataset.problem
+    if kind_of_file == "float32" or problem.feature_mean is None:
+        return np.asarray(x)
+    return (np.asarray(x) - problem.feature_mean) / problem.feature_std
+
+
+def _converted(model: Any, dataset: Dataset, kind_of_file: str, folder: Path) -> LiteRTModel:
+    """Converts as the export does, for a batch of one, calibrated on the training split."""
+    inner = tflite.quantizable(model)[0] if kind_of_file == "int8" else model
+    module = tf.Module()
+    module.model = inner
+    expected = tf.TensorSpec((1, *dataset.problem.input_shape), inner.inputs[0].dtype, name="input")
+    module.serve = tf.function(lambda x: {"output": inner(x, training=False)}, input_signature=[expected])
+    tf.saved_model.save(module, str(folder), signatures=module.serve)
+    np.save(folder / "calibration.npy", _fed(dataset.train.x, dataset, kind_of_file))
+    content = tflite_child.convert(str(folder), kind_of_file, str(folder / "calibration.npy"))
+    (folder / "model.tflite").write_bytes(content)
+    return LiteRTModel(folder / "model.tflite")
