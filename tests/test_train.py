@@ -180,7 +180,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         "cell": ([f"--data={folder}/words.csv", "--target=b"], "line 2, column 'a': 'red'; expected a number"),
         "flag of another source": (["--data=digits", "--target=b"], "--target=b has no meaning for --data=digits"),
         "idx folder": (["--data=fashion_mnist", f"--data_dir={folder}"], "is missing"),
-        "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip takes image data; the data is tabular"),
+        "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip takes image data"),
         "warm-up": (["--warmup_steps=40", "--epochs=1"], "--warmup_steps=40 is not shorter than the run"),
         "contradiction": (["--adaptive_regularization"], "--dropout=0 and --l2=0"),
         "task": ([f"--data={images}", "--task=regression", "--label_smoothing=0.1"], "--label_smoothing=0.1"),
@@ -227,3 +227,68 @@ def test_json_is_printed_also_when_a_gate_fails(tmp_path: Path) -> None:
     ended = run_command("train", *arguments, cwd=tmp_path)
     assert ended.code == 3
     assert json.loads(ended.out)["gate"]["message"].startswith("training diverged")
+
+
+@pytest.mark.slow
+def test_overwrite_replaces_a_damaged_run_and_an_unfinished_clearing_never_feeds_a_new_run(tmp_path: Path) -> None:
+    run = f"--run_dir={tmp_path}/run"
+    assert run_command("train", *SMALL, run, "--epochs=3", cwd=tmp_path).code == 0
+    (tmp_path / "run" / "run.json").write_text("{", encoding="utf-8")
+    ended = run_command("train", *SMALL, run, "--epochs=3", cwd=tmp_path)
+    assert ended.code == 2
+    assert "not a readable JSON file" in ended.err
+    assert run_command("train", *SMALL, run, "--epochs=2", "--overwrite", cwd=tmp_path).code == 0
+    for name in ("flags.txt", "run.json"):  # As a kill in the middle of an older version's clearing left it.
+        (tmp_path / "run" / name).unlink()
+    ended = run_command("train", *SMALL, run, "--epochs=4", "--seed=9", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert [record["epoch"] for record in metrics(tmp_path / "run")] == [1, 2, 3, 4]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["resumed_at"] == 0
+
+
+@pytest.mark.slow
+def test_a_validation_loss_that_is_never_finite_is_a_failed_gate(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    outlier = np.where(np.arange(30).reshape(10, 3) < 3, [3e38, -3e38, 3e38], x[:10] + 0.5)  # Beyond float32 in a sum.
+    data = write_npz(
+        tmp_path / "data.npz", x_train=x, y_train=y, x_val=outlier, y_val=y[:10], x_test=x[:9] - 0.5, y_test=y[:9]
+    )
+    ended = run_command(
+        "train", f"--data={data}", "--model=mlp", "--epochs=2", f"--run_dir={tmp_path}/run", cwd=tmp_path
+    )
+    assert ended.code == 3, ended
+    assert "val_loss is not finite" in ended.err
+
+
+@pytest.mark.slow
+def test_results_of_a_shorter_run_do_not_survive_a_longer_one_that_diverges(tmp_path: Path) -> None:
+    """The records would describe other weights than those that the folder's run ended with."""
+    run = f"--run_dir={tmp_path}/run"
+    assert run_command("train", *SMALL, run, "--epochs=2", cwd=tmp_path).code == 0
+    child = start(tmp_path / "run", "--epochs=100000")
+    wait_for_epochs(tmp_path / "run", 4, child)
+    assert not (tmp_path / "run" / "model.keras").exists()
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["metric"] == {}
+
+
+def test_only_check_args_finds_what_needs_no_data(tmp_path: Path) -> None:
+    for arguments, message in (
+        (["--data=nosuch"], "unknown data set 'nosuch'"),
+        (["--data=digits", "--target=x"], "--target=x has no meaning"),
+        (["--adaptive_regularization"], "--dropout=0 and --l2=0"),
+        (["--export=", "--export_dir=out"], "--export_dir=out has no meaning with an empty --export"),
+    ):
+        ended = run_command("train", *arguments, "--only_check_args", cwd=tmp_path)
+        assert (ended.code, message in ended.err) == (2, True), ended
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
+    child = start(tmp_path / "run", "--epochs=3")
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(timeout=120) == 0
+    assert (tmp_path / "run" / "report.html").exists()

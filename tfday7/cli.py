@@ -7,6 +7,7 @@ called from Python through the libraries.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ from tfday7.core.settings import Settings, describe_range, setting, typed_fields
 from tfday7.core.signals import stop_at_once_on_sigterm
 
 S = TypeVar("S", bound=Settings)
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it.
+MACHINE_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +93,25 @@ class Command:
             _complain("interrupted")
             return 130
         except BrokenPipeError:  # The reader of our output has gone, as `| head` does.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        except MemoryError:
-            _complain("out of memory", "use a smaller model, --batch_size or data set")
+            _discard_stdout()
+            return BROKEN_PIPE
+        except Exception as error:  # noqa: BLE001 - the last resort: a bug is shown whole, with where to report it.
+            return self._unexpected(error)
+
+    def _unexpected(self, error: Exception) -> int:
+        """Says what went wrong outside of our checks: the machine's limits are not our bugs."""
+        if isinstance(error, OSError) and error.errno in MACHINE_LIMITS:
+            where = f"{error.filename}: " if error.filename else ""
+            _complain(f"{where}{error.strerror}", "free some space, or choose a folder that you may write to")
             return 2
-        except Exception:  # noqa: BLE001 - the last resort: a bug is shown whole, with where to report it.
-            traceback.print_exc()
-            _complain(f"this is a bug of tfday7 {self.name}", "please report it with the lines above")
-            return 1
+        if (
+            isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+        ):  # The latter TensorFlow's.
+            _complain("out of memory", "use a smaller --batch_size, model or data set")
+            return 2
+        traceback.print_exc()
+        _complain(f"this is a bug of tfday7 {self.name}", "please report it with the lines above")
+        return 1
 
     def parse(self, argv: Sequence[str]) -> None:
         """Reads the command line and its flagfiles. Raises UserError for anything that is not a flag with a value."""
@@ -149,7 +162,15 @@ class Command:
 
     def console(self) -> Console:
         """Returns where people's output goes: stdout, or stderr when stdout belongs to `--json`."""
-        return Console(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
+        return _Console(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
+
+
+class _Console(Console):
+    """A console whose reader may leave: training goes on, and what it says is discarded."""
+
+    def on_broken_pipe(self) -> None:
+        """Stops writing to stdout; rich would end the process."""
+        _discard_stdout()
 
 
 def print_json(record: Any) -> None:
@@ -164,7 +185,8 @@ def not_written_yet(name: str, summary: str) -> None:
     def main() -> None:
         raise UserError(f"tfday7.{name} is not written yet", "CHANGELOG.md says what works today")
 
-    command.run(main)
+    asks_for_help = {"--help", "-help", "-h", "--h"} & set(sys.argv[1:])
+    command.run(main, [sys.argv[0], "--help"] if asks_for_help else [sys.argv[0]])
 
 
 def run_path(config: RunConfig, command: Command, otherwise: str) -> Path:
@@ -200,6 +222,10 @@ def _flagfile(argv: Sequence[str]) -> str:
         if before in ("--flagfile", "-flagfile"):
             return argument
     return ""
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _as_text(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
-from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RunFolder
+from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset
 from tfday7.exporting.config import ExportConfig
@@ -38,13 +38,17 @@ class Plan:
     def check_names(self) -> None:
         """Checks every name without reading data or loading TensorFlow. Raises UserError for the first unknown one."""
         from tfday7.data import augmentation
+        from tfday7.data.source import find_source
         from tfday7.models import building
         from tfday7.optimizers import catalog
+        from tfday7.training import config
 
+        find_source(self.data)
         building.check_name(self.model)
         catalog.check(self.optimizer)
+        config.check_flags(self.training, self.model)
         augmentation.parse(self.training.augment)
-        self.export.formats()
+        self.export.check()
 
     def check(self, dataset: Dataset) -> None:
         """Checks the settings against the data. Raises UserError for the first contradiction."""
@@ -54,11 +58,22 @@ class Plan:
 
         building.check(self.model, dataset.problem)
         augmentation.check(self.training.augment, dataset.problem)
-        config.check(self.training, self.model, self.optimizer, dataset.problem.task, len(dataset.train))
+        config.check(self.training, self.optimizer, dataset.problem.task, len(dataset.train))
+
+    def check_exports(self, folder: RunFolder, overwrite: bool) -> None:
+        """Checks that the artefacts of this run can be written and are not those of another one. Raises UserError."""
+        from tfday7.exporting import exporting
+
+        if not self.export.formats():
+            return
+        target = self.export.folder(folder.name)
+        files.check_writable(target, "export_dir")
+        if not overwrite:
+            exporting.check_free(target, str(folder.path.resolve()))
 
     def default_name(self) -> str:
         """Returns the run's name when nothing else gives one: <data>_<model>."""
-        return f"{Path(self.data.data).stem}_{Path(self.model.model.replace(':', '_')).stem}"
+        return f"{self.data.name()}_{Path(self.model.model.replace(':', '_')).stem}"
 
 
 def run(
@@ -86,16 +101,20 @@ def run(
         GateError: training diverged, or an exported file does not give the model's answers. Everything is recorded.
         Interrupted: a signal; the same call resumes.
     """
-    if _is_done(folder, flags, overwrite):
+    folder.check_reusable(flags, overwrite)
+    if not overwrite and _is_done(folder, flags):
         say(f"{folder.path} is finished; a larger --epochs goes on, --overwrite starts again")
         return _raise_gate(folder)
+    plan.check_exports(folder, overwrite)
     dataset = _load(plan, say)
     model = _build(plan, dataset, say)
     with folder.locked():
-        if overwrite:
+        folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
+        if overwrite or not folder.exists():
             folder.clear()
         _check_same_data(folder, dataset)
-        files.remove_partials(folder.path)
+        folder.remove_partials()
+        _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model)
         try:
@@ -109,9 +128,18 @@ def run(
     return _raise_gate(folder)
 
 
-def _is_done(folder: RunFolder, flags: Mapping[str, str], overwrite: bool) -> bool:
+def _is_done(folder: RunFolder, flags: Mapping[str, str]) -> bool:
     done = folder.exists() and folder.is_finished() and (folder / REPORT).exists()
-    return done and not overwrite and folder.flags() == dict(flags)
+    return done and folder.flags() == dict(flags)
+
+
+def _say_what_changes(plan: Plan, folder: RunFolder, say: Say) -> None:
+    before = folder.flags().get("epochs") if folder.exists() else None
+    if before not in (None, str(plan.training.epochs)) and plan.optimizer.schedule != "constant":
+        say(
+            f"note: the {plan.optimizer.schedule} schedule now spans {plan.training.epochs} epochs, not {before}; "
+            "the rate rises again, which is not the same as having trained for as long from the start"
+        )
 
 
 def _raise_gate(folder: RunFolder) -> None:
@@ -143,14 +171,21 @@ def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
     from tfday7.models import building
 
     model = building.build(plan.model, dataset.problem, plan.training.precision, plan.training.seed)
+    if plan.training.adaptive_regularization:
+        from tfday7.training.callbacks import adaptive_regularization
+
+        adaptive_regularization.check_model(model)
     say(f"model: {model.name}, {model.count_params():,} parameters")
     return model
 
 
 def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
     problem = dataset.problem
+    folder.clear(RESULTS)
     folder.update(
         status="running",
+        training={},
+        metric={},
         name=folder.name,
         gate=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -167,6 +202,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
             "class_names": list(problem.class_names),
             "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
             "preprocessing": dataset.preprocessing,
+            "dropped_duplicates": dataset.dropped_duplicates,
         },
         model={"name": model.name, "parameters": model.count_params()},
     )
@@ -199,11 +235,12 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
         models.save(delivered, folder / MODEL)
     verdict = diagnosis.diagnose(folder)
     say(f"diagnosis: {verdict.verdict}")
-    if training["stopped"] == "nan":
+    if training["stopped"] == "nan" or not training["best_epoch"]:
+        what = "the loss" if training["stopped"] == "nan" else "val_loss"
         remedies = verdict.findings[0].remedies if verdict.findings else []
-        message = f"training diverged: the loss is not finite in epoch {training['epochs']}; nothing was exported"
+        message = f"training diverged: {what} is not finite in epoch {training['epochs']}; nothing was exported"
         folder.update(gate={"message": message, "hint": " or ".join(advice.flag for advice in remedies if advice.flag)})
-    elif training["best_epoch"]:
+    else:
         _export(plan, folder, dataset, delivered, say)
 
 
@@ -228,8 +265,8 @@ def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Sa
         return
     say(f"export: {', '.join(formats)}, each file verified on {len(dataset.test):,} test examples")
     target = plan.export.folder(folder.name)
-    meaning = output_meaning(dataset.problem, model)
-    artefacts = exporting.export(model, dataset, formats, target, folder.name, meaning)
+    origin = exporting.Origin(folder.name, str(folder.path.resolve()), output_meaning(dataset.problem, model))
+    artefacts = exporting.export(model, dataset, formats, target, origin)
     files.write_json(folder / EXPORTS, {"artefacts": [artefact.to_json() for artefact in artefacts]})
     rows = latency.measure([artefact for artefact in artefacts if artefact.path], dataset.test.x[:1])
     files.write_json(folder / BENCHMARK, {"hardware": environment.hardware(), "rows": rows})

@@ -37,7 +37,6 @@ def main() -> None:
     if COMMAND.flags.only_check_args:
         return
     files.check_writable(folder.path, "run_dir")
-    files.check_writable(plan.export.folder(folder.name), "export_dir")
     console = COMMAND.console()
     from tfday7.reporting import TerminalProgress, summary
 

@@ -242,3 +242,32 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "file" / "run")
     with pytest.raises(UserError, match=r"--run_dir=.*cannot be written"), folder.locked():
         raise AssertionError
+
+
+def test_clearing_keeps_the_lock_that_this_process_holds(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        folder.write_flags({"epochs": "1"})
+        folder.clear()
+        with pytest.raises(UserError, match="in use by another process"), RunFolder(tmp_path / "run").locked():
+            pass
+
+
+def test_flags_are_cleared_last_so_that_a_killed_clearing_is_known_for_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_flags({"epochs": "1"})
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    removed: list[str] = []
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: removed.append(self.name))
+    folder.clear()
+    assert removed[-1] == "flags.txt"
+
+
+def test_partial_files_of_killed_processes_are_removed_from_checkpoints_too(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "checkpoints"):
+        (place / ".partial-abc").mkdir(parents=True)
+    RunFolder(tmp_path).remove_partials()
+    assert not list(tmp_path.rglob(".partial-*"))

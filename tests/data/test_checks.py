@@ -168,3 +168,16 @@ def test_one_hot_labels_are_class_indices_unless_regression_is_asked_for() -> No
     several = np.eye(3)[labels]
     several[0] = 1.0
     assert prepare(Raw(x, several), "multi").problem.task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.arange(60) % 3 * 1.0, "classification"),  # Class indices that were saved as floats.
+        (np.arange(60) % 3 + 1.0, "regression"),  # 1 to 3: a rating as well as a class.
+        (np.arange(60) * 1.0, "regression"),
+        (np.arange(60) % 3 * 0.5, "regression"),
+    ],
+)
+def test_floats_are_classes_only_when_they_are_indices_many_times_over(labels: np.ndarray, expected: str) -> None:
+    assert decide_task("auto", labels) == expected

@@ -10,7 +10,13 @@ import pytest
 from tfday7.data import Examples, Problem
 from tfday7.data.augmentation import augmenter
 from tfday7.data.lazy import Mapped, Subset
-from tfday7.data.pipeline import EVALUATION_BATCH_SIZE, evaluation_batches, steps_per_epoch, training_batches
+from tfday7.data.pipeline import (
+    MAX_EVALUATION_BATCH_SIZE,
+    evaluation_batch_size,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
 
 N, BATCH = 103, 10
 STEPS = 11  # ceil(103 / 10)
@@ -103,7 +109,9 @@ def test_every_step_draws_its_own_augmentation() -> None:
     assert not np.array_equal(second, third)
 
 
-@pytest.mark.parametrize("n", [1, EVALUATION_BATCH_SIZE - 1, EVALUATION_BATCH_SIZE, EVALUATION_BATCH_SIZE + 1, 2500])
+@pytest.mark.parametrize(
+    "n", [1, MAX_EVALUATION_BATCH_SIZE - 1, MAX_EVALUATION_BATCH_SIZE, MAX_EVALUATION_BATCH_SIZE + 1, 2500]
+)
 def test_evaluation_goes_over_all_examples_in_order(n: int) -> None:
     examples = Examples(np.arange(n, dtype=np.float32)[:, np.newaxis], np.arange(n))
     batches = evaluation_batches(examples)
@@ -111,7 +119,7 @@ def test_evaluation_goes_over_all_examples_in_order(n: int) -> None:
         seen = [(x.numpy(), y.numpy()) for x, y in batches]
         np.testing.assert_array_equal(np.concatenate([x for x, _ in seen]), examples.x)
         np.testing.assert_array_equal(np.concatenate([y for _, y in seen]), examples.y)
-        assert max(len(y) for _, y in seen) <= EVALUATION_BATCH_SIZE
+        assert max(len(y) for _, y in seen) <= MAX_EVALUATION_BATCH_SIZE
 
 
 def test_shapes_are_known_so_that_models_can_be_traced_once() -> None:
@@ -132,3 +140,9 @@ def test_lazy_inputs_give_the_same_batches_as_the_array_that_they_read() -> None
     assert training_batches(lazy, BATCH, 0).element_spec[0].shape.as_list() == [None, 8, 8, 1]
     held = np.concatenate([x.numpy() for x, _ in evaluation_batches(lazy)])
     np.testing.assert_array_equal(held, IMAGES.x)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 1024), (224, 2**26 // (224 * 224 * 3 * 4)), (4096, 8)])
+def test_large_examples_are_evaluated_in_small_batches(side: int, expected: int) -> None:
+    x = np.broadcast_to(np.float32(0), (50, side, side, 3))
+    assert evaluation_batch_size(Examples(x, np.zeros(50))) == expected

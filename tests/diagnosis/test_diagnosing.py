@@ -38,7 +38,7 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     "memorizing": (_run(val_loss=RISING), "overfit", ["overfit"]),
     "gap": (_run(train_score=1.0, validation_score=0.8), "overfit", ["gap"]),
     "both": (_run(val_loss=RISING, train_score=1.0, validation_score=0.7), "overfit", ["gap", "overfit"]),
-    "poor": (_run(train_score=0.4, validation_score=0.4), "underfit", ["underfit"]),
+    "poor": (_run(train_score=0.4, validation_score=0.4, flags={"dropout": "0.5"}), "underfit", ["underfit"]),
     "exploding": (_run(EXPLODING), "unstable", ["unstable"]),
     "exploding and poor": (
         _run(EXPLODING, train_score=0.4, validation_score=0.4),

@@ -51,6 +51,20 @@ def test_augmentation_suits_the_data() -> None:
 
 
 def test_the_rate_is_divided() -> None:
-    assert remedies.lower_rate(_run(learning_rate="0.3"), 10, 1e-4) == "--learning_rate=0.03"
-    assert remedies.lower_rate(_run(learning_rate="0.01"), 3, 1e-4) == "--learning_rate=0.00333"
-    assert remedies.lower_rate(_run(), 10, 1e-4) == "--learning_rate=0.0001"
+    assert remedies.lower_rate(_run(learning_rate="0.3"), 10) == "--learning_rate=0.03"
+    assert remedies.lower_rate(_run(learning_rate="0.01"), 3) == "--learning_rate=0.00333"
+    assert remedies.lower_rate(_run(), 10) == "--learning_rate=0.0001"
+
+
+def test_the_optimizers_own_rate_is_lowered_when_none_was_given() -> None:
+    assert remedies.lower_rate(_run(optimizer="lion"), 10) == "--learning_rate=1e-05"
+    assert remedies.lower_rate(_run(optimizer="adadelta"), 10) == "--learning_rate=0.1"
+
+
+def test_what_the_run_has_already_is_no_remedy() -> None:
+    assert remedies.augment(_run("image", augment="flip")) == "--augment=flip,shift"
+    assert remedies.augment(_run("image", augment="flip,shift")) is None
+    assert remedies.unless_set(_run(schedule="cosine"), "--schedule=cosine") is None
+    assert remedies.unless_set(_run(schedule="constant"), "--schedule=cosine") == "--schedule=cosine"
+    assert remedies.no_regularization(_run(model="mlp", dropout="0.0", l2="0.0")) is None
+    assert remedies.no_regularization(_run(model="mlp", dropout="0.3", l2="0.0")) == "--dropout=0"

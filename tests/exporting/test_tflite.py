@@ -17,7 +17,7 @@ from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
 from tfday7.exporting import exporting, tflite
 from tfday7.exporting.litert import LiteRTModel
-from tfday7.exporting.records import Artefact
+from tfday7.exporting.records import Artefact, Origin
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
@@ -32,7 +32,7 @@ def trained(dataset: Dataset, **config: Any) -> Any:
 
 
 def export(model: Any, dataset: Dataset, folder: Path, meaning: str = "logits") -> dict[str, Artefact]:
-    artefacts = exporting.export(model, dataset, ("tflite",), folder, "small", meaning)
+    artefacts = exporting.export(model, dataset, ("tflite",), folder, Origin("small", "/runs/small", meaning))
     return {artefact.kind: artefact for artefact in artefacts}
 
 
@@ -99,13 +99,59 @@ def test_columns_of_very_different_size_survive_int8(tmp_path: Path) -> None:
     model = trained(dataset, model="mlp", width=16, depth=1)
     artefacts = export(model, dataset, tmp_path, "values")
     assert artefacts["int8"].holds, artefacts["int8"]
-    standardization = artefacts["int8"].input["standardization"]
-    np.testing.assert_allclose(standardization["std"], dataset.train.x.std(axis=0), rtol=1e-4)
+    before, after = (getattr(artefacts["int8"], side)["standardization"] for side in ("input", "output"))
+    np.testing.assert_allclose(before["std"], dataset.train.x.std(axis=0), rtol=1e-4)
     assert artefacts["float32"].input["standardization"] is None
     runner = LiteRTModel(Path(str(artefacts["int8"].path)))
-    by_hand = (dataset.test.x - np.array(standardization["mean"])) / np.array(standardization["std"])
+    by_hand = (dataset.test.x - np.array(before["mean"])) / np.array(before["std"])
+    outputs = runner.predict(by_hand.astype(np.float32)) * after["std"] + after["mean"]
     expected = model.predict(dataset.test.x, verbose=0)
-    assert np.abs(runner.predict(by_hand.astype(np.float32)) - expected).max() < 0.05 * np.abs(expected).max()
+    assert np.abs(outputs - expected).max() < 0.05 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("offset", "spread", "unit"), [(5000.0, 1.0, 1.0), (0.0, 1.0, 1e-9), (2000.0, 9.0, 1e12)])
+def test_targets_far_from_zero_and_columns_in_odd_units_survive_int8(
+    offset: float, spread: float, unit: float, tmp_path: Path
+) -> None:
+    """A range that must hold 0 would leave a target of 5000 give or take 1 a single step."""
+    from tfday7.data.loading import prepare
+    from tfday7.data.source import Raw
+
+    generator = np.random.default_rng(1)
+    x = generator.uniform(-1, 1, size=(400, 2))  # Bounded: what lies beyond the calibration's range is clipped.
+    dataset = prepare(Raw(x * unit, offset + spread * (x[:, 0] - x[:, 1])), "odd")
+    model = building.build(ModelConfig(model="mlp", width=16, depth=1), dataset.problem)
+    fitting.fit(model, dataset, OptimizerConfig(learning_rate=0.02), TrainingConfig(epochs=40))
+    for artefact in export(model, dataset, tmp_path, "values").values():
+        assert artefact.holds, artefact
+        assert artefact.parity is not None
+        assert artefact.parity.artefact_metric > 0.98
+
+
+def test_a_model_that_branches_before_its_normalization_is_exported_whole(line: Dataset, tmp_path: Path) -> None:
+    inputs = keras.Input((2,))
+    both = keras.layers.Concatenate()([keras.layers.Normalization(mean=0.0, variance=1.0)(inputs), inputs])
+    model = keras.Model(inputs, keras.layers.Dense(1)(both))
+    artefacts = export(model, line, tmp_path, "values")
+    assert artefacts["int8"].input["standardization"] is None
+    assert artefacts["float32"].holds, artefacts["float32"]
+
+
+def test_a_model_of_open_size_is_exported_for_the_size_of_the_data(pictures: Dataset, tmp_path: Path) -> None:
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    artefacts = export(model, pictures, tmp_path)
+    assert artefacts["float32"].input["shape"] == [1, 4, 4, 1]
+    assert all(artefact.holds for artefact in artefacts.values()), artefacts
+
+
+def test_artefacts_of_another_run_are_not_replaced(exported: tuple[Any, dict[str, Artefact]]) -> None:
+    folder = Path(str(exported[1]["int8"].path)).parent
+    exporting.check_free(folder, "/runs/small")
+    with pytest.raises(UserError, match="holds the artefacts of another run") as error:
+        exporting.check_free(folder, "/elsewhere/small")
+    assert "--overwrite" in error.value.hint
 
 
 def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:
@@ -130,8 +176,8 @@ def test_a_converter_that_dies_is_a_failed_artefact_with_a_reason(
 ) -> None:
     original = tflite.save_with_fixed_batch
 
-    def break_int8(model: Any, folder: Path) -> None:
-        original(model, folder)
+    def break_int8(model: Any, shape: tuple[int, ...], folder: Path) -> None:
+        original(model, shape, folder)
         if folder.parent.name == "int8":
             (folder / "saved_model.pb").write_bytes(b"rubbish")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,21 @@ def test_mixup_learns_from_shares_and_is_validated_on_classes(pictures: Dataset)
     result = fitting.fit(model, pictures, ADAM, TrainingConfig(epochs=12, augment="mixup,noise"))
     assert result.records[-1]["val_accuracy"] > 0.9
     assert result.records[-1]["loss"] > result.records[-1]["val_loss"]  # Mixtures are harder than the examples.
+
+
+def test_a_signal_in_the_last_epoch_is_heard(blobs: Dataset, tmp_path: Path) -> None:
+    class LateSignal:
+        def begin(self, *span: int) -> None: ...
+        def step(self, *where: float) -> None: ...
+        def epoch(self, record: dict[str, Any], is_best: bool) -> None:
+            if record["epoch"] == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+        def end(self) -> None: ...
+
+    folder = RunFolder(tmp_path)
+    with pytest.raises(Interrupted) as stopped:
+        fitting.fit(small_model(blobs), blobs, ADAM, TrainingConfig(epochs=2), folder, LateSignal())
+    assert stopped.value.exit_code == 143
+    resumed = fitting.fit(small_model(blobs), blobs, ADAM, TrainingConfig(epochs=2), folder)
+    assert len(resumed.records) == 2

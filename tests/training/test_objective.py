@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
 from tfday7.training.objective import (
     Accuracy,
     SmoothedCrossentropy,
+    StandardizedR2Score,
     StandardizedSquaredError,
     gives_logits,
     objective,
@@ -67,3 +69,27 @@ def test_the_last_layer_decides_between_logits_and_probabilities(problem: Proble
     assert output_meaning(problem, logits) == "logits"
     assert output_meaning(problem, fused) == "probabilities"
     assert objective(problem, fused)["loss"].get_config()["from_logits"] is False
+
+
+def test_a_softmax_inside_a_nested_model_is_found_and_a_sigmoid_refused(problem: Problem) -> None:
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    inputs = keras.Input((4,))
+    assert not gives_logits(keras.Model(inputs, inner(inputs)))
+    sigmoid = keras.Model(inputs, keras.layers.Dense(3, activation="sigmoid")(inputs))
+    with pytest.raises(UserError, match="do not add up to 1"):
+        objective(problem, sigmoid)
+    zeros = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer="zeros")(inputs))
+    assert gives_logits(zeros)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
+def test_r2_in_float32_is_right_however_far_the_target_is_from_zero(offset: float) -> None:
+    generator = np.random.default_rng(0)
+    y = (offset + generator.normal(size=(1000, 1))).astype(np.float32)
+    predicted = (y + generator.normal(scale=0.3, size=y.shape)).astype(np.float32)
+    metric = StandardizedR2Score(y.mean(axis=0), y.std(axis=0))
+    for start in range(0, 1000, 300):
+        metric.update_state(y[start : start + 300], predicted[start : start + 300])
+    y, predicted = y.astype(np.float64), predicted.astype(np.float64)
+    expected = 1 - np.sum((y - predicted) ** 2) / np.sum((y - y.mean()) ** 2)
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-3)

@@ -9,6 +9,7 @@ import contextlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,16 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def remove_partials(folder: Path) -> None:
-    """Removes what a killed process left beside the names that it was about to write."""
+def remove_partials(folder: Path, older_than_seconds: float = 0.0) -> None:
+    """Removes what killed processes left beside the names that they were about to write.
+
+    Args:
+        folder: may not exist.
+        older_than_seconds: spares what a living process may be writing, where a folder is not held by a lock.
+    """
     for leftover in folder.glob(PARTIAL + "*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        if time.time() - leftover.lstat().st_mtime >= older_than_seconds:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def check_writable(folder: Path, flag: str) -> None:

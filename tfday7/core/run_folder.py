@@ -25,8 +25,11 @@ DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
 )  # fmt: skip
 MADE_BY_A_RUN = (
     FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD,
-    "tuning.json", "compression.json", ".lock",
+    "tuning.json", "compression.json",
 )  # fmt: skip
+# What follows from training; it describes other weights as soon as training goes on.
+RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT)
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +132,23 @@ class RunFolder:
                 "choose a new folder with --run_dir=FOLDER, or replace that run with --overwrite",
             )
 
-    def clear(self) -> None:
-        """Removes what an earlier run made here, and nothing else."""
-        files.remove_partials(self.path)
-        for name in MADE_BY_A_RUN:
+    def clear(self, names: tuple[str, ...] = MADE_BY_A_RUN) -> None:
+        """Removes what an earlier run made here, and nothing else; the lock stays, as this process may hold it.
+
+        flags.txt goes last: a kill in between leaves a folder that is still known to be that run's.
+        """
+        self.remove_partials()
+        for name in sorted(names, key=lambda name: name == FLAGS):
             entry = self / name
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
+
+    def remove_partials(self) -> None:
+        """Removes what killed processes left half-written."""
+        files.remove_partials(self.path)
+        files.remove_partials(self / CHECKPOINTS)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -149,7 +160,7 @@ class RunFolder:
         made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(self / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise UserError(f"--run_dir={self.path}: cannot be written ({error.strerror})") from error
         try:
@@ -161,12 +172,12 @@ class RunFolder:
             yield
         finally:
             os.close(lock)
-            if made and self.path.exists() and [entry.name for entry in self.path.iterdir()] == [".lock"]:
+            if made and self.path.exists() and [entry.name for entry in self.path.iterdir()] == [LOCK]:
                 shutil.rmtree(self.path)
 
     @staticmethod
     def _is_ours(name: str) -> bool:
-        return name in MADE_BY_A_RUN or name.startswith(files.PARTIAL)
+        return name in (*MADE_BY_A_RUN, LOCK) or name.startswith(files.PARTIAL)
 
 
 def _is_larger(value: str, before: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.core.errors import UserError
-from tfday7.data.lazy import CHUNK, Inputs, chunks
+from tfday7.data.lazy import Inputs, LazyInputs, chunks
 
 MAX_CLASSES = 100_000
+MAX_FLOAT_CLASSES, MIN_REPEATS = 20, 5
 _Split = tuple[Inputs, np.ndarray]
 
 
@@ -34,7 +35,7 @@ def check_arrays(split: str, x: Inputs, y: np.ndarray) -> _Split:
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "backslashreplace")
     for name, values in (("inputs", x), ("labels", y)):
-        if values.dtype.kind == "f":
+        if values.dtype.kind == "f" and not (isinstance(values, LazyInputs) and values.finite):
             _check_finite(split, name, values)
     return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -122,8 +123,12 @@ def _is_one_hot(y: np.ndarray) -> bool:
 
 def _look_like_classes(y: np.ndarray) -> bool:
     """Words and whole numbers are classes, unless whole numbers hardly ever repeat, as prices or ages in days do."""
-    if y.ndim != 1 or y.dtype.kind == "f":
+    if y.ndim != 1:
         return False
+    if y.dtype.kind == "f":  # Class indices that were saved as floats: 0 to k, each of them many times.
+        values = np.unique(y)
+        indices = np.array_equal(values, np.arange(len(values)))
+        return indices and len(values) <= MAX_FLOAT_CLASSES and len(y) >= MIN_REPEATS * len(values)
     return y.dtype.kind == "U" or len(np.unique(y)) <= max(20, len(y) // 5)
 
 
@@ -132,13 +137,14 @@ def _is_whole(y: np.ndarray) -> bool:
 
 
 def _check_finite(split: str, name: str, values: Inputs) -> None:
-    count, example = 0, -1
-    for index, part in enumerate(chunks(values)):
+    count, example, first = 0, -1, 0
+    for part in chunks(values):
         with np.errstate(over="ignore"):
             bad = ~np.isfinite(part.astype(np.float32, copy=False))
         if bad.any():
-            example = example if count else index * CHUNK + int(np.argwhere(bad)[0][0])
+            example = example if count else first + int(np.argwhere(bad)[0][0])
             count += int(bad.sum())
+        first += len(part)
     if count:
         raise UserError(
             f"{split}: {name} of example {example} hold NaN, infinity or a number beyond float32 "

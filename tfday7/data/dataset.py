@@ -70,6 +70,7 @@ class Dataset:
         fingerprint: 16 hexadecimal digits over every array and class name; equal data, equal fingerprint.
         preprocessing: what was done to the raw values, for people who feed the exported model, for example
             "pixels / 255"; empty when nothing was done.
+        dropped_duplicates: how many examples were dropped because they lie in a later split too.
     """
 
     name: str
@@ -79,3 +80,4 @@ class Dataset:
     test: Examples
     fingerprint: str
     preprocessing: str = ""
+    dropped_duplicates: int = 0

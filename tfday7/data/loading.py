@@ -8,9 +8,9 @@ keeps its side when more data is added.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from tfday7.core.errors import UserError
 from tfday7.data import lazy
@@ -34,9 +34,8 @@ def load(config: DataConfig) -> Dataset:
         UserError: no such data, or something is wrong with it; the message says what and where.
     """
     raw = find_source(config).load(config)
-    name = Path(config.data).stem if Path(config.data).suffix else config.data
     try:
-        return prepare(raw, name, config.task)
+        return prepare(raw, config.name(), config.task)
     except UserError as error:
         raise UserError(f"{config.data}: {error.message}", error.hint) from error
 
@@ -64,6 +63,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
+    given, dropped = _without_repeats(given)
     train, validation, test = _splits(given, raw.groups)
     named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
     return Dataset(
@@ -74,7 +74,31 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         test=test,
         fingerprint=_fingerprint((train, validation, test), named),
         preprocessing=raw.preprocessing or preprocessing,
+        dropped_duplicates=dropped,
     )
+
+
+def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
+    """Drops from given training and validation splits what lies in a later split too, and says how many that were.
+
+    Without this a model would be tested on examples that it was trained on.
+    """
+    seen: set[bytes] = set()
+    dropped = 0
+    kept = dict(parts)
+    for key in ("test", "validation", "train"):
+        if key not in parts or len(parts) == 1:
+            continue
+        x, y = parts[key]
+        digests = list(lazy.digests(x))
+        fresh = np.array([digest not in seen for digest in digests])
+        if not fresh.all():
+            dropped += int((~fresh).sum())
+            kept[key] = (lazy.take(x, np.flatnonzero(fresh)), y[fresh])
+        seen.update(digests)
+    if dropped:
+        logging.warning("%d examples were dropped because they are in a later split too", dropped)
+    return kept, dropped
 
 
 def content_hashes(x: Inputs) -> np.ndarray:

@@ -18,12 +18,20 @@ from tfday7.core.seeds import derive_seed
 from tfday7.data.dataset import Examples
 from tfday7.data.lazy import Inputs, LazyInputs
 
-EVALUATION_BATCH_SIZE = 1024
+MAX_EVALUATION_BATCH_SIZE = 1024
+MIN_EVALUATION_BATCH_SIZE = 8
+EVALUATION_BATCH_BYTES = 2**26  # Of inputs; the first activations are often ten times as large.
 
 
 def steps_per_epoch(examples: Examples, batch_size: int) -> int:
     """Returns the number of batches in an epoch; the last one may be smaller."""
     return math.ceil(len(examples) / batch_size)
+
+
+def evaluation_batch_size(examples: Examples) -> int:
+    """Returns how many examples of this size are evaluated at once: 1,024 small ones, 8 of any size."""
+    bytes_each = examples.x.size * examples.x.dtype.itemsize // max(len(examples), 1)
+    return max(MIN_EVALUATION_BATCH_SIZE, min(MAX_EVALUATION_BATCH_SIZE, EVALUATION_BATCH_BYTES // max(bytes_each, 1)))
 
 
 def training_batches(
@@ -63,15 +71,15 @@ def training_batches(
 
 
 def evaluation_batches(examples: Examples) -> Any:
-    """Returns a `tf.data.Dataset` of (x, y) in order, in batches of 1,024: one pass over the split."""
+    """Returns a `tf.data.Dataset` of (x, y) in order: one pass over the split, at most 64 MB of inputs a batch."""
     read_x, read_y = _reader(examples.x), _reader(examples.y)
+    size = evaluation_batch_size(examples)
 
     def batch(step: Any) -> Any:
-        first = step * EVALUATION_BATCH_SIZE
-        chosen = tf.range(first, tf.minimum(first + EVALUATION_BATCH_SIZE, len(examples)))
+        chosen = tf.range(step * size, tf.minimum((step + 1) * size, len(examples)))
         return read_x(chosen), read_y(chosen)
 
-    return tf.data.Dataset.range(steps_per_epoch(examples, EVALUATION_BATCH_SIZE)).map(batch).prefetch(1)
+    return tf.data.Dataset.range(steps_per_epoch(examples, size)).map(batch).prefetch(1)
 
 
 def predict(model: Any, examples: Examples) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from tfday7.core.texts import text
@@ -63,7 +64,7 @@ class Diagnosis:
 
 
 def finding(
-    identifier: str, severity: str, evidence: dict[str, Any], causes: list[str], remedies: dict[str, str]
+    identifier: str, severity: str, evidence: dict[str, Any], causes: list[str], remedies: Mapping[str, str | None]
 ) -> Finding:
     """Returns a finding whose sentences come from the table of texts.
 
@@ -72,11 +73,11 @@ def finding(
         severity: "info", "warning" or "error".
         evidence: values for the sentences.
         causes: names of causes, the likeliest first.
-        remedies: names of remedies, the best first, each with its flag.
+        remedies: names of remedies, the best first, each with its flag; those with None are left out.
     """
     base = f"diagnosis.{identifier}"
     cause_ids = [f"{base}.cause.{name}" for name in causes]
-    remedy_ids = {f"{base}.remedy.{name}": flag for name, flag in remedies.items()}
+    remedy_ids = {f"{base}.remedy.{name}": flag for name, flag in remedies.items() if flag is not None}
     return Finding(
         id=identifier,
         severity=severity,

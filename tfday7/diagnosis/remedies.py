@@ -1,10 +1,15 @@
-"""The flags that apply a remedy to the run at hand; "" where its model or its data does not take the flag."""
+"""The flags that apply a remedy to the run at hand.
+
+"" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already.
+"""
 
 from __future__ import annotations
 
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
+from tfday7.optimizers.catalog import OPTIMIZERS
+from tfday7.optimizers.config import OptimizerConfig
 
 
 def width(evidence: Evidence, factor: float) -> str:
@@ -28,20 +33,33 @@ def more_l2(evidence: Evidence) -> str:
     return f"--l2={max(before * 10, 1e-4):g}" if _architecture(evidence) else ""
 
 
-def no_regularization(evidence: Evidence) -> str:
-    """Returns the flags that take dropout and L2 away."""
-    return "--dropout=0 --l2=0" if _architecture(evidence) else ""
+def no_regularization(evidence: Evidence) -> str | None:
+    """Returns the flags that take away what dropout and L2 there is."""
+    present = [name for name in ("dropout", "l2") if float(evidence.flags.get(name) or 0)]
+    if not _architecture(evidence):
+        return ""
+    return " ".join(f"--{name}=0" for name in present) or None
 
 
-def augment(evidence: Evidence) -> str:
-    """Returns the flag for an augmentation that the data takes."""
-    return "--augment=shift" if evidence.kind == "image" else "--augment=noise"
+def augment(evidence: Evidence) -> str | None:
+    """Returns the flag that adds an augmentation that the data takes to those that the run has."""
+    wanted = {"image": "shift", "text": "token_dropout"}.get(evidence.kind, "noise")
+    present = [name for name in evidence.flags.get("augment", "").split(",") if name]
+    return None if wanted in present else "--augment=" + ",".join([*present, wanted])
 
 
-def lower_rate(evidence: Evidence, divisor: float, otherwise: float) -> str:
-    """Returns the flag for a learning rate divided by a number; `otherwise` is for runs with the optimizer's own."""
+def unless_set(evidence: Evidence, flag: str) -> str | None:
+    """Returns the flag, or None when the run has just that value already."""
+    name, _, value = flag.removeprefix("--").partition("=")
+    return None if evidence.flags.get(name) == value else flag
+
+
+def lower_rate(evidence: Evidence, divisor: float) -> str:
+    """Returns the flag for the run's learning rate, or its optimizer's own, divided by a number."""
     given = evidence.flags.get("learning_rate")
-    return f"--learning_rate={float(given) / divisor if given else otherwise:.3g}"
+    optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
+    rate = float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
+    return f"--learning_rate={rate / divisor:.3g}"
 
 
 def _architecture(evidence: Evidence) -> str:

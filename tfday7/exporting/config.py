@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tfday7.core.errors import unknown_name
+from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.settings import Settings, setting
 
 FORMATS = ("tflite",)
@@ -26,6 +26,13 @@ class ExportConfig(Settings):
             if name not in FORMATS:
                 raise unknown_name("export format", name, FORMATS)
         return names
+
+    def check(self) -> None:
+        """Raises UserError for an unknown format, or a folder for no format at all."""
+        if not self.formats() and self.export_dir:
+            raise UserError(
+                f"--export_dir={self.export_dir} has no meaning with an empty --export", "leave one of them out"
+            )
 
     def folder(self, run_name: str) -> Path:
         """Returns the folder of this model's artefacts."""

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfday7.core.errors import GateError
+from tfday7.core import files
+from tfday7.core.errors import GateError, UserError
 from tfday7.data import Dataset, pipeline
 from tfday7.exporting import tflite
-from tfday7.exporting.records import Artefact
+from tfday7.exporting.records import Artefact, Origin
+
+__all__ = ["EXPORTERS", "Origin", "check_free", "check_gate", "export"]
 
 EXPORTERS: dict[str, Callable[..., list[Artefact]]] = {"tflite": tflite.export}
 
 
-def export(
-    model: Any, dataset: Dataset, formats: tuple[str, ...], folder: Path, name: str, meaning: str
-) -> list[Artefact]:
+def export(model: Any, dataset: Dataset, formats: tuple[str, ...], folder: Path, origin: Origin) -> list[Artefact]:
     """Exports a model.
 
     Args:
@@ -24,14 +25,33 @@ def export(
         dataset: training examples calibrate, test examples verify.
         formats: keys of `EXPORTERS`.
         folder: where the files go.
-        name: the model's name, the first part of every file name.
-        meaning: what the outputs are: "logits", "probabilities" or "values".
+        origin: the model's name, its run, and what its outputs are.
     """
+    files.remove_partials(folder, older_than_seconds=3600)
     expected = pipeline.predict(model, dataset.test)
     artefacts: list[Artefact] = []
     for chosen in formats:
-        artefacts += EXPORTERS[chosen](model, dataset, folder, name, meaning, expected)
+        artefacts += EXPORTERS[chosen](model, dataset, folder, origin, expected)
     return artefacts
+
+
+def check_free(folder: Path, run: str) -> None:
+    """Checks that a folder holds no artefacts of another run.
+
+    Args:
+        folder: where the artefacts are to go; may not exist.
+        run: the run folder, absolute.
+
+    Raises:
+        UserError: it does; the message names that run.
+    """
+    for record in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        other = files.read_json(record)
+        if isinstance(other, dict) and other.get("format") in EXPORTERS and other.get("run") != run:
+            raise UserError(
+                f"{folder} holds the artefacts of another run ({other.get('run') or 'unknown'})",
+                "choose another folder with --export_dir=FOLDER, or replace them with --overwrite",
+            )
 
 
 def check_gate(artefacts: list[Artefact]) -> None:

@@ -54,16 +54,24 @@ class LiteRTModel:
         return np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
     def invoke(self, x: np.ndarray) -> np.ndarray:
-        """Runs one batch [1, ...] of the file's own numbers and returns real outputs, float32.
+        """Runs one batch [1, ...] of the file's own numbers and returns real outputs, float32."""
+        self.feed(x)
+        self.run()
+        y = self._interpreter.get_tensor(self.output["index"])
+        scale, zero_point = self.output["quantization"]
+        return (y.astype(np.float32) - zero_point) * scale if scale else y.astype(np.float32)
+
+    def feed(self, x: np.ndarray) -> None:
+        """Sets the input to one batch [1, ...] of the file's own numbers.
 
         State is reset first: TFLite's fused LSTM keeps it from one invocation to the next otherwise.
         """
         self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(self.input["index"], x)
+
+    def run(self) -> None:
+        """Runs the model on what was fed: what a latency is measured of."""
         self._interpreter.invoke()
-        y = self._interpreter.get_tensor(self.output["index"])
-        scale, zero_point = self.output["quantization"]
-        return (y.astype(np.float32) - zero_point) * scale if scale else y.astype(np.float32)
 
     def float_tensors(self) -> list[str]:
         """Returns the names of tensors that hold floating-point numbers; a fully quantized file has none.

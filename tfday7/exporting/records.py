@@ -13,7 +13,8 @@ class Parity:
     Attributes:
         metric: its name; `keras_metric` and `artefact_metric` are its values on the test split.
         largest_difference, mean_difference: of the outputs, absolute.
-        relative_difference: the largest difference over the largest absolute output of the Keras model.
+        relative_difference: the largest difference over the largest absolute output of the Keras model; for regression
+            over the target's standard deviation.
         agreement: share of examples with the same decision; None for regression.
         worst_example: index in the test split of the largest difference.
         examples: how many were compared.
@@ -40,17 +41,34 @@ class Parity:
 
 
 @dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where an artefact comes from.
+
+    Attributes:
+        name: the model's name, the first part of every file name.
+        run: the run folder, absolute; another run's artefacts are not replaced without being asked.
+        meaning: what the outputs are: "logits", "probabilities" or "values".
+    """
+
+    name: str
+    run: str
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Artefact:
     """One exported file, or the reason why it could not be made.
 
     Attributes:
         name: the file's name without suffix, for example "quickstart_int8".
         format, kind: for example "tflite" and "int8".
+        run: the run folder that it comes from.
         path: the file; None when it was not made.
         failure: why it was not made; empty when it was.
         size_bytes, gzip_bytes: of the file, and of the file compressed as an app store would.
         sha256: hexadecimal digest of the file.
-        input, output: dtype, shape, quantization and meaning, for people who feed the file.
+        input, output: dtype, shape, quantization and meaning, for people who feed the file; where `standardization` is
+            set, the file takes (x - mean) / std, and gives y for which y * std + mean is the answer.
         labels: class names in the order of the outputs.
         parity: None when it could not be measured.
     """
@@ -58,6 +76,7 @@ class Artefact:
     name: str
     format: str
     kind: str
+    run: str = ""
     path: str | None = None
     failure: str = ""
     size_bytes: int | None = None

@@ -16,29 +16,34 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.core.frameworks import keras, tf
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data import Dataset
 from tfday7.data.lazy import chunks
+from tfday7.exporting.affine import Affine, core_of
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.parity import compare
-from tfday7.exporting.records import Artefact
-from tfday7.exporting.writing import finish
+from tfday7.exporting.records import Artefact, Origin
+from tfday7.exporting.writing import finish, remove
 
 KINDS = ("float32", "int8")
 CALIBRATION_EXAMPLES = 500
 TIMEOUT_SECONDS = 1800
 
 
-def export(model: Any, dataset: Dataset, folder: Path, name: str, meaning: str, expected: np.ndarray) -> list[Artefact]:
+class NotQuantizedError(Exception):
+    """The converter left floating-point tensors in a file that was to be int8 throughout."""
+
+
+def export(model: Any, dataset: Dataset, folder: Path, origin: Origin, expected: np.ndarray) -> list[Artefact]:
     """Writes `<name>_float32.tflite` and `<name>_int8.tflite` with their records.
 
     Args:
         model: a float32 tf_keras model with one input and one output.
         dataset: training examples calibrate, test examples verify.
         folder: where the files go.
-        name: the model's name.
-        meaning: what the outputs are: "logits", "probabilities" or "values".
+        origin: the model's name, its run, and what its outputs are.
         expected: the Keras model's outputs on the test split.
 
     Returns:
@@ -46,22 +51,8 @@ def export(model: Any, dataset: Dataset, folder: Path, name: str, meaning: str, 
     """
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
         jobs = [_Job(kind, model, dataset, Path(scratch) / kind) for kind in KINDS]
-        _run_children(jobs)  # One child a kind, side by side: most of their time is loading TensorFlow.
-        return [job.finish(folder, name, meaning, expected) for job in jobs]
-
-
-def quantizable(model: Any) -> tuple[Any, dict[str, list[float]]]:
-    """Returns the model without a leading Normalization layer, and that layer's mean and deviation.
-
-    One int8 scale serves a whole input tensor: raw columns of different size would lose all but the largest. So the
-    int8 file takes standardized values, and its record says how to make them. Other models come back as they are.
-    """
-    first = model.layers[1]
-    if not isinstance(first, keras.layers.Normalization) or len(first.inbound_nodes) != 1:
-        return model, {}
-    mean, deviation = np.ravel(first.mean), np.sqrt(np.ravel(first.variance))
-    rest = keras.Model(first.output, model.output, name=model.name)
-    return rest, {"mean": mean.tolist(), "std": deviation.tolist()}
+        _run_children([job for job in jobs if not job.failure])  # Side by side: most of the time loads TensorFlow.
+        return [job.finish(folder, origin, expected) for job in jobs]
 
 
 class _Job:
@@ -73,62 +64,75 @@ class _Job:
         self.folder = folder
         self.output = folder / "model.tflite"
         self.failure = ""
-        self.standardization: dict[str, list[float]] = {}
-        if kind == "int8":
-            model, self.standardization = quantizable(model)
+        self.way_in: Affine | None = None
+        self.way_out: Affine | None = None
         folder.mkdir()
-        save_with_fixed_batch(model, folder / "saved_model")
+        try:
+            self._prepare(model)
+        except (ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
+            self.failure = f"the model cannot be saved for conversion ({_first_line(error)})"
+
+    def _prepare(self, model: Any) -> None:
         calibration = None
-        if kind == "int8":
-            calibration = str(folder / "calibration.npy")
-            np.save(calibration, self._standardized(calibration_examples(dataset)))
+        if self.kind == "int8":
+            model, self.way_in, self.way_out = core_of(model)
+            calibration = str(self.folder / "calibration.npy")
+            np.save(calibration, self._inputs(calibration_examples(self.dataset)))
+        save_with_fixed_batch(model, self.dataset.problem.input_shape, self.folder / "saved_model")
         request = {
-            "saved_model": str(folder / "saved_model"),
-            "kind": kind,
+            "saved_model": str(self.folder / "saved_model"),
+            "kind": self.kind,
             "calibration": calibration,
             "output": str(self.output),
         }
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        (self.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
-    def finish(self, folder: Path, name: str, meaning: str, expected: np.ndarray) -> Artefact:
-        """Verifies the converted file and moves it to its folder."""
-        artefact_name = f"{name}_{self.kind}"
-        if self.failure:
-            return Artefact(artefact_name, "tflite", self.kind, failure=self.failure)
+    def finish(self, folder: Path, origin: Origin, expected: np.ndarray) -> Artefact:
+        """Verifies the converted file and moves it to its folder; an earlier one that it fails to replace goes away."""
+        name = f"{origin.name}_{self.kind}"
+        path = folder / f"{name}.tflite"
+        if not self.failure:
+            try:
+                return finish(self._verified(name, origin, expected), self.output.read_bytes(), path)
+            except (NotQuantizedError, UserError, ValueError, RuntimeError) as error:
+                self.failure = _first_line(error)
+        remove(path)
+        return Artefact(name, "tflite", self.kind, run=origin.run, failure=self.failure)
+
+    def _verified(self, name: str, origin: Origin, expected: np.ndarray) -> Artefact:
         runner = LiteRTModel(self.output)
         if self.kind == "int8" and (islands := runner.float_tensors()):
-            failure = f"not fully quantized: {', '.join(islands[:5])} stay in floating point"
-            return Artefact(artefact_name, "tflite", self.kind, failure=failure)
-        outputs = np.concatenate([runner.predict(self._standardized(x)) for x in chunks(self.dataset.test.x)])
+            raise NotQuantizedError(f"not fully quantized: {', '.join(islands[:5])} stay in floating point")
+        outputs = np.concatenate([runner.predict(self._inputs(x)) for x in chunks(self.dataset.test.x)])
+        outputs = self.way_out.restore(outputs) if self.way_out else outputs
         problem = self.dataset.problem
-        return finish(
-            Artefact(
-                artefact_name,
-                "tflite",
-                self.kind,
-                input=self._describe_input(runner),
-                output={**runner.describe("output"), "meaning": meaning},
-                labels=list(problem.class_names),
-                parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y),
-            ),
-            self.output.read_bytes(),
-            folder / f"{artefact_name}.tflite",
+        before, after = (end.to_json() if end else None for end in (self.way_in, self.way_out))
+        preprocessing = {"preprocessing": self.dataset.preprocessing, "standardization": before}
+        vocabulary = {"vocabulary": list(problem.vocabulary)} if problem.vocabulary else {}
+        return Artefact(
+            name,
+            "tflite",
+            self.kind,
+            run=origin.run,
+            input={**runner.describe("input"), **preprocessing, **vocabulary},
+            output={**runner.describe("output"), "meaning": origin.meaning, "standardization": after},
+            labels=list(problem.class_names),
+            parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y),
         )
 
-    def _standardized(self, x: np.ndarray) -> np.ndarray:
-        if not self.standardization:
-            return x
-        mean, std = (np.asarray(self.standardization[key], np.float32) for key in ("mean", "std"))
-        return (x - mean) / std
-
-    def _describe_input(self, runner: LiteRTModel) -> dict[str, Any]:
-        described = {**runner.describe("input"), "preprocessing": self.dataset.preprocessing}
-        return {**described, "standardization": self.standardization or None}
+    def _inputs(self, x: np.ndarray) -> np.ndarray:
+        return self.way_in.standardize(x) if self.way_in else x
 
 
-def save_with_fixed_batch(model: Any, folder: Path) -> None:
-    """Writes a SavedModel for batches of one example: with a known shape the converter folds all shape arithmetic."""
-    expected = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="input")
+def save_with_fixed_batch(model: Any, shape: tuple[int, ...], folder: Path) -> None:
+    """Writes a SavedModel for batches of one example: with a known shape the converter folds all shape arithmetic.
+
+    Args:
+        model: a tf_keras model with one input.
+        shape: of one example; the model's own may leave sizes open.
+        folder: made here.
+    """
+    expected = tf.TensorSpec((1, *shape), model.inputs[0].dtype, name="input")
     module = tf.Module()
     module.model = model
     module.serve = tf.function(lambda x: {"output": model(x, training=False)}, input_signature=[expected])
@@ -168,6 +172,10 @@ def _start(folder: Path) -> subprocess.Popen[str]:
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **pipes)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
 
 
 def _reason(returncode: int, errors: str) -> str:

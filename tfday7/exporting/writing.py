@@ -27,3 +27,9 @@ def finish(artefact: Artefact, content: bytes, path: Path) -> Artefact:
     files.write_bytes(path, content)
     files.write_json(path.with_suffix(".json"), artefact.to_json())
     return artefact
+
+
+def remove(path: Path) -> None:
+    """Removes an artefact and its record, if they are there."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)

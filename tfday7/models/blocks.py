@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
 from tfday7.models.architecture import Options
 
 MAX_FILTERS = 8192
+MIN_STD, MAX_STD = 1e-4, 1e15  # Between them Keras's Normalization is exact.
 
 
 def inputs(problem: Problem) -> tuple[Any, Any]:
@@ -21,13 +24,25 @@ def inputs(problem: Problem) -> tuple[Any, Any]:
     tensor = keras.Input(problem.input_shape, dtype="int32" if problem.vocabulary else "float32", name="input")
     if problem.feature_mean is None or problem.feature_std is None:
         return tensor, tensor
+    return tensor, standardize(tensor, problem.feature_mean, problem.feature_std)
+
+
+def standardize(x: Any, mean: np.ndarray, std: np.ndarray) -> Any:
+    """Returns (x - mean) / std, in float32: raw values overflow float16, and lose their digits in bfloat16.
+
+    Keras's Normalization takes no deviation below 1e-7 and no variance beyond float32. Columns in such units, farads
+    say, are brought near 1 first, by a power of two, which changes no digit.
+    """
+    extreme = (std < MIN_STD) | (std > MAX_STD)
+    if extreme.any():
+        scale = np.where(extreme, 2.0 ** -np.floor(np.log2(std.astype(np.float64))), 1.0)
+        x = keras.layers.Rescaling(scale.tolist(), dtype="float32", name="bring_near_one")(x)
+        mean, std = mean * scale, std * scale
+    variance = np.square(std.astype(np.float64))
     normalization = keras.layers.Normalization(
-        mean=problem.feature_mean.tolist(),
-        variance=(problem.feature_std.astype("float64") ** 2).tolist(),
-        dtype="float32",  # Raw values overflow float16, and lose their digits in bfloat16.
-        name="standardize",
+        mean=mean.tolist(), variance=variance.tolist(), dtype="float32", name="standardize"
     )
-    return tensor, normalization(tensor)
+    return normalization(x)
 
 
 def head(x: Any, problem: Problem) -> Any:

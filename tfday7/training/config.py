@@ -7,6 +7,7 @@ import math
 
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting
+from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 
@@ -28,7 +29,7 @@ class TrainingConfig(Settings):
     deterministic: bool = setting(False, "Make every operation repeatable bit for bit; slower on GPUs.")
     augment: str = setting(
         "",
-        "Random changes of training data, a comma list of: flip, shift, cutout, color, mixup, noise, mask, token_dropout.",
+        "Random changes of training data (comma list): flip, shift, cutout, color, mixup, noise, mask, token_dropout.",
     )
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
     patience: int = setting(0, "Stop after this many epochs without a better val_loss; 0 never stops early.", minimum=0)
@@ -37,24 +38,26 @@ class TrainingConfig(Settings):
     )
 
 
-def check(
-    training: TrainingConfig, model: ModelConfig, optimizer: OptimizerConfig, task: str, train_examples: int
-) -> None:
-    """Checks what only several settings together can contradict.
+def check_flags(training: TrainingConfig, model: ModelConfig) -> None:
+    """Checks what contradicts without knowing the data. Raises UserError naming both flags."""
+    if training.adaptive_regularization and model.model in ARCHITECTURES.names() and not (model.dropout or model.l2):
+        raise UserError(
+            "--adaptive_regularization needs something to strengthen, but --dropout=0 and --l2=0",
+            "give a starting value, for example --dropout=0.1 or --l2=1e-5",
+        )
+
+
+def check(training: TrainingConfig, optimizer: OptimizerConfig, task: str, train_examples: int) -> None:
+    """Checks what contradicts the data, or another setting on this data.
 
     Args:
-        training, model, optimizer: the settings.
+        training, optimizer: the settings.
         task: "classification" or "regression".
         train_examples: size of the training split.
 
     Raises:
         UserError: a contradiction; the message names both flags.
     """
-    if training.adaptive_regularization and not (model.dropout or model.l2):
-        raise UserError(
-            "--adaptive_regularization needs something to strengthen, but --dropout=0 and --l2=0",
-            "give a starting value, for example --dropout=0.1 or --l2=1e-5",
-        )
     if training.label_smoothing and task == "regression":
         raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task=regression")
     if training.batch_size > train_examples:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tfday7.core.errors import Interrupted
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
 from tfday7.core.seeds import derive_seed
-from tfday7.core.signals import stop_requests
+from tfday7.core.signals import StopRequest, stop_requests
 from tfday7.data import Dataset, augmentation, pipeline
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.training import state
@@ -90,8 +91,10 @@ def fit(
         try:
             session.run(dataset, callbacks)
         finally:
+            session.close()
             if observer is not None:
                 observer.end()
+        session.leave_if_asked(stop)
     return session.finish()
 
 
@@ -108,6 +111,7 @@ class _Session:
         self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
         self.nan = StopOnNaN()
         self.log = MetricsLog(folder / METRICS if folder else None, [])
+        self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
         self.epoch, self.step = 0, 0
         self._arrays: dict[str, Any] = {}
 
@@ -119,26 +123,37 @@ class _Session:
         self._arrays, values = loaded
         best = [self._arrays[name] for name in sorted(self._arrays) if name.startswith("best/")]
         state.build_slots(self.model, dataset.train.x[:1], dataset.train.y[:1])
+        if self.adaptive is not None:  # After validation's graph is traced, before training's, as without a stop.
+            self.adaptive.set_model(self.model)
+            self.adaptive.set_state(values["adaptive"])
         state.restore(self.model, self._arrays)
         self.epoch, self.step = values["epoch"], values["step"]
         self.best.set_state(values["best"], best or None)
         self.nan.epoch = values["nan_epoch"]
-        if self.adaptive is not None:
-            self.adaptive.set_model(self.model)
-            self.adaptive.set_state(values["adaptive"])
+        if self.training.epochs > values["epochs"]:
+            self.best.stopped_early = False  # More epochs were asked for than the run that stopped early had.
         self.log.records = [record for record in self.folder.metrics() if record["epoch"] <= self.epoch]
 
-    def callbacks(self, stop: Any) -> list[Any]:
+    def callbacks(self, stop: StopRequest) -> list[Any]:
         """Returns the callbacks in the order in which they depend on each other."""
-        chosen: list[Any] = [EpochSeed(self.training.seed), Pacing(self.steps), self.nan, self.log, self.best]
+        chosen: list[Any] = [EpochSeed(self.training.seed), Pacing(self.steps), self.nan]
         if self.adaptive is not None:
             chosen.append(self.adaptive)
-        if self.folder is not None:
-            chosen.append(TensorBoardLog(self.folder / TENSORBOARD))
+        chosen += [self.log, self.best]
+        if self.tensorboard is not None:
+            chosen.append(self.tensorboard)
         first = (self.epoch, self.step)
         restore = self._restore_epoch if self.step else _nothing
-        chosen.append(Checkpointing(self.store, self.steps, self.best, self.adaptive, self.nan, stop, first, restore))
-        return chosen
+        epochs = self.training.epochs
+        self.checkpointing = Checkpointing(
+            self.store, (epochs, self.steps), self.best, self.adaptive, self.nan, stop, first, restore
+        )
+        return [*chosen, self.checkpointing]
+
+    def leave_if_asked(self, stop: StopRequest) -> None:
+        """Raises Interrupted when a signal came so late that training had ended; its end has been saved."""
+        if stop:
+            raise Interrupted("stopped after training; the same command goes on from there", stop.exit_code or 1)
 
     def run(self, dataset: Dataset, callbacks: list[Any]) -> None:
         """Calls Keras's `fit` for the epochs that are left."""
@@ -160,6 +175,11 @@ class _Session:
             callbacks=callbacks,
             verbose=0,
         )
+
+    def close(self) -> None:
+        """Writes what callbacks still hold; Keras does not tell them of an end by an exception."""
+        if self.tensorboard is not None:
+            self.tensorboard.close()
 
     def finish(self) -> Fit:
         """Gives the model its best weights and returns the account of the run."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
 
@@ -72,11 +75,50 @@ def _shares(y_true: Any, classes: int) -> Any:
     return tf.one_hot(tf.cast(tf.reshape(y_true, [-1]), tf.int32), classes)
 
 
+class StandardizedR2Score(keras.metrics.R2Score):
+    """R2 of values brought to mean 0 and deviation 1 first.
+
+    Keras's own metric adds squares in float32: with a target of 10,000 give or take 1 it shows values above 1.
+
+    Args:
+        mean, std: float32 [outputs], of the training split.
+    """
+
+    def __init__(self, mean: Any, std: Any) -> None:
+        super().__init__(name="r2_score")
+        self.mean, self.std = tf.constant(mean, tf.float32), tf.constant(std, tf.float32)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch; both are [batch, outputs]."""
+        y_true, y_pred = ((tf.cast(y, tf.float32) - self.mean) / self.std for y in (y_true, y_pred))
+        super().update_state(y_true, y_pred, sample_weight)
+
+
 def gives_logits(model: Any) -> bool:
-    """Returns whether the model's last layer gives logits: anything but a softmax."""
-    last = model.layers[-1]
-    activation = getattr(last, "activation", None)
-    return not (isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax)
+    """Returns whether a classifier gives logits rather than probabilities.
+
+    Asked of its outputs on random inputs, not of its layers: a softmax may lie in a nested model, or in a layer of the
+    user's. Rows of probabilities are not negative and add up to 1, which those of logits do not.
+
+    Raises:
+        UserError: the outputs lie between 0 and 1 but do not add up to 1, as those of a sigmoid.
+    """
+    (tensor,) = model.inputs
+    shape = [8, *(size or 8 for size in tensor.shape[1:])]
+    noise = np.random.default_rng(0).normal(size=shape)
+    outputs = np.asarray(
+        model(tf.cast(np.abs(noise) if tensor.dtype.is_integer else noise, tensor.dtype), training=False)
+    )
+    if not ((outputs >= 0) & (outputs <= 1)).all():
+        return True
+    if np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-2):
+        return False
+    if np.ptp(outputs) == 0:  # Logits of a model whose last layer starts at zero.
+        return True
+    raise UserError(
+        "the model's outputs lie between 0 and 1 but do not add up to 1, as those of a sigmoid do",
+        "end the classifier in logits (no activation) or in a softmax",
+    )
 
 
 def output_meaning(problem: Problem, model: Any) -> str:
@@ -96,7 +138,10 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
         mixes_labels: whether an augmentation turns class indices into shares of the classes.
     """
     if problem.task == "regression":
-        metrics = [keras.metrics.MeanAbsoluteError(name="mae"), keras.metrics.R2Score(name="r2_score")]
+        metrics = [
+            keras.metrics.MeanAbsoluteError(name="mae"),
+            StandardizedR2Score(problem.target_mean, problem.target_std),
+        ]
         return {"loss": StandardizedSquaredError(problem.target_std), "metrics": metrics}
     logits = gives_logits(model)
     if label_smoothing or mixes_labels:

@@ -32,10 +32,20 @@ def _load(tmp_path: Path, **arrays: object) -> Dataset:
 
 
 def test_splits_are_taken_as_they_are(tmp_path: Path) -> None:
-    dataset = _load(tmp_path, x_train=X, y_train=Y, x_val=X[:5], y_val=Y[:5], x_test=X[:9], y_test=Y[:9], other=X)
-    np.testing.assert_array_equal(dataset.train.x, X)
-    np.testing.assert_array_equal(dataset.validation.x, X[:5])
+    parts = {"x_train": X[14:], "x_val": X[9:14], "x_test": X[:9], "y_train": Y[14:], "y_val": Y[9:14], "y_test": Y[:9]}
+    dataset = _load(tmp_path, **parts, other=X)
+    np.testing.assert_array_equal(dataset.train.x, X[14:])
+    np.testing.assert_array_equal(dataset.validation.x, X[9:14])
     np.testing.assert_array_equal(dataset.test.y, Y[:9])
+    assert dataset.dropped_duplicates == 0
+
+
+def test_what_lies_in_a_later_split_too_is_dropped_and_counted(tmp_path: Path) -> None:
+    dataset = _load(tmp_path, x_train=X, y_train=Y, x_val=X[5:15], y_val=Y[5:15], x_test=X[:9], y_test=Y[:9])
+    np.testing.assert_array_equal(dataset.test.x, X[:9])
+    np.testing.assert_array_equal(dataset.validation.x, X[9:15])
+    np.testing.assert_array_equal(dataset.train.x, X[15:])
+    assert dataset.dropped_duplicates == 15 + 4  # Fifteen of the training split, four of the validation split.
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

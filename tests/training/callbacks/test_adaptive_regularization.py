@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
-from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
+from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization, check_model
 
 
 def compiled_model() -> Any:
@@ -27,8 +28,10 @@ def compiled_model() -> Any:
 
 
 def run_epochs(callback: AdaptiveRegularization, gaps: list[float]) -> None:
+    callback.on_train_begin()
     for epoch, gap in enumerate(gaps):
-        callback.on_epoch_end(epoch, {"loss": 1.0, "val_loss": 1.0 + gap})
+        # What the stronger penalty adds is in the loss that Keras reports.
+        callback.on_epoch_end(epoch, {"loss": 1.0 + callback._added_penalty(), "val_loss": 1.0 + gap})
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,23 @@ def test_the_stronger_penalty_is_in_the_loss_of_the_next_step() -> None:
     after = model.train_on_batch(x, y)
     assert before == pytest.approx(0.01 * np.sum(kernel**2), rel=1e-5)
     assert after == pytest.approx(0.02 * np.sum(kernel**2), rel=1e-5)
+
+
+def test_the_stronger_penalty_is_taken_out_of_the_record() -> None:
+    callback, model = AdaptiveRegularization(), compiled_model()
+    callback.set_model(model)
+    run_epochs(callback, [0.1, 0.2, 0.3, 0.4])
+    kernel = model.layers[1].get_weights()[0]
+    logs = {"loss": 3.0, "val_loss": 3.5}
+    callback.on_epoch_end(9, logs)
+    assert logs["loss"] == pytest.approx(3.0 - (0.02 - 0.01) * np.sum(kernel**2), rel=1e-5)
+
+
+def test_a_model_with_nothing_to_strengthen_is_refused() -> None:
+    inputs = keras.Input((4,))
+    with pytest.raises(UserError, match="neither Dropout nor L2"):
+        check_model(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
+    check_model(compiled_model())
 
 
 def test_state_survives_a_restart() -> None:

@@ -26,9 +26,9 @@ def diverged(evidence: Evidence) -> Match | None:
         {"epoch": epoch, "learning_rate": rate},
         ["rate", "unscaled", "precision"],
         {
-            "rate": remedies.lower_rate(evidence, 10, 1e-4),
-            "clip": "--global_clipnorm=1",
-            "warmup": "--warmup_steps=500",
+            "rate": remedies.lower_rate(evidence, 10),
+            "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
+            "warmup": remedies.unless_set(evidence, "--warmup_steps=100"),
         },
     )
     return Match("broken", found, margin=1.0)
@@ -47,7 +47,11 @@ def not_learning(evidence: Evidence) -> Match | None:
         "error",
         {"metric": evidence.metric, "train": evidence.train_score, "baseline": evidence.baseline},
         ["rate", "labels", "saturated"],
-        {"rate": remedies.lower_rate(evidence, 10, 1e-4), "optimizer": "--optimizer=adam", "labels": ""},
+        {
+            "rate": remedies.lower_rate(evidence, 10),
+            "optimizer": remedies.unless_set(evidence, "--optimizer=adam"),
+            "labels": "",
+        },
     )
     return Match("broken", found, margin=(MIN_SKILL - skill) / MIN_SKILL)
 

@@ -25,9 +25,9 @@ def check(evidence: Evidence) -> Match | None:
         return None
     values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": float(curve[-1]), "rise": rise}
     flags = {
-        "rate": remedies.lower_rate(evidence, 3, 3e-4),
-        "schedule": "--schedule=cosine",
-        "clip": "--global_clipnorm=1",
+        "rate": remedies.lower_rate(evidence, 3),
+        "schedule": remedies.unless_set(evidence, "--schedule=cosine"),
+        "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
     }
     found = finding("unstable", "error", values, ["rate", "schedule", "gradients"], flags)
     return Match("unstable", found, margin=(rise - MAX_RISE) / MAX_RISE)

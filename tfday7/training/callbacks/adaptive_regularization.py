@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import logging
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 
 WINDOW = 3  # Epochs in a row over which the gap has to grow: fewer react to noise, more react late.
@@ -18,7 +19,10 @@ MAX_L2 = 0.1
 class AdaptiveRegularization(keras.callbacks.Callback):
     """Doubles L2 and adds 0.1 to the dropout rates each time the gap has grown for three epochs in a row.
 
-    The change holds for later epochs; the graph is traced again, which costs about a second each time.
+    The change holds for later epochs; the graph is traced again, which costs about a second each time. What the
+    stronger penalty adds to the training loss is taken out of the epoch's record again (so this callback comes before
+    those that read it): the loss stays comparable from epoch to epoch, and with the validation loss, whose graph keeps
+    the penalty that the run began with.
 
     Attributes:
         changes: what was changed: {"epoch", "dropout": highest rate, "l2": highest factor}, one entry a time.
@@ -28,10 +32,16 @@ class AdaptiveRegularization(keras.callbacks.Callback):
         super().__init__()
         self.changes: list[dict[str, float]] = []
         self._gaps: list[float] = []
+        self._first_factors: list[float] = []
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Notes the penalties that the run began with."""
+        self._first_factors = self._first_factors or [float(penalty.l2) for penalty, _ in self._penalties()]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the gap, and strengthens when it has grown."""
-        logs = logs or {}
+        logs = {} if logs is None else logs
+        logs["loss"] -= self._added_penalty()
         self._gaps = [*self._gaps, logs["val_loss"] - logs["loss"]][-(WINDOW + 1) :]
         growing = len(self._gaps) > WINDOW and all(
             later > earlier for earlier, later in zip(self._gaps, self._gaps[1:], strict=False)
@@ -44,23 +54,25 @@ class AdaptiveRegularization(keras.callbacks.Callback):
     def get_state(self) -> dict[str, Any]:
         """Returns what has to survive a restart."""
         rates = [float(layer.rate) for layer in self._dropouts()]
-        factors = [float(regularizer.l2) for regularizer in self._penalties()]
-        return {"changes": self.changes, "gaps": self._gaps, "rates": rates, "factors": factors}
+        factors = [float(penalty.l2) for penalty, _ in self._penalties()]
+        state = {"changes": self.changes, "gaps": self._gaps, "rates": rates, "factors": factors}
+        return {**state, "first_factors": self._first_factors}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes the state back; call it before the graph is traced."""
+        """Takes the state back; call it before training's graph is traced."""
         self.changes, self._gaps = state["changes"], state["gaps"]
+        self._first_factors = state["first_factors"]
         for layer, rate in zip(self._dropouts(), state["rates"], strict=True):
             layer.rate = rate
-        for regularizer, factor in zip(self._penalties(), state["factors"], strict=True):
-            regularizer.l2 = factor
+        for (penalty, _), factor in zip(self._penalties(), state["factors"], strict=True):
+            penalty.l2 = factor
 
     def _strengthen(self) -> bool:
         before = self._strengths()
         for layer in self._dropouts():
             layer.rate = min(layer.rate + DROPOUT_STEP, max(MAX_DROPOUT, layer.rate))
-        for regularizer in self._penalties():
-            regularizer.l2 = min(float(regularizer.l2) * L2_FACTOR, max(MAX_L2, float(regularizer.l2)))
+        for penalty, _ in self._penalties():
+            penalty.l2 = min(float(penalty.l2) * L2_FACTOR, max(MAX_L2, float(penalty.l2)))
         if self._strengths() == before:
             return False
         self.model.make_train_function(force=True)  # Rates are constants of the traced graph.
@@ -68,16 +80,41 @@ class AdaptiveRegularization(keras.callbacks.Callback):
 
     def _strengths(self) -> dict[str, float]:
         rates = [float(layer.rate) for layer in self._dropouts()]
-        factors = [float(regularizer.l2) for regularizer in self._penalties()]
+        factors = [float(penalty.l2) for penalty, _ in self._penalties()]
         return {"dropout": max(rates, default=0.0), "l2": max(factors, default=0.0)}
 
-    def _dropouts(self) -> list[Any]:
-        return [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+    def _added_penalty(self) -> float:
+        """Returns what the strengthened factors add to the loss, at the weights of the epoch's end."""
+        return sum(
+            (float(penalty.l2) - first) * sum(float(keras.backend.sum(keras.backend.square(k))) for k in kernels)
+            for (penalty, kernels), first in zip(self._penalties(), self._first_factors, strict=True)
+        )
 
-    def _penalties(self) -> list[Any]:
-        owned = {
-            id(regularizer): regularizer
-            for layer in self.model.layers
-            if isinstance(regularizer := getattr(layer, "kernel_regularizer", None), keras.regularizers.L2)
-        }
-        return list(owned.values())
+    def _dropouts(self) -> list[Any]:
+        return dropouts(self.model)
+
+    def _penalties(self) -> list[tuple[Any, list[Any]]]:
+        return penalties(self.model)
+
+
+def dropouts(model: Any) -> list[Any]:
+    """Returns the Dropout layers of a model."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+
+
+def penalties(model: Any) -> list[tuple[Any, list[Any]]]:
+    """Returns each L2 regularizer of a model with the kernels that it penalizes; layers may share one."""
+    owned: dict[int, tuple[Any, list[Any]]] = {}
+    for layer in model.layers:
+        regularizer = getattr(layer, "kernel_regularizer", None)
+        if isinstance(regularizer, keras.regularizers.L2) and hasattr(layer, "kernel"):
+            owned.setdefault(id(regularizer), (regularizer, []))[1].append(layer.kernel)
+    return list(owned.values())
+
+
+def check_model(model: Any) -> None:
+    """Raises UserError when a model has nothing that `AdaptiveRegularization` could strengthen."""
+    if not dropouts(model) and not penalties(model):
+        raise UserError(
+            "--adaptive_regularization found neither Dropout nor L2 in the model", "add one, or leave the flag out"
+        )

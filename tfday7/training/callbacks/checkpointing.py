@@ -22,7 +22,7 @@ class Checkpointing(keras.callbacks.Callback):
 
     Args:
         store: where checkpoints go; None writes none.
-        steps_per_epoch: batches in an epoch.
+        length: (epochs, batches in an epoch) of the whole run.
         best: its state and weights are part of every checkpoint.
         adaptive: likewise; None when it is off.
         nan: likewise.
@@ -34,7 +34,7 @@ class Checkpointing(keras.callbacks.Callback):
     def __init__(
         self,
         store: CheckpointStore | None,
-        steps_per_epoch: int,
+        length: tuple[int, int],
         best: BestWeights,
         adaptive: AdaptiveRegularization | None,
         nan: StopOnNaN,
@@ -44,7 +44,7 @@ class Checkpointing(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.store = store
-        self.steps_per_epoch = steps_per_epoch
+        self.epochs, self.steps_per_epoch = length
         self.best = best
         self.adaptive = adaptive
         self.nan = nan
@@ -84,12 +84,8 @@ class Checkpointing(keras.callbacks.Callback):
         raise Interrupted(f"stopped in epoch {self._epoch + 1}; {saved}", self.stop.exit_code or 1)
 
     def _save(self, epoch: int, step: int) -> Any:
-        values: dict[str, Any] = {
-            "epoch": epoch,
-            "step": step,
-            "best": self.best.get_state(),
-            "nan_epoch": self.nan.epoch,
-        }
+        values: dict[str, Any] = {"epoch": epoch, "step": step, "epochs": self.epochs, "best": self.best.get_state()}
+        values["nan_epoch"] = self.nan.epoch
         if self.adaptive is not None:
             values["adaptive"] = self.adaptive.get_state()
         self._saved = (epoch, step)

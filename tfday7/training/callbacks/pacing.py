@@ -15,7 +15,7 @@ TARGET_SECONDS = 0.25
 
 
 class Pacing(keras.callbacks.Callback):
-    """Sets `steps_per_execution` after measuring the second call (the first one traces the graph).
+    """Sets `steps_per_execution` after measuring a call, but not the first one, which traces the graph.
 
     Compile the model with `first_steps(...)` for it to work.
 
@@ -27,6 +27,7 @@ class Pacing(keras.callbacks.Callback):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
         self._calls = 0
+        self._is_set = False
         self._started = 0.0
         self._first_step = 0
 
@@ -35,10 +36,12 @@ class Pacing(keras.callbacks.Callback):
         self._started, self._first_step = time.perf_counter(), batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Measures the second call and sets the number of steps for the later ones."""
+        """Measures one call and sets the number of steps for the later ones."""
         self._calls += 1
-        if self._calls != 2 or self.steps_per_epoch == 1:
+        ends_the_epoch = batch + 1 == self.steps_per_epoch  # Keras resets the number of steps after such a call.
+        if self._calls == 1 or self._is_set or (ends_the_epoch and self._first_step > 0) or self.steps_per_epoch == 1:
             return
+        self._is_set = True
         seconds_per_step = (time.perf_counter() - self._started) / (batch - self._first_step + 1)
         self.model.steps_per_execution = max(1, min(int(TARGET_SECONDS / seconds_per_step), self.steps_per_epoch))
 

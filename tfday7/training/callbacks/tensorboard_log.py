@@ -38,11 +38,12 @@ class TensorBoardLog(keras.callbacks.Callback):
         if time.monotonic() - self._written_at >= SECONDS_BETWEEN_WRITES:
             self._write()
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Writes what is left."""
+    def close(self) -> None:
+        """Writes what is left; may be called more than once."""
         self._write()
         for writer in self._writers.values():
             writer.close()
+        self._writers = {}
 
     def _write(self) -> None:
         for epoch, values in self._pending:
