@@ -8,12 +8,15 @@ one in memory is.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-CHUNK = 1024  # Examples read at once when all of them are visited.
+CHUNK = 1024  # Examples read at once when all of them are visited,
+CHUNK_BYTES = 2**25  # unless they are large.
+RELEASE_BYTES = 2**25  # Pages of a mapped file that are kept once they were read.
 
 
 class LazyInputs:
@@ -22,7 +25,12 @@ class LazyInputs:
     Args:
         shape: [n, ...], as an array would have it.
         dtype: of what `read` returns.
+
+    Attributes:
+        finite: whether the source has made sure that there is no NaN or infinity, so that nobody has to look again.
     """
+
+    finite = False
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.shape = shape
@@ -37,8 +45,8 @@ class LazyInputs:
 
     def contents(self, indices: np.ndarray) -> Iterator[bytes]:
         """Yields the bytes that identify each example; equal examples give equal bytes."""
-        for row in self.read(indices):
-            yield np.ascontiguousarray(row).tobytes()
+        for row in _without_minus_zero(self.read(indices)):
+            yield row.tobytes()
 
     @property
     def ndim(self) -> int:
@@ -68,6 +76,7 @@ class Subset(LazyInputs):
 
     def __init__(self, base: LazyInputs, indices: np.ndarray) -> None:
         super().__init__((len(indices), *base.shape[1:]), base.dtype)
+        self.finite = base.finite
         self.base = base
         self.indices = indices
 
@@ -84,19 +93,30 @@ class Mapped(LazyInputs):
     """An array in a file, such as `np.load(path, mmap_mode="r")` gives; only what is read takes memory.
 
     Args:
-        array: the mapped array [n, ...].
-        scale: every value is multiplied by it.
+        array: the mapped array [n, ...] of numbers.
+        divisor: every value is divided by it.
     """
 
-    def __init__(self, array: np.ndarray, scale: float = 1.0) -> None:
+    def __init__(self, array: np.ndarray, divisor: float = 1.0) -> None:
         super().__init__(array.shape, np.float32)
         self.array = array
-        self.scale = np.float32(scale)
+        self.divisor = np.float32(divisor)
+        self.finite = array.dtype.kind in "iub"
+        self._unreleased_bytes = 0
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """See `LazyInputs.read`."""
-        values = np.asarray(self.array[indices], np.float32)
-        return values if self.scale == 1.0 else values * self.scale
+        """See `LazyInputs.read`. What is beyond float32 becomes infinite."""
+        with np.errstate(over="ignore"):
+            values = np.array(self.array[indices], np.float32)
+        self._release(values.size * self.array.dtype.itemsize)
+        return values if self.divisor == 1.0 else values / self.divisor
+
+    def _release(self, size_bytes: int) -> None:
+        """Gives pages of the file back from time to time; they count as this process's memory until then."""
+        self._unreleased_bytes += size_bytes
+        if self._unreleased_bytes >= RELEASE_BYTES and isinstance(self.array.base, mmap.mmap):
+            self._unreleased_bytes = 0
+            self.array.base.madvise(mmap.MADV_DONTNEED)  # Another thread that reads just now finds them again.
 
 
 Inputs = np.ndarray | LazyInputs
@@ -107,19 +127,28 @@ def take(inputs: Inputs, indices: np.ndarray) -> Inputs:
     return Subset(inputs, indices) if isinstance(inputs, LazyInputs) else inputs[indices]
 
 
-def chunks(inputs: Inputs, size: int = CHUNK) -> Iterator[np.ndarray]:
-    """Yields all inputs in order as arrays of at most `size` examples."""
+def chunks(inputs: Inputs) -> Iterator[np.ndarray]:
+    """Yields all inputs in order, in arrays of at most 1,024 examples and about 32 MB."""
+    size = _chunk_size(inputs)
     for start in range(0, len(inputs), size):
         yield inputs[start : start + size]
 
 
 def digests(inputs: Inputs) -> Iterator[bytes]:
     """Yields an 8-byte digest of each example's content; equal examples have equal digests."""
-    for start in range(0, len(inputs), CHUNK):
+    size = _chunk_size(inputs)
+    for start in range(0, len(inputs), size):
         if isinstance(inputs, LazyInputs):
-            contents = inputs.contents(np.arange(start, min(start + CHUNK, len(inputs))))
+            contents = inputs.contents(np.arange(start, min(start + size, len(inputs))))
         else:
-            part = inputs[start : start + CHUNK]
-            part = part + np.zeros((), part.dtype)  # -0.0 becomes 0.0: what is equal has equal bytes.
-            contents = (np.ascontiguousarray(row).tobytes() for row in part)
+            contents = (row.tobytes() for row in _without_minus_zero(inputs[start : start + size]))
         yield from (hashlib.blake2b(content, digest_size=8).digest() for content in contents)
+
+
+def _without_minus_zero(values: np.ndarray) -> np.ndarray:
+    return values + np.zeros((), values.dtype)  # -0.0 becomes 0.0: what is equal has equal bytes.
+
+
+def _chunk_size(inputs: Inputs) -> int:
+    bytes_each = inputs.size * inputs.dtype.itemsize // max(len(inputs), 1)
+    return max(1, min(CHUNK, CHUNK_BYTES // max(bytes_each, 1)))

@@ -6,7 +6,9 @@ To add one, write `sources/NAME.py` with
     @source()
     def load(config: DataConfig) -> Raw: ...
 
-It is then known to `--data`, to the errors that list the known names, and to the tests that go over all sources.
+`source` says how `--data` names it, where that is not by its name: a file's suffix, a prefix such as `keras:`, or a
+kind of folder. It is then known to `--data`, to the errors that list the known names, and to the tests that go over all
+sources.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.registry import Registry
-from tfday7.data.config import DataConfig
+from tfday7.data.config import DataConfig, is_folder
 from tfday7.data.lazy import Inputs
 
 
@@ -52,49 +54,103 @@ class Raw:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A registered source.
+    """A registered source. `--data` takes its name, unless one of the other forms is set; then it takes those.
 
     Attributes:
         load: reads the data; raises UserError for anything that is wrong with it.
-        suffix: set when `--data` takes a file of this suffix (".csv") instead of the name.
+        suffixes: of the files that `--data` takes, lower case, such as (".csv",).
+        prefix: what `--data` starts with, up to the colon, such as "keras:".
+        folder: says whether a folder is of this source's kind, by the names in it alone.
+        form: what `--data` takes, for the hint that lists the known forms; made of the suffixes where it is empty.
         uses: the optional flags that this source reads; giving another one is an error that names both.
     """
 
     load: Callable[[DataConfig], Raw]
-    suffix: str = ""
+    suffixes: tuple[str, ...] = ()
+    prefix: str = ""
+    folder: Callable[[Path], bool] | None = None
+    form: str = ""
     uses: tuple[str, ...] = ()
+
+    @property
+    def has_name(self) -> bool:
+        """Whether `--data` takes the name under which the source is registered."""
+        return not (self.suffixes or self.prefix or self.folder)
 
 
 SOURCES: Registry[Source] = Registry("data set", "tfday7.data.sources")
 
 
-def source(suffix: str = "", uses: tuple[str, ...] = ()) -> Callable[[Callable[[DataConfig], Raw]], Source]:
-    """Returns a decorator that makes a `Source` of a loading function."""
-    return lambda load: Source(load, suffix, uses)
+def source(
+    suffixes: tuple[str, ...] = (),
+    prefix: str = "",
+    folder: Callable[[Path], bool] | None = None,
+    form: str = "",
+    uses: tuple[str, ...] = (),
+) -> Callable[[Callable[[DataConfig], Raw]], Source]:
+    """Returns a decorator that makes a `Source` of a loading function; see `Source` for the arguments."""
+    return lambda load: Source(load, suffixes, prefix, folder, form, uses)
 
 
 def find_source(config: DataConfig) -> Source:
     """Returns the source that `--data` names.
 
+    A name comes before a folder of that name, and a prefix before everything but names.
+
     Raises:
-        UserError: no such name or file; or a flag was given that this source does not read.
+        UserError: no such name, file or folder; or a flag was given that this source does not read.
     """
-    suffix = Path(config.data).suffix.lower()
-    files = {SOURCES.get(name).suffix: SOURCES.get(name) for name in SOURCES.names() if SOURCES.get(name).suffix}
-    named = tuple(name for name in SOURCES.names() if not SOURCES.get(name).suffix)
-    if suffix in files:
-        found = files[suffix]
-        check_file(config.data)
-    elif config.data in named:
-        found = SOURCES.get(config.data)
-    else:
-        raise unknown_name("data set", config.data, named, extra="a file that ends in " + " or ".join(sorted(files)))
-    for flag in ("data_dir", "target"):
-        if getattr(config, flag) and flag not in found.uses:
-            raise UserError(
-                f"--{flag}={getattr(config, flag)} has no meaning for --data={config.data}", f"leave --{flag} out"
-            )
+    found = _find(config.data)
+    for flag, value in config.given().items():
+        if flag not in found.uses:
+            given = str(value).lower() if isinstance(value, bool) else value
+            raise UserError(f"--{flag}={given} has no meaning for --data={config.data}", f"leave --{flag} out")
     return found
+
+
+def _find(data: str) -> Source:
+    all_sources = {name: SOURCES.get(name) for name in SOURCES.names()}
+    names = tuple(name for name, found in all_sources.items() if found.has_name)
+    if data in names:
+        return all_sources[data]
+    for found in all_sources.values():
+        if found.prefix and data.startswith(found.prefix):
+            return found
+    if is_folder(data):
+        return _find_by_folder(data, all_sources)
+    suffix = Path(data).suffix.lower()
+    for found in all_sources.values():
+        if suffix in found.suffixes:
+            check_file(data)
+            return found
+    if "/" in data:
+        raise UserError(f"--data={data}: no such file or folder", f"known: {', '.join(names)}; or {_forms()}")
+    raise unknown_name("data set", data, names, extra=_forms())
+
+
+def _find_by_folder(data: str, all_sources: dict[str, Source]) -> Source:
+    try:
+        entries = [entry for entry in Path(data).iterdir() if not entry.name.startswith(".")]
+        fitting = [name for name, found in all_sources.items() if found.folder and found.folder(Path(data))]
+    except OSError as error:
+        raise UserError(f"--data={data}: cannot be read ({error.strerror})") from error
+    if len(fitting) > 1:
+        raise UserError(
+            f"--data={data}: the folder could be read as {' and as '.join(fitting)}", "keep one kind of data in it"
+        )
+    if not fitting:
+        what = "does not hold data of a known kind" if entries else "is empty"
+        kinds = [found.form for found in all_sources.values() if found.folder]
+        raise UserError(f"--data={data}: the folder {what}", f"expected {'; or '.join(kinds)}")
+    return all_sources[fitting[0]]
+
+
+def _forms() -> str:
+    """Returns the forms of `--data` other than names, for a hint."""
+    all_sources = [SOURCES.get(name) for name in SOURCES.names()]
+    suffixes = sorted(suffix for found in all_sources for suffix in found.suffixes)
+    forms = [found.form for found in all_sources if found.form]
+    return "; or ".join(["a file that ends in " + " or ".join(suffixes), *forms])
 
 
 def check_file(path: str) -> None:

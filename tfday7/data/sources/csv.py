@@ -17,7 +17,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @SOURCES.register("csv")
-@source(suffix=".csv", uses=("target",))
+@source(suffixes=(".csv",), uses=("target",))
 def load(config: DataConfig) -> Raw:
     """Returns features as float64 [n, columns - 1] in the order of the file, and the target column.
 

@@ -12,7 +12,7 @@ SPLITS = ("train", "val", "test")
 
 
 @SOURCES.register("npz")
-@source(suffix=".npz")
+@source(suffixes=(".npz",))
 def load(config: DataConfig) -> Raw:
     """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
     path = config.data
