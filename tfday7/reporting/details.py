@@ -40,6 +40,7 @@ def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
         Detail(words("detail.quantize"), _quantize(given), code=True),
         Detail(words("detail.output"), _tensor(made), code=True),
         Detail(words("detail.dequantize"), _dequantize(made), code=True),
+        Detail(words("detail.restore"), _restoration(made), code=True),
         Detail(words("detail.meaning"), words.known(f"meaning.{made.get('meaning')}", string(made.get("meaning")))),
         Detail(words("detail.labels"), _some(labels, words)),
         Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
@@ -165,6 +166,14 @@ def _standardization(side: dict[str, Any]) -> str:
         return ""
     mean, deviation = (_numbers(values.get(name)) for name in ("mean", "std"))
     return f"x = (x - {mean}) / {deviation}"
+
+
+def _restoration(side: dict[str, Any]) -> str:
+    values = mapping(side.get("standardization"), "exports.json: standardization")
+    if not values:
+        return ""
+    mean, deviation = (_numbers(values.get(name)) for name in ("mean", "std"))
+    return f"y = y * {deviation} + {mean}"
 
 
 def _numbers(values: Any) -> str:

@@ -1,0 +1,27 @@
+"""What the small print says to somebody who feeds an exported file."""
+
+from __future__ import annotations
+
+from tfday7.reporting.details import of_artefact
+from tfday7.reporting.words import Words
+
+
+def test_the_affine_ends_of_an_int8_file_are_formulas() -> None:
+    side = {"dtype": "int8", "shape": [1, 2], "scale": 0.5, "zero_point": -3}
+    artefact = {
+        "input": {**side, "standardization": {"mean": [1.5, 20.0], "std": [2.0, 4.0]}},
+        "output": {**side, "meaning": "values", "standardization": {"mean": [100.0], "std": [9.0]}},
+    }
+    values = [detail.value for detail in of_artefact(artefact, Words("en"))]
+    assert "x = (x - [1.5, 20]) / [2, 4]" in values
+    assert "q = clip(round(x / 0.5) - 3, -128, 127)" in values
+    assert "y = (q + 3) * 0.5" in values
+    assert "y = y * [9] + [100]" in values
+    order = [values.index(value) for value in values if value[:2] in ("x ", "q ", "y ")]
+    assert order == sorted(order)
+
+
+def test_a_file_without_affine_ends_has_no_formulas_for_them() -> None:
+    side = {"dtype": "float32", "shape": [1, 2], "scale": None, "zero_point": None, "standardization": None}
+    values = [detail.value for detail in of_artefact({"input": side, "output": side}, Words("en"))]
+    assert not any("=" in value for value in values)
