@@ -161,19 +161,18 @@ def _dequantize(side: dict[str, Any]) -> str:
 
 
 def _standardization(side: dict[str, Any]) -> str:
-    values = mapping(side.get("standardization"), "exports.json: standardization")
-    if not values:
-        return ""
-    mean, deviation = (_numbers(values.get(name)) for name in ("mean", "std"))
-    return f"x = (x - {mean}) / {deviation}"
+    mean, deviation = _moments(side)
+    return f"x = (x - {mean}) / {deviation}" if mean else ""
 
 
 def _restoration(side: dict[str, Any]) -> str:
+    mean, deviation = _moments(side)
+    return f"y = y * {deviation} + {mean}" if mean else ""
+
+
+def _moments(side: dict[str, Any]) -> tuple[str, str]:
     values = mapping(side.get("standardization"), "exports.json: standardization")
-    if not values:
-        return ""
-    mean, deviation = (_numbers(values.get(name)) for name in ("mean", "std"))
-    return f"y = y * {deviation} + {mean}"
+    return (_numbers(values.get("mean")), _numbers(values.get("std"))) if values else ("", "")
 
 
 def _numbers(values: Any) -> str:
