@@ -203,6 +203,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
             "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
             "preprocessing": dataset.preprocessing,
             "dropped_duplicates": dataset.dropped_duplicates,
+            "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
         },
         model={"name": model.name, "parameters": model.count_params()},
     )

@@ -71,6 +71,7 @@ class Dataset:
         preprocessing: what was done to the raw values, for people who feed the exported model, for example
             "pixels / 255"; empty when nothing was done.
         dropped_duplicates: how many examples were dropped because they lie in a later split too.
+        skipped: bad files that were left out because the user asked for it, as (file, reason).
     """
 
     name: str
@@ -81,3 +82,4 @@ class Dataset:
     fingerprint: str
     preprocessing: str = ""
     dropped_duplicates: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()

@@ -75,6 +75,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         fingerprint=_fingerprint((train, validation, test), named),
         preprocessing=raw.preprocessing or preprocessing,
         dropped_duplicates=dropped,
+        skipped=raw.skipped,
     )
 
 

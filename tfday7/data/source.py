@@ -38,6 +38,7 @@ class Raw:
         groups: [n] integers; examples of one group (lines of a file, windows of a stretch) fall on one side of a
             split. None splits by each example's own content.
         preprocessing: what the source did to the raw values, for people who feed the exported model.
+        skipped: what was left out because the user asked for it, as (file, reason).
         origin: what else tells this data from another's, for example a version; part of the fingerprint.
     """
 
@@ -50,6 +51,7 @@ class Raw:
     groups: np.ndarray | None = None
     preprocessing: str = ""
     origin: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
