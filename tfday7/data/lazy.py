@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 CHUNK = 1024  # Examples read at once when all of them are visited,
-CHUNK_BYTES = 2**25  # unless they are large.
-RELEASE_BYTES = 2**25  # Pages of a mapped file that are kept once they were read.
+CHUNK_BYTES = 2**24  # unless they are large.
 
 
 class LazyInputs:
@@ -102,21 +101,16 @@ class Mapped(LazyInputs):
         self.array = array
         self.divisor = np.float32(divisor)
         self.finite = array.dtype.kind in "iub"
-        self._unreleased_bytes = 0
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """See `LazyInputs.read`. What is beyond float32 becomes infinite."""
         with np.errstate(over="ignore"):
             values = np.array(self.array[indices], np.float32)
-        self._release(values.size * self.array.dtype.itemsize)
-        return values if self.divisor == 1.0 else values / self.divisor
-
-    def _release(self, size_bytes: int) -> None:
-        """Gives pages of the file back from time to time; they count as this process's memory until then."""
-        self._unreleased_bytes += size_bytes
-        if self._unreleased_bytes >= RELEASE_BYTES and isinstance(self.array.base, mmap.mmap):
-            self._unreleased_bytes = 0
-            self.array.base.madvise(mmap.MADV_DONTNEED)  # Another thread that reads just now finds them again.
+        if isinstance(self.array.base, mmap.mmap):
+            # What was read, and what the kernel mapped around it, counts as this process's memory until it is given
+            # back. Another thread that reads just now finds it again.
+            self.array.base.madvise(mmap.MADV_DONTNEED)
+        return values if self.divisor == 1.0 else np.divide(values, self.divisor, out=values)
 
 
 Inputs = np.ndarray | LazyInputs
@@ -128,7 +122,7 @@ def take(inputs: Inputs, indices: np.ndarray) -> Inputs:
 
 
 def chunks(inputs: Inputs) -> Iterator[np.ndarray]:
-    """Yields all inputs in order, in arrays of at most 1,024 examples and about 32 MB."""
+    """Yields all inputs in order, in arrays of at most 1,024 examples and about 16 MB."""
     size = _chunk_size(inputs)
     for start in range(0, len(inputs), size):
         yield inputs[start : start + size]

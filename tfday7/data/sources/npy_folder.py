@@ -1,0 +1,54 @@
+"""A folder with x_train.npy and y_train.npy, and optionally x_val, y_val, x_test, y_test. Never unpickled.
+
+Inputs stay in their files and are read a batch at a time: they may be larger than memory. Labels are read at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+from tfday7.data.config import DataConfig
+from tfday7.data.mapped_splits import Arrays, as_raw
+from tfday7.data.source import SOURCES, Raw, check_file, source
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+NAMES = {f"{side}_{split}.npy" for side in "xy" for split in SPLITS}
+
+
+def holds_arrays(folder: Path) -> bool:
+    """Returns whether one of the files that belong to such a folder is there."""
+    return any((folder / name).exists() for name in NAMES)
+
+
+@SOURCES.register("npy_folder")
+@source(folder=holds_arrays, form="a folder with x_train.npy and y_train.npy")
+def load(config: DataConfig) -> Raw:
+    """Returns inputs that are read when asked for, and labels.
+
+    Raises:
+        UserError: a file is missing or damaged; it is named.
+    """
+    folder = Path(config.data)
+    splits: dict[str, Arrays] = {}
+    for name, split in SPLITS.items():
+        x, y = folder / f"x_{name}.npy", folder / f"y_{name}.npy"
+        if split == "train" or x.exists() or y.exists():
+            splits[split] = (_open(x, mapped=True), _open(y, mapped=False))
+    return as_raw(splits, config.data)
+
+
+def _open(path: Path, mapped: bool) -> np.ndarray:
+    check_file(str(path))
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds an archive; expected a single array")
+    except MemoryError as error:
+        raise UserError(f"{path}: the array does not fit into memory") from error
+    except Exception as error:  # A damaged header makes NumPy raise almost anything.
+        hint = "arrays of Python objects are never read; save plain numbers" if "ickle" in str(error) else ""
+        raise UserError(f"{path}: not a readable .npy file ({error})", hint) from error
+    return array
