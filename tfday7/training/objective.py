@@ -94,15 +94,34 @@ class StandardizedR2Score(keras.metrics.R2Score):
         super().update_state(y_true, y_pred, sample_weight)
 
 
+def class_weights(rule: str, problem: Problem, y: np.ndarray) -> dict[int, float] | None:
+    """Returns the weight of each class in the loss, for Keras's `fit`; None when all count alike.
+
+    Args:
+        rule: "none", or "balanced": examples / (classes x examples of the class), as in scikit-learn.
+        problem: the number of classes.
+        y: int64 [n], the training labels. A class without examples has no weight to be found, and gets 1.
+    """
+    if rule == "none":
+        return None
+    counts = np.bincount(y, minlength=problem.outputs)
+    present = max(1, int(np.count_nonzero(counts)))
+    return {label: len(y) / (present * count) if count else 1.0 for label, count in enumerate(counts.tolist())}
+
+
 def gives_logits(model: Any) -> bool:
     """Returns whether a classifier gives logits rather than probabilities.
 
-    Asked of its outputs on random inputs, not of its layers: a softmax may lie in a nested model, or in a layer of the
-    user's. Rows of probabilities are not negative and add up to 1, which those of logits do not.
+    A last Dense layer without activation gives logits. Others are asked on random inputs, not by their layers: a
+    softmax may lie in a nested model, or in a layer of the user's. Rows of probabilities are not negative and add up to
+    1, which those of logits do not.
 
     Raises:
         UserError: the outputs lie between 0 and 1 but do not add up to 1, as those of a sigmoid.
     """
+    last = model.outputs[0].node.layer
+    if isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear:
+        return True  # An untrained one may give numbers between 0 and 1.
     (tensor,) = model.inputs
     shape = [8, *(size or 8 for size in tensor.shape[1:])]
     noise = np.random.default_rng(0).normal(size=shape)

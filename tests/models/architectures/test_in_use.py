@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tfday7 import models
-from tfday7.core.frameworks import keras3, tf
+from tfday7.core.frameworks import keras3
 from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import tflite, tflite_child
+from tfday7.exporting import tflite
 from tfday7.exporting.litert import LiteRTModel
+from tfday7.exporting.records import Origin
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
@@ -69,32 +70,12 @@ def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
     opened = keras3.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(opened.predict(dataset.test.x, verbose=0), expected, atol=1e-5 * scale)
 
-    for kind_of_file, limit in (("float32", 1e-4), ("int8", 0.15)):
-        runner = _converted(whole, dataset, kind_of_file, tmp_path / kind_of_file)
-        y = runner.predict(_fed(dataset.test.x, dataset, kind_of_file))
-        assert np.abs(y - expected).max() < limit * scale, kind_of_file
-        assert (runner.float_tensors() == []) == (kind_of_file == "int8")
+    artefacts = tflite.export(whole, dataset, tmp_path / "files", Origin("small", str(tmp_path), "logits"), expected)
+    assert [artefact.failure for artefact in artefacts] == ["", ""]
+    for artefact, limit in zip(artefacts, (1e-4, 0.15), strict=True):
+        assert artefact.parity is not None
+        assert artefact.parity.relative_difference < limit, artefact.kind
+        runner = LiteRTModel(Path(str(artefact.path)))
+        assert (runner.float_tensors() == []) == (artefact.kind == "int8")
         if kind == "text":  # Token ids are no quantities: they stay whole numbers.
             assert runner.describe("input")["dtype"] == "int32"
-
-
-def _fed(x: Any, dataset: Dataset, kind_of_file: str) -> np.ndarray:
-    """Returns what a file takes: int8 files take series already standardized."""
-    problem = dataset.problem
-    if kind_of_file == "float32" or problem.feature_mean is None:
-        return np.asarray(x)
-    return (np.asarray(x) - problem.feature_mean) / problem.feature_std
-
-
-def _converted(model: Any, dataset: Dataset, kind_of_file: str, folder: Path) -> LiteRTModel:
-    """Converts as the export does, for a batch of one, calibrated on the training split."""
-    inner = tflite.quantizable(model)[0] if kind_of_file == "int8" else model
-    module = tf.Module()
-    module.model = inner
-    expected = tf.TensorSpec((1, *dataset.problem.input_shape), inner.inputs[0].dtype, name="input")
-    module.serve = tf.function(lambda x: {"output": inner(x, training=False)}, input_signature=[expected])
-    tf.saved_model.save(module, str(folder), signatures=module.serve)
-    np.save(folder / "calibration.npy", _fed(dataset.train.x, dataset, kind_of_file))
-    content = tflite_child.convert(str(folder), kind_of_file, str(folder / "calibration.npy"))
-    (folder / "model.tflite").write_bytes(content)
-    return LiteRTModel(folder / "model.tflite")

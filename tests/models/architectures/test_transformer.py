@@ -23,7 +23,8 @@ def test_parameters_by_arithmetic() -> None:
     attention = 4 * (width * width + width)
     feed_forward = (width * 4 * width + 4 * width) + (4 * width * width + width)
     block = attention + feed_forward + 2 * 2 * width
-    expected = words + length * width + padding + 3 * block + 2 * width + (width * 3 + 3)
+    norms = 2 * 2 * width
+    expected = words + length * width + padding + 3 * block + norms + (width * 3 + 3)
     assert _build(length, width=width, depth=3).count_params() == expected
 
 
@@ -47,6 +48,7 @@ def test_it_computes_what_kerass_own_attention_does(width: int) -> None:
     )
     ids = np.array([[2, 5, 9, 3, 4, 6, 7, 8], [11, 4, 17, 2, 9, 0, 0, 0]], np.int32)
     x = model.get_layer("words")(ids) + model.get_layer("positions")(np.arange(8))
+    x = model.get_layer("embedded_norm")(x)
     attention = keras.layers.MultiHeadAttention(count, width // count)
     normalized = model.get_layer("block_1_attention_norm")(x)
     mask = np.repeat((ids != 0)[:, np.newaxis], 8, axis=1)
