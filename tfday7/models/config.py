@@ -12,7 +12,9 @@ class ModelConfig(Settings):
     """Names the model of a run; width and depth scale the named architectures."""
 
     model: str = setting(
-        "cnn", "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, python:MODULE:FUNCTION, or a model file (.keras, .h5, folder)."
+        "cnn",
+        "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, python:MODULE:FUNCTION, or a "
+        "model file (.keras, .h5, folder).",
     )
     width: int | None = setting(
         None, "Units or filters of the first layer; default: the architecture's own.", minimum=1, maximum=65536
