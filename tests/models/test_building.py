@@ -104,14 +104,14 @@ def test_half_a_python_name_is_refused_without_tensorflow(name: str) -> None:
 def test_a_missing_file_is_named_with_the_architectures(name: str) -> None:
     with pytest.raises(UserError, match="no such file") as caught:
         building.check_name(ModelConfig(model=name))
-    assert "cnn, mlp, resnet8" in caught.value.hint
+    assert "cnn, ds_cnn, gru, linear, lstm, mlp, mobilenet_v2, resnet8, transformer" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["cmm", "", "resnet", "x" * 300])
 def test_an_unknown_name_lists_the_known_ones_and_the_other_forms(name: str) -> None:
     with pytest.raises(UserError, match="unknown model") as caught:
         building.check_name(ModelConfig(model=name))
-    assert "cnn, mlp, resnet8" in caught.value.hint
+    assert "cnn, ds_cnn, gru, linear, lstm, mlp, mobilenet_v2, resnet8, transformer" in caught.value.hint
     assert "python:MODULE:FUNCTION" in caught.value.hint
 
 
