@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,8 +82,9 @@ assert not {name for name in sys.modules if name.split(".")[0] in ("tfday7", "tf
 print(json.dumps([int(test.sum()), float((outputs.argmax(-1) == digits.target[test]).mean())]))
 """
     path = folder / "runs" / "quickstart" / "model.keras"
+    plain = {name: value for name, value in os.environ.items() if name not in ("TF_USE_LEGACY_KERAS", "KERAS_BACKEND")}
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=folder, check=False
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=folder, env=plain, check=False
     )
     assert ended.returncode == 0, ended.stderr
     examples, accuracy = json.loads(ended.stdout.splitlines()[-1])

@@ -161,7 +161,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         "missing": ([f"--data={folder}/none.npz"], "no such file"),
         "empty": ([f"--data={folder}/empty.npz"], "the file is empty"),
         "corrupt": ([f"--data={folder}/text.npz"], "not a readable .npz archive"),
-        "a folder": ([f"--data={folder}/folder.npz"], "not a file"),
+        "a folder": ([f"--data={folder}/folder.npz"], "the folder is empty"),
         "unknown": (["--data=digit"], "unknown data set 'digit'"),
         "unknown suffix": ([f"--data={folder}/x.parquet"], "unknown data set"),
         "nan": ([f"--data={write_npz(folder / 'nan.npz', x_train=nan, y_train=y)}"], "inputs of example 2 hold NaN"),
