@@ -163,7 +163,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         "corrupt": ([f"--data={folder}/text.npz"], "not a readable .npz archive"),
         "a folder": ([f"--data={folder}/folder.npz"], "the folder is empty"),
         "unknown": (["--data=digit"], "unknown data set 'digit'"),
-        "unknown suffix": ([f"--data={folder}/x.parquet"], "unknown data set"),
+        "unknown suffix": ([f"--data={folder}/x.parquet"], "no such file or folder"),
         "nan": ([f"--data={write_npz(folder / 'nan.npz', x_train=nan, y_train=y)}"], "inputs of example 2 hold NaN"),
         "label": (
             [f"--data={write_npz(folder / 'label.npz', x_train=x, y_train=np.where(y == 1, -1, 0))}"],
