@@ -210,9 +210,11 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
 
 
 def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any) -> None:
+    from tfday7.data import pipeline
     from tfday7.training.fitting import fit
 
-    result = fit(model, dataset, plan.optimizer, plan.training, folder, observer)
+    with pipeline.user_errors(dataset.train, dataset.validation):
+        result = fit(model, dataset, plan.optimizer, plan.training, folder, observer)
     folder.update(
         training={
             "epochs": len(result.records),

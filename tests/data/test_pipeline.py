@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.data import Examples, Problem
 from tfday7.data.augmentation import augmenter
 from tfday7.data.lazy import Mapped, Subset
@@ -16,6 +18,7 @@ from tfday7.data.pipeline import (
     evaluation_batches,
     steps_per_epoch,
     training_batches,
+    user_errors,
 )
 
 N, BATCH = 103, 10
@@ -146,3 +149,19 @@ def test_lazy_inputs_give_the_same_batches_as_the_array_that_they_read() -> None
 def test_large_examples_are_evaluated_in_small_batches(side: int, expected: int) -> None:
     x = np.broadcast_to(np.float32(0), (50, side, side, 3))
     assert evaluation_batch_size(Examples(x, np.zeros(50))) == expected
+
+
+class Unreadable(Mapped):
+    """Inputs one of which cannot be read any more."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        if 7 in indices:
+            raise UserError("photos/7.png: it has changed and cannot be read any more")
+        return super().read(indices)
+
+
+@pytest.mark.parametrize("batches", [lambda part: training_batches(part, BATCH, 0).take(STEPS), evaluation_batches])
+def test_an_example_that_cannot_be_read_any_more_is_the_users_error_with_its_name(batches: Any) -> None:
+    part = Examples(Unreadable(IMAGES.x), IMAGES.y)
+    with pytest.raises(UserError, match=r"^photos/7\.png: it has changed"), user_errors(part):
+        list(batches(part))

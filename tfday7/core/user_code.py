@@ -23,8 +23,7 @@ def find_function(given: str, flag: str) -> Callable[..., Any]:
     Raises:
         UserError: it is not of that form, the module cannot be imported, or it has no such function.
     """
-    if given.count(":") != 2 or not all(given.split(":")):
-        raise UserError(f"--{flag}={given}: expected python:MODULE:FUNCTION")
+    check_form(given, flag)
     _, module_name, name = given.split(":")
     try:
         module = importlib.import_module(module_name)
@@ -37,6 +36,12 @@ def find_function(given: str, flag: str) -> Callable[..., Any]:
     if not callable(function):
         raise UserError(f"--{flag}={given}: {name} is no function")
     return function
+
+
+def check_form(given: str, flag: str) -> None:
+    """Raises UserError when a flag's value is not python:MODULE:FUNCTION; imports nothing."""
+    if given.count(":") != 2 or not all(given.split(":")):
+        raise UserError(f"--{flag}={given}: expected python:MODULE:FUNCTION")
 
 
 def describe(error: BaseException) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core.errors import UserError
+
 CHUNK = 1024  # Examples read at once when all of them are visited,
 CHUNK_BYTES = 2**24  # unless they are large.
 
@@ -27,9 +29,11 @@ class LazyInputs:
 
     Attributes:
         finite: whether the source has made sure that there is no NaN or infinity, so that nobody has to look again.
+        failure: the error of a read inside a TensorFlow graph, which would only pass on its text.
     """
 
     finite = False
+    failure: UserError | None = None
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.shape = shape

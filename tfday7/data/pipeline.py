@@ -7,12 +7,14 @@ index, which keeps the work per example out of Python and out of tf.data's eleme
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data.dataset import Examples
@@ -91,7 +93,20 @@ def evaluation_batches(examples: Examples) -> Any:
 
 def predict(model: Any, examples: Examples) -> np.ndarray:
     """Returns a Keras model's outputs [n, ...] on a split, in order."""
-    return model.predict(evaluation_batches(examples).map(lambda x, y: x), verbose=0)
+    with user_errors(examples):
+        return model.predict(evaluation_batches(examples).map(lambda x, y: x), verbose=0)
+
+
+@contextlib.contextmanager
+def user_errors(*parts: Examples) -> Iterator[None]:
+    """Raises the UserError of an example that could not be read, where TensorFlow only says that its graph failed."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for part in parts:
+            if isinstance(part.x, LazyInputs) and part.x.failure:
+                raise part.x.failure from error
+        raise
 
 
 def _reader(x: Inputs) -> Callable[[Any], Any]:
@@ -105,8 +120,15 @@ def _reader(x: Inputs) -> Callable[[Any], Any]:
             held = tf.constant(x)
         return lambda chosen: tf.gather(held, chosen)
 
+    def read_now(indices: np.ndarray) -> np.ndarray:
+        try:
+            return x.read(indices)
+        except UserError as error:
+            x.failure = error
+            raise
+
     def read(chosen: Any) -> Any:
-        batch = tf.numpy_function(x.read, [chosen], tf.as_dtype(x.dtype), stateful=False)
+        batch = tf.numpy_function(read_now, [chosen], tf.as_dtype(x.dtype), stateful=False)
         return tf.ensure_shape(batch, (None, *x.shape[1:]))
 
     return read

@@ -39,6 +39,8 @@ def load(config: DataConfig) -> Raw:
     Raises:
         UserError: there is no such function, it fails, or it gives something else.
     """
+    user_code.check_form(config.data, "data")
+    tf.random.set_seed(0)  # Loads TensorFlow as this program sets it up, before the user's module does.
     function = user_code.find_function(config.data, "data")
     # Datasets that shuffle or draw without a seed of their own then give the same in every run, so that it can resume.
     random.seed(0)
