@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+from tfday7.models import ModelConfig, building
+from tfday7.optimizers import OptimizerConfig
+from tfday7.training import TrainingConfig, fitting
 from tfday7.training.objective import (
     Accuracy,
     SmoothedCrossentropy,
     StandardizedR2Score,
     StandardizedSquaredError,
+    class_weights,
     gives_logits,
     objective,
     output_meaning,
@@ -101,3 +108,30 @@ def test_r2_in_float32_is_right_however_far_the_target_is_from_zero(offset: floa
     y, predicted = y.astype(np.float64), predicted.astype(np.float64)
     expected = 1 - np.sum((y - predicted) ** 2) / np.sum((y - y.mean()) ** 2)
     assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
+    y = np.array([0] * 7 + [1] * 2 + [2] * 11)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=y)
+    problem = Problem("classification", "tabular", (2,), 4, ("a", "b", "c", "never seen"))
+    weights = class_weights("balanced", problem, y)
+    assert weights is not None
+    assert list(weights) == [0, 1, 2, 3]
+    np.testing.assert_allclose([weights[label] for label in range(3)], expected)
+    assert class_weights("none", problem, y) is None
+
+
+@pytest.mark.parametrize("augment", ["", "mixup"])
+def test_balancing_finds_the_rare_class(augment: str) -> None:
+    """Two overlapping clouds, nine to one: unweighted, hardly any example of the rare class is found."""
+    generator = np.random.default_rng(3)
+    y = (np.arange(2000) % 10 == 0).astype(np.int64)
+    dataset = prepare(Raw(generator.normal(size=(2000, 2)) + y[:, np.newaxis], y), "rare")
+    found = {}
+    for rule in ("none", "balanced"):
+        model = building.build(ModelConfig(model="linear"), dataset.problem)
+        training = TrainingConfig(epochs=20, class_weights=rule, augment=augment)
+        fitting.fit(model, dataset, OptimizerConfig(learning_rate=0.02), training)
+        guess = model.predict(dataset.test.x, verbose=0).argmax(axis=1)
+        found[rule] = float(np.mean(guess[dataset.test.y == 1] == 1))
+    assert found["none"] < 0.4 < 0.6 < found["balanced"]

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import importlib
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
-from tfday7.models import door
+from tfday7.models import door, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
 PYTHON_PREFIX = "python:"
-OTHER_FORMS = "python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
+OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
 SCALES = ("width", "depth", "dropout", "l2")
 
 
@@ -32,12 +33,19 @@ def check_name(config: ModelConfig) -> None:
         if config.model.count(":") != 2 or not all(config.model.split(":")):
             raise UserError(f"--model={config.model}: expected python:MODULE:FUNCTION")
         _check_no_scales(config)
+    elif transfer.is_application(config.model):
+        transfer.check_name(config.model)
+        _check_no_scales(config, ("width", "depth", "l2"))
     elif is_file(config.model):
         if not _exists(config.model):
             raise UserError(f"--model={config.model}: no such file", f"or one of {', '.join(ARCHITECTURES.names())}")
         _check_no_scales(config)
     else:
         ARCHITECTURES.get(config.model, extra=OTHER_FORMS)
+    if config.pretrained and not transfer.is_application(config.model):
+        raise UserError(
+            f"--pretrained contradicts --model={config.model}", "only models of keras.applications come with weights"
+        )
 
 
 def check(config: ModelConfig, problem: Problem) -> None:
@@ -47,6 +55,8 @@ def check(config: ModelConfig, problem: Problem) -> None:
         UserError: as `check_name`, or the data does not fit; the hint lists the models that do.
     """
     check_name(config)
+    if transfer.is_application(config.model):
+        transfer.check(config.model, problem)
     if config.model not in ARCHITECTURES.names():
         return
     kinds = ARCHITECTURES.get(config.model).kinds
@@ -63,6 +73,8 @@ def check(config: ModelConfig, problem: Problem) -> None:
 
 def is_file(model: str) -> bool:
     """Returns whether `--model` names a file or folder rather than an architecture."""
+    if transfer.is_application(model):
+        return False
     if model in ARCHITECTURES.names():  # A folder that happens to be called "cnn" does not hide the architecture.
         return False
     return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or _exists(model)
@@ -87,6 +99,11 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
         model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
     elif is_file(config.model):
         model = door.load(config.model, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    elif transfer.is_application(config.model):
+        options = Options(0, 0, config.dropout)
+        model = _under_policy(
+            precision, lambda: transfer.build(config.model, problem, options, config.pretrained), config.model
+        )
     else:
         model = _from_architecture(config, problem, precision)
     check_fits(model, problem, config.model)
@@ -124,14 +141,18 @@ def _with_float32_outputs(model: Any) -> Any:
 def _from_architecture(config: ModelConfig, problem: Problem, precision: str) -> Any:
     found = ARCHITECTURES.get(config.model)
     options = Options(config.width or found.width, config.depth or found.depth, config.dropout, config.l2)
+    what = f"{config.model} with --width={options.width} and --depth={options.depth}"
+    return _under_policy(precision, lambda: found.build(problem, options), what)
+
+
+def _under_policy(precision: str, make: Callable[[], Any], what: str) -> Any:
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(precision)
     try:
-        return found.build(problem, options)
+        return make()
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise UserError(
-            f"--model={config.model} with --width={options.width} and --depth={options.depth} does not fit into memory",
-            "use a smaller --width or --depth",
+            f"--model={what} does not fit into memory", "use a smaller model, or a smaller --width or --depth"
         ) from error
     finally:
         keras.mixed_precision.set_global_policy(before)
@@ -173,8 +194,8 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def _check_no_scales(config: ModelConfig) -> None:
-    for flag in SCALES:
+def _check_no_scales(config: ModelConfig, scales: tuple[str, ...] = SCALES) -> None:
+    for flag in scales:
         value = getattr(config, flag)
         if value:
             raise UserError(

@@ -13,8 +13,8 @@ class ModelConfig(Settings):
 
     model: str = setting(
         "cnn",
-        "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, python:MODULE:FUNCTION, or a "
-        "model file (.keras, .h5, folder).",
+        "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, keras.applications:NAME, "
+        "python:MODULE:FUNCTION, or a model file (.keras, .h5, folder).",
     )
     width: int | None = setting(
         None, "Units or filters of the first layer; default: the architecture's own.", minimum=1, maximum=65536
@@ -24,6 +24,9 @@ class ModelConfig(Settings):
     )
     dropout: float = setting(0.0, "Dropout rate between hidden layers.", minimum=0, below=1)
     l2: float = setting(0.0, "L2 penalty on the kernels of all layers but the last.", minimum=0)
+    pretrained: bool = setting(
+        False, "Give a model of keras.applications ImageNet's weights, from Keras's cache (~/.keras/models)."
+    )
     allow_unsafe_model: bool = setting(
         False, "Load model files that carry Python code (Lambda layers); they can do anything that you can."
     )

@@ -33,6 +33,17 @@ class TrainingConfig(Settings):
     )
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
     patience: int = setting(0, "Stop after this many epochs without a better val_loss; 0 never stops early.", minimum=0)
+    freeze: bool = setting(False, "Train the last layer alone; the others keep the weights that they come with.")
+    unfreeze_epochs: int = setting(
+        0,
+        "With --freeze: every so many epochs another quarter of the layers trains, the last first; 0 never.",
+        minimum=0,
+    )
+    class_weights: str = setting(
+        "none",
+        "Weight of each class in the loss; balanced: rare classes count as much as common ones.",
+        choices=("none", "balanced"),
+    )
     adaptive_regularization: bool = setting(
         False, "Strengthen dropout and L2 while the gap between training and validation loss grows."
     )
@@ -44,6 +55,13 @@ def check_flags(training: TrainingConfig, model: ModelConfig) -> None:
         raise UserError(
             "--adaptive_regularization needs something to strengthen, but --dropout=0 and --l2=0",
             "give a starting value, for example --dropout=0.1 or --l2=1e-5",
+        )
+    if training.unfreeze_epochs and not training.freeze:
+        raise UserError(f"--unfreeze_epochs={training.unfreeze_epochs} needs --freeze", "nothing is frozen without it")
+    if training.unfreeze_epochs >= training.epochs:
+        raise UserError(
+            f"--unfreeze_epochs={training.unfreeze_epochs} is not shorter than the run of --epochs={training.epochs}",
+            "nothing would be unfrozen: give a smaller number, or leave it out",
         )
 
 
@@ -58,6 +76,8 @@ def check(training: TrainingConfig, optimizer: OptimizerConfig, task: str, train
     Raises:
         UserError: a contradiction; the message names both flags.
     """
+    if training.class_weights != "none" and task == "regression":
+        raise UserError(f"--class_weights={training.class_weights} has no meaning for --task=regression")
     if training.label_smoothing and task == "regression":
         raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task=regression")
     if training.batch_size > train_examples:

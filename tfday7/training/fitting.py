@@ -24,9 +24,10 @@ from tfday7.training.callbacks.metrics_log import MetricsLog
 from tfday7.training.callbacks.pacing import Pacing, first_steps
 from tfday7.training.callbacks.stop_on_nan import StopOnNaN
 from tfday7.training.callbacks.tensorboard_log import TensorBoardLog
+from tfday7.training.callbacks.unfreezing import Unfreezing
 from tfday7.training.checkpoints import CheckpointStore
 from tfday7.training.config import TrainingConfig
-from tfday7.training.objective import objective
+from tfday7.training.objective import class_weights, objective
 from tfday7.training.observer import Observer, Observing
 
 
@@ -109,6 +110,7 @@ class _Session:
         self.store = CheckpointStore(folder / CHECKPOINTS) if folder else None
         self.best = BestWeights(training.patience)
         self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
+        self.unfreezing = Unfreezing(model, training.unfreeze_epochs) if training.freeze else None
         self.nan = StopOnNaN()
         self.log = MetricsLog(folder / METRICS if folder else None, [])
         self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
@@ -137,8 +139,7 @@ class _Session:
     def callbacks(self, stop: StopRequest) -> list[Any]:
         """Returns the callbacks in the order in which they depend on each other."""
         chosen: list[Any] = [EpochSeed(self.training.seed), Pacing(self.steps), self.nan]
-        if self.adaptive is not None:
-            chosen.append(self.adaptive)
+        chosen += [each for each in (self.unfreezing, self.adaptive) if each is not None]
         chosen += [self.log, self.best]
         if self.tensorboard is not None:
             chosen.append(self.tensorboard)
@@ -172,6 +173,7 @@ class _Session:
             initial_epoch=self.epoch,
             steps_per_epoch=self.steps,
             validation_data=pipeline.evaluation_batches(dataset.validation),
+            class_weight=class_weights(self.training.class_weights, dataset.problem, dataset.train.y),
             callbacks=callbacks,
             verbose=0,
         )

@@ -94,6 +94,21 @@ class StandardizedR2Score(keras.metrics.R2Score):
         super().update_state(y_true, y_pred, sample_weight)
 
 
+def class_weights(rule: str, problem: Problem, y: np.ndarray) -> dict[int, float] | None:
+    """Returns the weight of each class in the loss, for Keras's `fit`; None when all count alike.
+
+    Args:
+        rule: "none", or "balanced": examples / (classes x examples of the class), as in scikit-learn.
+        problem: the number of classes.
+        y: int64 [n], the training labels. A class without examples has no weight to be found, and gets 1.
+    """
+    if rule == "none":
+        return None
+    counts = np.bincount(y, minlength=problem.outputs)
+    present = max(1, int(np.count_nonzero(counts)))
+    return {label: len(y) / (present * count) if count else 1.0 for label, count in enumerate(counts.tolist())}
+
+
 def gives_logits(model: Any) -> bool:
     """Returns whether a classifier gives logits rather than probabilities.
 

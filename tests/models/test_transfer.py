@@ -1,0 +1,142 @@
+"""keras.applications with a new head: the same weights, preprocessing and shapes as Keras's own; frozen layers."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras
+from tfday7.data import Problem
+from tfday7.models import ModelConfig, building, transfer
+
+PROBLEM = Problem("classification", "image", (32, 32, 3), 3, ("a", "b", "c"))
+
+
+def _config(name: str = "MobileNetV2", **changes: object) -> ModelConfig:
+    return ModelConfig(model=f"keras.applications:{name}", **changes)  # type: ignore[arg-type]
+
+
+def test_the_names_are_those_of_keras() -> None:
+    functions = {name for name, item in vars(keras.applications).items() if inspect.isfunction(item)}
+    assert set(transfer.NAMES) == functions
+
+
+# One of each way to preprocess: to [-1, 1]; ImageNet's mean and deviation; blue first without its mean; inside.
+@pytest.mark.parametrize("name", ["MobileNetV2", "DenseNet121", "VGG16", "EfficientNetB0"])
+def test_it_computes_what_kerass_own_does_on_pixels_from_0_to_255(name: str) -> None:
+    model = building.build(_config(name), PROBLEM)
+    make = getattr(keras.applications, name)
+    theirs = make(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    theirs.set_weights(model.get_weights()[2 * (name == "VGG16") : -2])
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    features = theirs(sys.modules[make.__module__].preprocess_input(pixels.copy())).numpy()
+    kernel, bias = model.get_layer("logits").get_weights()
+    expected = features @ kernel + bias
+    np.testing.assert_allclose(model(pixels / 255.0).numpy(), expected, atol=1e-4 * np.abs(expected).max())
+    colours = 3 * 3 + 3 if name == "VGG16" else 0
+    assert model.count_params() == theirs.count_params() + colours + features.shape[1] * 3 + 3
+
+
+def test_regression_ends_in_the_targets_unit_and_dropout_stands_before_the_head() -> None:
+    mean, std = np.array([70.0], np.float32), np.array([9.0], np.float32)
+    problem = Problem("regression", "image", (32, 32, 3), 1, target_mean=mean, target_std=std)
+    model = building.build(_config(dropout=0.3), problem)
+    assert [layer.name for layer in model.layers[-3:]] == ["dropout", "standardized_output", "output"]
+    assert model.layers[-3].rate == 0.3
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        ((28, 28, 1), "image", r"takes images \[height, width, 3\], but the examples have the shape \(28, 28, 1\)"),
+        ((4,), "tabular", r"the shape \(4,\)"),
+        ((8, 8, 3), "image", r"does not take images of \(8, 8, 3\) \(Input size must be at least 32x32"),
+    ],
+)
+def test_what_it_does_not_take_is_refused(shape: tuple[int, ...], kind: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        building.build(_config(), Problem("classification", kind, shape, 2, ("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model": "keras.applications:MobileNetV9"}, "unknown model of keras.applications 'MobileNetV9'"),
+        ({"model": "keras.applications:"}, "unknown model of keras.applications ''"),
+        ({"model": "keras.applications:VGG16", "width": 3}, "--width=3 contradicts --model=keras.applications:VGG16"),
+        ({"model": "keras.applications:VGG16", "l2": 0.1}, "--l2=0.1 contradicts"),
+        ({"model": "mlp", "pretrained": True}, "--pretrained contradicts --model=mlp"),
+    ],
+)
+def test_a_mistake_in_the_name_or_its_flags_is_caught_before_anything_is_built(config: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        building.check_name(ModelConfig(**config))
+
+
+def test_weights_come_from_the_cache_and_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_128_no_top.h5"
+    problem = Problem("classification", "image", (128, 128, 3), 3, ("a", "b", "c"))
+    with pytest.raises(UserError, match=f"{name} is missing") as caught:
+        building.build(_config(pretrained=True), problem)
+    assert "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/" in caught.value.hint
+    theirs = keras.applications.MobileNetV2((128, 128, 3), include_top=False, weights=None)
+    (tmp_path / "models").mkdir()
+    theirs.save_weights(tmp_path / "models" / name)
+    model = building.build(_config(pretrained=True), problem, seed=5)
+    for mine, known in zip(model.get_weights()[:-2], theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, known)
+
+
+def _small() -> keras.Model:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(4, name="a"),
+            layers.BatchNormalization(name="b"),
+            layers.Dense(4, name="c"),
+            layers.Dropout(0.1),
+            layers.Dense(4, name="d"),
+            layers.Dense(2, name="head"),
+        ]
+    )
+
+
+def test_freezing_leaves_the_head_and_unfreezing_goes_from_the_output_down() -> None:
+    model = _small()
+    layers = transfer.freezable(model)
+    assert [layer.name for layer in layers] == ["a", "b", "c", "d"]
+    trained = []
+    for stage in range(6):
+        changed = transfer.freeze(layers, stage)
+        assert changed == (stage <= 4)
+        trained.append([layer.name for layer in model.layers if layer.trainable_weights])
+    assert trained == [
+        ["head"],
+        ["d", "head"],
+        ["c", "d", "head"],
+        ["b", "c", "d", "head"],
+        ["a", "b", "c", "d", "head"],
+        ["a", "b", "c", "d", "head"],
+    ]
+
+
+def test_frozen_normalization_keeps_its_statistics_in_training() -> None:
+    model = _small()
+    transfer.freeze(transfer.freezable(model))
+    model.compile("sgd", "mse")
+    before = [weight.copy() for weight in model.get_weights()]
+    model.fit(np.full((8, 4), 5.0), np.ones((8, 2)), epochs=2, verbose=0)
+    changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert changed == [False] * (len(before) - 2) + [True, True]
+
+
+def test_a_model_of_a_single_layer_cannot_be_frozen() -> None:
+    with pytest.raises(UserError, match="a single layer with weights"):
+        transfer.freezable(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
