@@ -11,12 +11,13 @@ from tfday7.data.source import Raw
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def as_raw(splits: dict[str, Arrays], where: str) -> Raw:
+def as_raw(splits: dict[str, Arrays], where: str, class_names: tuple[str, ...] = ()) -> Raw:
     """Returns the splits with inputs that are read when they are asked for; bytes in images and series are pixels.
 
     Args:
         splits: (x, y) by "train", "validation" and "test"; "train" is among them.
         where: what to call the data in errors.
+        class_names: names for whole-number labels; empty when the numbers are the names.
 
     Raises:
         UserError: inputs are no numbers, or bytes in one split only.
@@ -39,5 +40,6 @@ def as_raw(splits: dict[str, Arrays], where: str) -> Raw:
         *lazy["train"],
         validation=lazy.get("validation"),
         test=lazy.get("test"),
+        class_names=class_names,
         preprocessing="pixels / 255" if pixels else "",
     )

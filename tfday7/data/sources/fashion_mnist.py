@@ -30,7 +30,11 @@ MAX_IDX_BYTES = 200_000_000  # Four times the real training images: a file that 
 @source(uses=("data_dir",))
 def load(config: DataConfig) -> Raw:
     """Returns uint8 images [n, 28, 28, 1] and labels: 60,000 to train on and 10,000 for the test."""
-    folder = _find_folder(config.data_dir)
+    return read_folder(_find_folder(config.data_dir))
+
+
+def read_folder(folder: Path) -> Raw:
+    """Returns the set in a folder of four IDX files. Raises UserError when one is missing or damaged."""
     train_x, train_y, test_x, test_y = (read_idx(_find_file(folder, name)) for name in FILES)
     for images, labels in ((train_x, train_y), (test_x, test_y)):
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from tfday7.core.errors import UserError
@@ -15,13 +17,25 @@ SPLITS = ("train", "val", "test")
 @source(suffixes=(".npz",))
 def load(config: DataConfig) -> Raw:
     """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
-    path = config.data
+    arrays, found = read_arrays(config.data, _known_names())
+    train, validation, test = (_split(config.data, arrays, found, split) for split in SPLITS)
+    if train is None:
+        raise UserError(f"{config.data}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")
+    return Raw(*train, validation=validation, test=test)
+
+
+def read_arrays(path: str, names: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Returns those arrays of an archive that have one of the names, and all names found in it.
+
+    Raises:
+        UserError: not a readable archive, or it holds Python objects, which are never read.
+    """
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError("it holds a single array; use numpy.savez")
         with archive:
-            arrays = {name: archive[name] for name in archive.files if name in _known_names()}
+            arrays = {name: archive[name] for name in archive.files if name in names}
             found = archive.files
     except MemoryError as error:
         raise UserError(f"{path}: an array does not fit into memory") from error
@@ -33,10 +47,7 @@ def load(config: DataConfig) -> Raw:
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is no array.
             raise UserError(f"{path}: {name} is not a NumPy array")
-    train, validation, test = (_split(path, arrays, found, split) for split in SPLITS)
-    if train is None:
-        raise UserError(f"{path}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")
-    return Raw(*train, validation=validation, test=test)
+    return arrays, found
 
 
 def _known_names() -> set[str]:
