@@ -23,7 +23,7 @@ TRAIN_FLAGS = {
     "model", "width", "depth", "dropout", "l2", "pretrained", "allow_unsafe_model", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs", "batch_size", "precision", "seed",
     "deterministic", "augment", "label_smoothing", "patience", "freeze", "unfreeze_epochs", "class_weights",
-    "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite", "json", "lang",
+    "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite", "describe", "json", "lang",
 }  # fmt: skip
 
 

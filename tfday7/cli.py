@@ -35,6 +35,7 @@ class RunConfig(Settings):
 
     run_dir: str = setting("", "Run folder; default: runs/<flagfile's name>, without a flagfile runs/<data>_<model>.")
     overwrite: bool = setting(False, "Replace an earlier run in the run folder.")
+    describe: bool = setting(False, "Show what the run would cost (parameters, operations, memory, time), and stop.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,29 @@ def run(
         folder.update(status="finished")
         _report(folder, lang)
     return _raise_gate(folder)
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """Returns what a run would cost: the model's size, and the time of a step, measured on one batch; JSON values.
+
+    Raises:
+        UserError: a mistake in the settings or the data.
+    """
+    from tfday7.models.describe import describe as describe_model
+    from tfday7.training.step_time import measure
+
+    dataset = _load(plan, lambda sentence: None)
+    model = _build(plan, dataset, lambda sentence: None)
+    step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
+    steps = math.ceil(len(dataset.train) / plan.training.batch_size)
+    return {
+        **describe_model(model).to_json(),
+        "batch_size": plan.training.batch_size,
+        "step_ms": step_ms,
+        "steps_per_epoch": steps,
+        "epoch_seconds": steps * step_ms / 1000.0,
+        "hardware": environment.hardware(),
+    }
 
 
 def _is_done(folder: RunFolder, flags: Mapping[str, str]) -> bool:

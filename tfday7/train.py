@@ -10,6 +10,8 @@ The same command again resumes an unfinished run; a larger --epochs goes on from
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
 from tfday7.core import files
 from tfday7.core.errors import GateError
@@ -19,6 +21,9 @@ from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tfday7 import stages
 
 TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, ExportConfig)
 COMMAND = Command("train", __doc__, [*TRAINING, RunConfig, OutputConfig])
@@ -31,6 +36,8 @@ def main() -> None:
     plan = stages.Plan(*(COMMAND.config(group) for group in TRAINING))  # type: ignore[arg-type]
     run, output = COMMAND.config(RunConfig), COMMAND.config(OutputConfig)
     plan.check_names()
+    if run.describe and not COMMAND.flags.only_check_args:
+        return describe(plan, output)
     folder = RunFolder(run_path(run, COMMAND, plan.default_name()))
     flags = COMMAND.given(*TRAINING)
     folder.check_reusable(flags, run.overwrite)
@@ -55,6 +62,18 @@ def main() -> None:
         show()
         raise
     show()
+
+
+def describe(plan: stages.Plan, output: OutputConfig) -> None:
+    """Prints what the run would cost; leaves nothing behind."""
+    from tfday7 import stages
+    from tfday7.reporting import description
+
+    record = stages.describe(plan)
+    if output.json:
+        print_json(record)
+    else:
+        COMMAND.console().print(description(record, output.lang))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Everything shown is read from JSON; no number is measured here, and neither Tens
 drawn is computed first (history, comparison, findings, headline, details) and drawn elsewhere (svg, html, terminal).
 """
 
+from tfday7.reporting.description import description
 from tfday7.reporting.html import write_report
 from tfday7.reporting.progress import TerminalProgress
 from tfday7.reporting.terminal import summary
 
-__all__ = ["TerminalProgress", "summary", "write_report"]
+__all__ = ["TerminalProgress", "description", "summary", "write_report"]

@@ -74,15 +74,7 @@ def fit(
         Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
     """
-    if training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(training.seed)
-    steps = pipeline.steps_per_epoch(dataset.train, training.batch_size)
-    model.compile(
-        optimizer=_optimizer(optimizer, training, steps, model),
-        steps_per_execution=first_steps(steps),
-        **objective(dataset.problem, model, training.label_smoothing, augmentation.mixes_labels(training.augment)),
-    )
+    steps = compile_model(model, dataset, optimizer, training)
     session = _Session(model, training, steps, folder)
     session.resume(dataset)
     with stop_requests() as stop:
@@ -97,6 +89,20 @@ def fit(
                 observer.end()
         session.leave_if_asked(stop)
     return session.finish()
+
+
+def compile_model(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: TrainingConfig) -> int:
+    """Gives a model its optimizer, loss and metrics, and returns the steps of an epoch; arguments as of `fit`."""
+    if training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(training.seed)
+    steps = pipeline.steps_per_epoch(dataset.train, training.batch_size)
+    model.compile(
+        optimizer=_optimizer(optimizer, training, steps, model),
+        steps_per_execution=first_steps(steps),
+        **objective(dataset.problem, model, training.label_smoothing, augmentation.mixes_labels(training.augment)),
+    )
+    return steps
 
 
 class _Session:

@@ -1,0 +1,45 @@
+"""`--describe` says what a run would cost, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import run_command
+
+pytestmark = pytest.mark.slow
+
+FLAGS = ("--data=digits", "--model=mlp", "--width=16", "--depth=1", "--batch_size=32", "--describe")
+
+
+def test_the_record_is_arithmetic_and_a_measured_time(tmp_path: Path) -> None:
+    ended = run_command("train", *FLAGS, "--freeze", "--json", cwd=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
+    record = json.loads(ended.out)
+    assert record["parameters"] == (64 * 16 + 16) + (16 * 10 + 10)
+    assert record["trainable_parameters"] == 16 * 10 + 10
+    assert record["macs"] == 64 * 16 + 16 * 10
+    assert record["macs_by_layer_type"] == {"Dense": 64 * 16 + 16 * 10}
+    assert record["activation_bytes"] == 4 * (64 + 16 + 10)
+    assert record["steps_per_epoch"] == -(-1245 // 32)
+    assert 0 < record["step_ms"] < 1000
+    assert record["epoch_seconds"] == pytest.approx(record["steps_per_epoch"] * record["step_ms"] / 1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "Multiply-accumulates of one example"), ("zh", "单个样本的乘加次数")]
+)
+def test_people_get_a_table_in_their_language(tmp_path: Path, lang: str, words: str) -> None:
+    ended = run_command("train", *FLAGS, f"--lang={lang}", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert words in ended.out
+    assert "1,184" in ended.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_is_still_a_mistake(tmp_path: Path) -> None:
+    ended = run_command("train", *FLAGS, "--batch_size=5000", cwd=tmp_path)
+    assert ended.code == 2
+    assert "--batch_size=5000" in ended.err

@@ -1,0 +1,45 @@
+"""How long an optimizer step takes, measured on one batch before a run begins. Importing this loads TensorFlow."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+from tfday7.core.seeds import derive_seed
+from tfday7.data import Dataset, augmentation, pipeline
+from tfday7.optimizers import OptimizerConfig
+from tfday7.training.callbacks.unfreezing import Unfreezing
+from tfday7.training.config import TrainingConfig
+from tfday7.training.fitting import compile_model
+
+WARM_UP = 2  # The first step traces the graph, the second still allocates.
+CALLS = 20
+SECONDS = 5.0
+
+
+def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: TrainingConfig) -> float:
+    """Returns the median time of a step on one batch in milliseconds, as a run carries them out.
+
+    The batch is there already: what reading and augmenting it costs is not part of it. The model learns a little.
+
+    Args:
+        model: a tf_keras model that fits the data's problem.
+        dataset: its training split gives the batch.
+        optimizer, training: the settings of the run.
+    """
+    compile_model(model, dataset, optimizer, training)
+    if training.freeze:
+        Unfreezing(model, training.unfreeze_epochs)
+    names = augmentation.check(training.augment, dataset.problem)
+    change = augmentation.augmenter(names, dataset.problem, derive_seed(training.seed, "augment"))
+    batches = pipeline.training_batches(dataset.train, training.batch_size, training.seed, change=change)
+    batch = batches.take(1).cache().repeat()
+    run, iterator = model.make_train_function(), iter(batch)
+    per_call = int(model._steps_per_execution.numpy())
+    times: list[float] = []
+    while len(times) < WARM_UP + 1 or (len(times) < WARM_UP + CALLS and sum(times[WARM_UP:]) < SECONDS):
+        started = time.perf_counter()
+        float(run(iterator)["loss"])  # Reading it waits for the steps.
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[WARM_UP:]) * 1000.0 / per_call
