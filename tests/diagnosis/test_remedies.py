@@ -24,6 +24,9 @@ def _run(kind: str = "image", **flags: str) -> Evidence:
         ({}, 2, "--width=64"),  # The default model is cnn.
         ({"model": "python:mine:f"}, 2, ""),
         ({"model": "own.keras"}, 2, ""),
+        ({"model": "keras.applications:VGG16"}, 2, ""),
+        ({"model": "transformer"}, 0.5, "--width=64"),
+        ({"model": "linear"}, 2, ""),  # On images it has no width.
     ],
 )
 def test_width_is_relative_to_what_the_model_has(flags: dict[str, str], factor: float, expected: str) -> None:

@@ -15,7 +15,7 @@ from tfday7.optimizers.config import OptimizerConfig
 def width(evidence: Evidence, factor: float) -> str:
     """Returns the flag for a model that is wider by a factor."""
     name = _architecture(evidence)
-    if not name:
+    if not name or (name == "linear" and evidence.kind != "text"):  # It has no width then.
         return ""
     before = int(evidence.flags.get("width") or ARCHITECTURES.get(name).width)
     return f"--width={max(1, round(before * factor))}"

@@ -45,14 +45,15 @@ def standardize(x: Any, mean: np.ndarray, std: np.ndarray) -> Any:
     return normalization(x)
 
 
-def head(x: Any, problem: Problem) -> Any:
+def head(x: Any, problem: Problem, penalty: Any = None) -> Any:
     """Returns logits [batch, classes], or values [batch, outputs] in the target's own unit.
 
-    Always float32, whatever the precision policy: the loss and its softmax need it.
+    Always float32, whatever the precision policy: the loss and its softmax need it. `penalty` is for models that have
+    no other layer to regularize.
     """
     if problem.target_mean is None or problem.target_std is None:
-        return keras.layers.Dense(problem.outputs, dtype="float32", name="logits")(x)
-    x = keras.layers.Dense(problem.outputs, dtype="float32", name="standardized_output")(x)
+        return keras.layers.Dense(problem.outputs, dtype="float32", kernel_regularizer=penalty, name="logits")(x)
+    x = keras.layers.Dense(problem.outputs, dtype="float32", kernel_regularizer=penalty, name="standardized_output")(x)
     scale, offset = problem.target_std.tolist(), problem.target_mean.tolist()
     if problem.outputs == 1:
         scale, offset = scale[0], offset[0]

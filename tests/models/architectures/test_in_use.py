@@ -48,8 +48,8 @@ def _dataset(kind: str) -> Dataset:
 
 
 def _model(name: str, dataset: Dataset) -> Any:
-    depth = 5 if name == "mobilenet_v2" else 2
-    return building.build(ModelConfig(model=name, width=8, depth=depth, dropout=0.2), dataset.problem)
+    size = {"linear": {}, "mobilenet_v2": {"width": 8, "depth": 5}}.get(name, {"width": 8, "depth": 2})
+    return building.build(ModelConfig(model=name, dropout=0.2, **size), dataset.problem)
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
