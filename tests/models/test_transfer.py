@@ -93,6 +93,14 @@ def test_weights_come_from_the_cache_and_are_never_downloaded(tmp_path: Path, mo
         np.testing.assert_array_equal(mine, known)
 
 
+def test_untrained_normalization_settles_within_a_small_data_set() -> None:
+    model = building.build(_config(), PROBLEM)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 52
+    assert {layer.momentum for layer in norms} == {0.9}  # 0.999 in Keras's own.
+    assert {layer.get_config()["momentum"] for layer in norms} == {0.9}
+
+
 def _small() -> keras.Model:
     layers = keras.layers
     return keras.Sequential(
