@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import importlib
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tfday7.core import user_code
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
@@ -18,7 +17,6 @@ from tfday7.models import door, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
-PYTHON_PREFIX = "python:"
 OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
 SCALES = ("width", "depth", "dropout", "l2")
 
@@ -29,9 +27,8 @@ def check_name(config: ModelConfig) -> None:
     Raises:
         UserError: an unknown name, a missing file, or flags that contradict each other.
     """
-    if config.model.startswith(PYTHON_PREFIX):
-        if config.model.count(":") != 2 or not all(config.model.split(":")):
-            raise UserError(f"--model={config.model}: expected python:MODULE:FUNCTION")
+    if config.model.startswith(user_code.PREFIX):
+        user_code.check_form(config.model, "model")
         _check_no_scales(config)
     elif transfer.is_application(config.model):
         transfer.check_name(config.model)
@@ -94,7 +91,7 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
     """
     check(config, problem)
     keras.utils.set_random_seed(seed)
-    if config.model.startswith(PYTHON_PREFIX):
+    if config.model.startswith(user_code.PREFIX):
         made = _from_python(config.model, problem)
         model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
     elif is_file(config.model):
@@ -159,23 +156,13 @@ def _under_policy(precision: str, make: Callable[[], Any], what: str) -> Any:
 
 
 def _from_python(name: str, problem: Problem) -> Any:
-    _, module_name, function_name = name.split(":")
+    function = user_code.find_function(name, "model")
+    arguments = (problem.input_shape, problem.outputs)
     try:
-        module = importlib.import_module(module_name)
+        return function(*arguments)
     except Exception as error:
         raise UserError(
-            f"--model={name}: cannot import {module_name} ({_describe(error)})", "is the folder on PYTHONPATH?"
-        ) from error
-    function = getattr(module, function_name, None)
-    if function is None:
-        raise UserError(f"--model={name}: {module_name} has no {function_name}")
-    if not callable(function):
-        raise UserError(f"--model={name}: {function_name} is no function; expected one of (input_shape, outputs)")
-    try:
-        return function(problem.input_shape, problem.outputs)
-    except Exception as error:
-        raise UserError(
-            f"--model={name}: {function_name}{(problem.input_shape, problem.outputs)} failed ({_describe(error)})",
+            f"--model={name}: {name.split(':')[2]}{arguments} failed ({user_code.describe(error)})",
             "it is called with (input_shape, outputs) and returns a Keras model",
         ) from error
 
@@ -185,13 +172,6 @@ def _exists(model: str) -> bool:
         return bool(model) and Path(model).exists()
     except OSError:  # A name that is too long for a file.
         return False
-
-
-def _describe(error: Exception) -> str:
-    """Returns an error of the user's own code with where it happened."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
 
 
 def _check_no_scales(config: ModelConfig, scales: tuple[str, ...] = SCALES) -> None:
