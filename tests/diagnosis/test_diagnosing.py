@@ -155,3 +155,9 @@ def test_a_folder_without_epochs_cannot_be_diagnosed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metrics\.jsonl holds no epochs"):
         diagnose(RunFolder(tmp_path))
     assert not (tmp_path / "diagnosis.json").exists()
+
+
+def test_a_good_fit_is_surer_the_longer_the_run_but_never_certain() -> None:
+    confidences = [judge(_run(np.geomspace(2.0, 0.1, epochs))).confidence for epochs in (5, 10, 1000)]
+    assert confidences == sorted(confidences)
+    assert 0.5 < confidences[0] < confidences[1] < confidences[2] < 1.0

@@ -12,6 +12,7 @@ from tfday7.diagnosis.records import Diagnosis
 # The graver verdict wins: what is broken can neither overfit nor underfit.
 GRAVITY = ("broken", "unstable", "underfit", "overfit")
 MIN_EPOCHS = 5  # Curves with fewer points do not show whether they turn.
+MAX_GOOD_FIT_CONFIDENCE = 0.9  # That no check found anything is no proof, however long the run was.
 
 
 def diagnose(folder: RunFolder) -> Diagnosis:
@@ -38,6 +39,6 @@ def judge(evidence: Evidence) -> Diagnosis:
     if not matches:
         if evidence.epochs < MIN_EPOCHS or evidence.train_score is None:
             return Diagnosis("undetermined", 0.0, [])
-        return Diagnosis("good_fit", min(1.0, 0.5 + evidence.epochs / (8 * MIN_EPOCHS)), [])
+        return Diagnosis("good_fit", min(MAX_GOOD_FIT_CONFIDENCE, 0.5 + evidence.epochs / (8 * MIN_EPOCHS)), [])
     confidence = 0.5 + 0.5 * min(1.0, max(0.0, matches[0].margin))
     return Diagnosis(matches[0].verdict, confidence, [match.finding for match in matches])
