@@ -136,18 +136,21 @@ def describe(plan: Plan) -> dict[str, Any]:
         UserError: a mistake in the settings or the data.
     """
     from tfday7.models.describe import describe as describe_model
+    from tfday7.training.batches import input_ms
     from tfday7.training.step_time import measure
 
     dataset = _load(plan, lambda sentence: None)
     model = _build(plan, dataset, lambda sentence: None)
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
+    pipeline_ms = input_ms(dataset, plan.training)
     steps = math.ceil(len(dataset.train) / plan.training.batch_size)
     return {
         **describe_model(model).to_json(),
         "batch_size": plan.training.batch_size,
         "step_ms": step_ms,
+        "input_ms": pipeline_ms,
         "steps_per_epoch": steps,
-        "epoch_seconds": steps * step_ms / 1000.0,
+        "epoch_seconds": steps * max(step_ms, pipeline_ms) / 1000.0,
         "hardware": environment.hardware(),
     }
 
@@ -246,6 +249,8 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
             "stopped": result.stopped,
             "seconds": result.seconds,
             "resumed_at": result.resumed_at,
+            "step_ms": result.step_ms,
+            "input_ms": result.input_ms,
             "regularization_changes": result.regularization_changes,
         }
     )
