@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SMALL = {
     "text_transformer": (0.55, "--width=16", "--depth=1", "--epochs=1", "--warmup_steps=10", "--learning_rate=0.005"),
     "keyword_ds_cnn": (0.8, "--epochs=4"),
-    "image_folder": (0.8, "--epochs=5", "--width=8"),
+    "image_folder": (0.8, "--epochs=8", "--width=16", "--learning_rate=0.005"),
 }
 
 
