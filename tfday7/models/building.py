@@ -82,6 +82,11 @@ def is_file(model: str) -> bool:
     return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or _exists(model)
 
 
+def brings_weights(config: ModelConfig) -> bool:
+    """Returns whether the model comes with weights; of a function's model that is not known."""
+    return config.pretrained or is_file(config.model)
+
+
 def build(config: ModelConfig, problem: Problem, precision: str = "float32", seed: int = 0) -> Any:
     """Returns a tf_keras model whose input and output fit the problem.
 
