@@ -72,6 +72,7 @@ class Dataset:
             "pixels / 255"; empty when nothing was done.
         dropped_duplicates: how many examples were dropped because they lie in a later split too.
         skipped: bad files that were left out because the user asked for it, as (file, reason).
+        groups: [n] integers of the training split; examples of one group belong together. None where each stands alone.
     """
 
     name: str
@@ -83,3 +84,4 @@ class Dataset:
     preprocessing: str = ""
     dropped_duplicates: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
+    groups: np.ndarray | None = None

@@ -64,7 +64,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
     given, dropped = _without_repeats(given)
-    train, validation, test = _splits(given, raw.groups)
+    train, validation, test, groups = _splits(given, raw.groups)
     named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
     return Dataset(
         name=name,
@@ -76,6 +76,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         preprocessing=raw.preprocessing or preprocessing,
         dropped_duplicates=dropped,
         skipped=raw.skipped,
+        groups=groups,
     )
 
 
@@ -128,7 +129,10 @@ def _scaled(parts: dict[str, _Split]) -> tuple[dict[str, _Split], str]:
     return {key: (np.asarray(x, np.float32), y) for key, (x, y) in parts.items()}, ""
 
 
-def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Examples, Examples, Examples]:
+def _splits(
+    given: dict[str, _Split], groups: np.ndarray | None
+) -> tuple[Examples, Examples, Examples, np.ndarray | None]:
+    """Returns the three splits, and the groups of the training split."""
     x, y = given["train"]
     side = content_hashes(x) if groups is None else content_hashes(groups[:, np.newaxis])
     test_share = 0.0 if "test" in given else TEST_SHARE
@@ -151,7 +155,8 @@ def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Exampl
                 f"no example is left for the {key} split of {len(x)} examples",
                 "give more examples, or an .npz file with x_train, x_val and x_test of your own",
             )
-    return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"])
+    kept = None if groups is None else groups[~in_test & ~in_validation]
+    return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"]), kept
 
 
 def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabulary: tuple[str, ...]) -> Problem:
