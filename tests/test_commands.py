@@ -20,6 +20,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
 TRAIN_FLAGS = {
     "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features", "max_examples",
+    "columns", "fill_missing", "window", "horizon", "series", "time",
     "model", "width", "depth", "dropout", "l2", "pretrained", "allow_unsafe_model", "optimizer", "learning_rate",
     "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs", "batch_size", "precision", "seed",
     "deterministic", "augment", "label_smoothing", "patience", "freeze", "unfreeze_epochs", "class_weights",

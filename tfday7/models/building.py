@@ -13,7 +13,7 @@ from tfday7.core import user_code
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
-from tfday7.models import door, transfer
+from tfday7.models import door, raw_columns, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
@@ -95,7 +95,8 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
         made = _from_python(config.model, problem)
         model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
     elif is_file(config.model):
-        model = door.load(config.model, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+        given = raw_columns.detach(door.read(config.model, config.allow_unsafe_model), problem.encoding, config.model)
+        model = door.load(given, dtype_policy=precision)
     elif transfer.is_application(config.model):
         options = Options(0, 0, config.dropout)
         model = _under_policy(
