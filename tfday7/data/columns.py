@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +56,19 @@ def read_table(path: str) -> Table:
     Raises:
         UserError: it cannot be read, is no table, or a line has too many or too few values.
     """
-    lines, rows = [], []
+    lines: list[int] = []
+    ragged: list[tuple[int, int]] = []
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True)
             header = [name.strip() for name in next(reader, [])]
+            cells: list[list[str]] = [[] for _ in header]  # Rows as lists would keep the garbage collector busy.
             for row in filter(None, reader):
                 lines.append(reader.line_num)
-                rows.append(row)
+                if len(row) != len(header):
+                    ragged.append((reader.line_num, len(row)))
+                for column, cell in zip(cells, row, strict=False):
+                    column.append(cell)
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise UserError(
             f"{path}: not a readable CSV file ({error})", "expected UTF-8 text with a header line"
@@ -71,12 +76,11 @@ def read_table(path: str) -> Table:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise UserError(f"{path}: the header names {', '.join(repeated)} more than once")
-    if len(header) < 2 or not rows:
-        raise UserError(f"{path}: {len(header)} columns and {len(rows)} rows; expected at least 2 columns and 1 row")
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != len(header):
-            raise UserError(f"{path}, line {line}: {len(row)} values; expected {len(header)} as in the header")
-    return Table(path, lines, dict(zip(header, zip(*rows, strict=True), strict=True)))
+    if len(header) < 2 or not lines:
+        raise UserError(f"{path}: {len(header)} columns and {len(lines)} rows; expected at least 2 columns and 1 row")
+    for line, count in ragged[:1]:
+        raise UserError(f"{path}, line {line}: {count} values; expected {len(header)} as in the header")
+    return Table(path, lines, dict(zip(header, cells, strict=True)))
 
 
 def parse_kinds(columns: str) -> dict[str, str]:
@@ -142,8 +146,8 @@ def values(table: Table, kinds: Mapping[str, str], fill_missing: bool = False) -
     Raises:
         UserError: the first cell that is none, or is empty, or is beyond float32.
     """
-    parsers = {"numeric": number, "date": day}
-    found = {name: _parsed(table.columns[name], parsers[kind]) for name, kind in kinds.items() if kind in parsers}
+    parsers = {"numeric": _numbers, "date": _days}
+    found = {name: parsers[kind](table.columns[name]) for name, kind in kinds.items() if kind in parsers}
     bad: list[tuple[int, str]] = []
     for name, column in found.items():
         for row in np.flatnonzero(np.isnan(column)).tolist():
@@ -174,25 +178,41 @@ def day(text: str) -> float:
 
 def _mostly(cells: Sequence[str], parse: Callable[[str], float]) -> bool:
     """Returns whether at least half of the cells can be parsed; stops as soon as it is known."""
-    left = len(cells) // 2
+    others = len(cells) // 2 + 1  # So many cells that are something else decide, or the rest that are not.
+    found = len(cells) - others + 1
     for text in cells:
         try:
             parse(text)
+            found -= 1
         except (ValueError, OverflowError):
-            left -= 1
-            if left < 0:
-                return False
+            others -= 1
+        if not found or not others:
+            return not found
     return True
 
 
-def _parsed(cells: Iterable[str], parse: Callable[[str], float]) -> np.ndarray:
+def _numbers(cells: Sequence[str]) -> np.ndarray:
+    try:
+        if "_" in "".join(cells):
+            raise ValueError
+        found = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:  # One after the other takes five times as long.
+        return _one_by_one(cells, number)
+    return np.where(np.abs(found) <= FLOAT32_MAX, found, np.nan)
+
+
+def _days(cells: Sequence[str]) -> np.ndarray:
+    return _one_by_one(cells, day)
+
+
+def _one_by_one(cells: Sequence[str], parse: Callable[[str], float]) -> np.ndarray:
     def value(text: str) -> float:
         try:
             return parse(text)
         except (ValueError, OverflowError):
             return np.nan
 
-    return np.fromiter(map(value, cells), np.float64)
+    return np.fromiter(map(value, cells), np.float64, len(cells))
 
 
 def _bad_cell(table: Table, row: int, name: str, kind: str) -> UserError:

@@ -59,10 +59,10 @@ class DataConfig(Settings):
         self.image_shape()
         if self.image_channels == 2:
             raise UserError("--image_channels=2: expected 1 (grey) or 3 (RGB)")
-        parse_kinds(self.columns)
-        self._check_window()
 
-    def _check_window(self) -> None:
+    def check(self) -> None:
+        """Checks the flags of tables and time series. Raises UserError naming the ones that contradict each other."""
+        parse_kinds(self.columns)
         if self.window and self.fill_missing:
             raise UserError(
                 f"--fill_missing contradicts --window={self.window}",

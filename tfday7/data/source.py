@@ -114,6 +114,7 @@ def find_source(config: DataConfig) -> Source:
         if flag not in found.uses:
             given = str(value).lower() if isinstance(value, bool) else value
             raise UserError(f"--{flag}={given} has no meaning for --data={config.data}", f"leave --{flag} out")
+    config.check()
     return found
 
 

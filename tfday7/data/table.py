@@ -163,20 +163,26 @@ class EncodedRows(LazyInputs):
         return (self.groups[index].tobytes() for index in indices)
 
 
-def encode(table: Table, kinds: Mapping[str, str], numbers: Mapping[str, np.ndarray], train: np.ndarray) -> Any:
+def encode(
+    table: Table,
+    kinds: Mapping[str, str],
+    numbers: Mapping[str, np.ndarray],
+    groups: np.ndarray,
+    train: np.ndarray,
+) -> Any:
     """Returns the inputs, the encoding, and the mean and deviation (float32 [features]) of what is to be standardized.
 
     Args:
         table: the cells.
         kinds: kind of each column, in the order of the features.
         numbers: of the columns of numbers and dates; see `columns.values`.
+        groups: [rows]; see `row_groups`.
         train: bool [rows]: which rows are learned from.
 
     Raises:
         UserError: a column of which the training rows have nothing to learn from.
     """
     names = _input_names(kinds)
-    groups = row_groups(table, kinds)
     if list(kinds.values()) == ["text"]:
         return _token_ids(table, next(iter(kinds)), names, train, groups)
     made = [_column(table, name, kind, names[name], numbers, train) for name, kind in kinds.items()]

@@ -104,7 +104,8 @@ def _text(x: Any, column: Column) -> Any:
     layer = keras3.layers.TextVectorization(
         vocabulary=list(column.values), output_mode="multi_hot", name=f"encode.{column.input}"
     )
-    return keras3.ops.reshape(layer(x), (-1, column.width))  # Keras says [batch, 1, words] where it gives [batch, words].
+    # Keras says [batch, 1, words] where it gives [batch, words].
+    return keras3.ops.reshape(layer(x), (-1, column.width))
 
 
 def _token_ids(x: Any, encoding: Encoding) -> Any:

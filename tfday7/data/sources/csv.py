@@ -48,7 +48,7 @@ def load(config: DataConfig) -> Raw:
     for name, kind in kinds.items():
         columns.check_varies(cells, name, kind)
     groups = table.row_groups(cells, kinds)
-    x, encoding, moments = table.encode(cells, kinds, numbers, trains(groups))
+    x, encoding, moments = table.encode(cells, kinds, numbers, groups, trains(groups))
     return Raw(
         x,
         y,
