@@ -27,10 +27,40 @@ def from_table(config: DataConfig, cells: Table, target: tuple[str, ...], y: np.
     Raises:
         UserError: a column that is not made of numbers, times that come again, or too few rows.
     """
+    series, time = _series(config, cells), _time(config, cells)
+    channels = _channels(config, cells, target, y, asked)
+    numbers = columns.values(cells, dict.fromkeys(channels, "numeric"))
+    order = windows.order(series, time)
+    _check_time(config, cells, series[order], time[order], order)
+    rows = np.stack([numbers[name] for name in channels], axis=1).astype(np.float32)[order]
+    window, horizon = config.window or 1, (config.horizon or 1) if target else 0
+    try:
+        cut = windows.cut(series[order], window, horizon)
+    except UserError as error:
+        raise UserError(f"{config.data}: {error.message}", error.hint) from error
+    ahead = window - 1 + horizon
+    parts = {
+        name: (windows.Windows(rows, starts, window), y[order][starts + ahead]) for name, starts in cut.starts.items()
+    }
+    return Raw(
+        *parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        class_names=target if len(target) > 1 else (),
+        preprocessing=f"windows of {window} rows, the columns in this order: {', '.join(channels)}",
+        origin=hashlib.blake2b(rows.tobytes() + y[order].tobytes(), digest_size=8).hexdigest(),
+        moments=_moments(rows[cut.training_rows]),
+    )
+
+
+def _channels(
+    config: DataConfig, cells: Table, target: tuple[str, ...], y: np.ndarray, asked: dict[str, str]
+) -> list[str]:
+    """Returns the columns that a window holds. Raises UserError for one that is not made of numbers."""
     left_out = {config.series, config.time, *(target if y.dtype.kind == "U" else ())}
     channels = [name for name in cells.columns if asked.get(name, "drop" if name in left_out else "") != "drop"]
     for name in channels:
-        kind = asked.get(name, "numeric") if name in target else asked.get(name) or columns.deduce(cells, name)
+        kind = "numeric" if name in target else asked.get(name) or columns.deduce(cells, name)
         if kind != "numeric":
             raise UserError(
                 f"{config.data}, column {name!r} is {kind}, but --window takes columns of numbers",
@@ -38,31 +68,13 @@ def from_table(config: DataConfig, cells: Table, target: tuple[str, ...], y: np.
             )
     if not channels:
         raise UserError(f"{config.data} has no column of numbers for --window={config.window}")
-    numbers = columns.values(cells, dict.fromkeys(channels, "numeric"))
-    series, time = _series(config, cells), _time(config, cells)
-    order = windows.order(series, time)
-    _check_time(config, cells, series[order], time[order], order)
-    rows = np.stack([numbers[name] for name in channels], axis=1).astype(np.float32)[order]
-    horizon = (config.horizon or 1) if target else 0
-    try:
-        cut = windows.cut(series[order], config.window or 1, horizon)
-    except UserError as error:
-        raise UserError(f"{config.data}: {error.message}", error.hint) from error
-    parts = {
-        name: (windows.Windows(rows, starts, config.window or 1), y[order][starts + config.window - 1 + horizon])
-        for name, starts in cut.starts.items()
-    }
-    training = rows[cut.training_rows].astype(np.float64)
-    mean, std = training.mean(axis=0).astype(np.float32), training.std(axis=0).astype(np.float32)
-    return Raw(
-        *parts["train"],
-        validation=parts["validation"],
-        test=parts["test"],
-        class_names=target if len(target) > 1 else (),
-        preprocessing=f"windows of {config.window} rows, the columns in this order: {', '.join(channels)}",
-        origin=hashlib.blake2b(rows.tobytes() + y.tobytes(), digest_size=8).hexdigest(),
-        moments=(mean, np.where(std > 0, std, np.float32(1))),
-    )
+    return channels
+
+
+def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and deviation of each channel, float32; 1 for the deviation of a constant one."""
+    mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64).astype(np.float32)
+    return mean.astype(np.float32), np.where(std > 0, std, np.float32(1))
 
 
 def _series(config: DataConfig, cells: Table) -> np.ndarray:
