@@ -116,6 +116,8 @@ def test_the_last_flag_wins_over_the_flagfile(tmp_path: Path) -> None:
         (["--augment=flop"], "unknown augmentation 'flop'", "flip"),
         (["--model=missing.keras"], "--model=missing.keras: no such file", "cnn"),
         (["--model=python:only_module"], "expected python:MODULE:FUNCTION", ""),
+        (["--data=configs/data/diabetes.csv", "--horizon=3"], "--horizon=3 needs --window=STEPS", ""),
+        (["--data=configs/data/diabetes.csv", "--columns=age=old"], "'old'", "known: categorical, date, drop"),
         (["--model=setup.cfg", "--width=3"], "--width=3 contradicts --model=setup.cfg", "--width"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,18 @@ def test_windows_are_stretches_of_the_table() -> None:
     assert windows.shape == (3, 3, 2)
     np.testing.assert_array_equal(windows[1], table[4:7])
     np.testing.assert_array_equal(windows.read(np.array([2, 0])), [table[7:10], table[0:3]])
+
+
+def test_long_windows_take_no_more_memory_than_the_table() -> None:
+    table = np.zeros((200_000, 4), np.float32)  # 3.2 MB; as windows of 5,000 rows 11 GB.
+    tracemalloc.start()
+    found = cut(np.zeros(len(table), np.int64), 5_000, 1)
+    windows = Windows(table, found.starts["train"], 5_000)
+    assert windows.size * 4 > 10**10
+    assert windows[[0, 70_000]].shape == (2, 5_000, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * table.nbytes
 
 
 @pytest.mark.parametrize(("window", "horizon"), [(1, 1), (4, 1), (5, 3), (3, 0)])
