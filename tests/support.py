@@ -22,7 +22,12 @@ class Ended:
 
 def run_command(name: str, *arguments: str, cwd: Path | None = None, timeout: float = 300) -> Ended:
     """Runs `python -m tfday7.NAME` as a user does, in a process of its own."""
-    command = [sys.executable, "-m", f"tfday7.{name}", *arguments]
+    return run_python("-m", f"tfday7.{name}", *arguments, cwd=cwd, timeout=timeout)
+
+
+def run_python(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> Ended:
+    """Runs a script or module with this package on its path."""
+    command = [sys.executable, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     ended = subprocess.run(
         command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False

@@ -14,17 +14,18 @@ from support import ROOT, run_command
 from tfday7.core.settings import typed_fields
 
 COMMANDS = ("train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report")
-WRITTEN = ("train", "diagnose", "report")
+WRITTEN = ("train", "advise", "diagnose", "report")
 CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
 TRAIN_FLAGS = {
-    "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features", "max_examples",
+    "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features",
     "columns", "fill_missing", "window", "horizon", "series", "time",
-    "model", "width", "depth", "dropout", "l2", "pretrained", "allow_unsafe_model", "optimizer", "learning_rate",
-    "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs", "batch_size", "precision", "seed",
-    "deterministic", "augment", "label_smoothing", "patience", "freeze", "unfreeze_epochs", "class_weights",
-    "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite", "describe", "json", "lang",
+    "max_examples", "model", "width", "depth", "dropout", "l2", "pretrained", "head", "allow_unsafe_model",
+    "optimizer", "learning_rate", "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs",
+    "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
+    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite",
+    "describe", "json", "lang",
 }  # fmt: skip
 
 
@@ -57,7 +58,10 @@ def test_every_config_parses_and_says_how_to_run_it(path: Path) -> None:
     assert any("Time:" in line for line in head)
     assert any("Expected:" in line for line in head)
     ended = run_command("train", f"--flagfile={path}", "--only_check_args", "--run_dir=runs/never-made")
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    if sum("python " in line for line in head) == 1:
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+    else:  # The other commands make its data or model; tests/test_configs.py runs them.
+        assert (ended.code, "no such" in ended.err) == (2, True)
     assert not (ROOT / "runs" / "never-made").exists()
 
 

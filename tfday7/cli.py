@@ -21,7 +21,7 @@ from rich.console import Console
 
 from tfday7.core.errors import Interrupted, Tfday7Error, UserError
 from tfday7.core.run_folder import RunFolder
-from tfday7.core.settings import Settings, describe_range, setting, typed_fields
+from tfday7.core.settings import Settings, describe_range, setting, typed_fields, words
 from tfday7.core.signals import stop_at_once_on_sigterm
 
 S = TypeVar("S", bound=Settings)
@@ -156,7 +156,11 @@ class Command:
         values = flags.FlagValues()
         for group in self.settings:
             for field, kind, _ in typed_fields(group):
-                _DEFINE[kind](field.name, field.default, str(field.metadata["help"]), flag_values=values)
+                text = str(field.metadata["help"])
+                if words(field):
+                    flags.DEFINE(_NumberOrWord(), field.name, field.default, text, values, flags.ArgumentSerializer())
+                else:
+                    _DEFINE[kind](field.name, field.default, text, flag_values=values)
         flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
         flags.DEFINE_bool("only_check_args", False, "Check the flags and stop.", flag_values=values)
         return values
@@ -164,6 +168,19 @@ class Command:
     def console(self) -> Console:
         """Returns where people's output goes: stdout, or stderr when stdout belongs to `--json`."""
         return _Console(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
+
+
+class _NumberOrWord(flags.ArgumentParser):
+    """Reads a number, or one of the words that stand for one; which words there are, `Settings` checks."""
+
+    syntactic_help = "a number or a word"
+
+    def parse(self, argument: Any) -> Any:
+        """Returns the number, or the text as it is where that is none."""
+        try:
+            return float(argument)
+        except ValueError:
+            return argument
 
 
 class _Console(Console):

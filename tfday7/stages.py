@@ -41,12 +41,12 @@ class Plan:
         from tfday7.data import augmentation
         from tfday7.data.source import find_source
         from tfday7.models import building
-        from tfday7.optimizers import catalog
+        from tfday7.optimizers import advisor
         from tfday7.training import config
 
         find_source(self.data)
         building.check_name(self.model)
-        catalog.check(self.optimizer)
+        advisor.check(self.optimizer)
         config.check_flags(self.training, self.model)
         augmentation.parse(self.training.augment)
         self.export.check()
@@ -115,9 +115,10 @@ def run(
             folder.clear()
         _check_same_data(folder, dataset)
         folder.remove_partials()
+        plan, reasons = _settle(plan, dataset, model, say, folder.record().get("optimizer"))
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
-        _begin(plan, folder, dataset, model)
+        _begin(plan, folder, dataset, model, reasons)
         try:
             _train(plan, folder, dataset, model, observer)
         except Interrupted:
@@ -136,18 +137,22 @@ def describe(plan: Plan) -> dict[str, Any]:
         UserError: a mistake in the settings or the data.
     """
     from tfday7.models.describe import describe as describe_model
+    from tfday7.training.batches import input_ms
     from tfday7.training.step_time import measure
 
     dataset = _load(plan, lambda sentence: None)
     model = _build(plan, dataset, lambda sentence: None)
+    plan, _ = _settle(plan, dataset, model, lambda sentence: None)
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
+    pipeline_ms = input_ms(dataset, plan.training)
     steps = math.ceil(len(dataset.train) / plan.training.batch_size)
     return {
         **describe_model(model).to_json(),
         "batch_size": plan.training.batch_size,
         "step_ms": step_ms,
+        "input_ms": pipeline_ms,
         "steps_per_epoch": steps,
-        "epoch_seconds": steps * step_ms / 1000.0,
+        "epoch_seconds": steps * max(step_ms, pipeline_ms) / 1000.0,
         "hardware": environment.hardware(),
     }
 
@@ -205,7 +210,39 @@ def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
     return model
 
 
-def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
+def _settle(
+    plan: Plan, dataset: Dataset, model: Any, say: Say, before: dict[str, Any] | None = None
+) -> tuple[Plan, list[dict[str, Any]]]:
+    """Returns the plan with an optimizer of which nothing is left "auto", and the reasons.
+
+    A run that goes on keeps what it began with, `before`: more epochs would otherwise change the optimizer under way.
+    """
+    from tfday7.models import building
+    from tfday7.optimizers import advisor, inspection
+
+    if not advisor.is_auto(plan.optimizer):
+        return plan, []
+    if before:
+        optimizer, reasons = advisor.from_record(before)
+    else:
+        training = plan.training
+        trained = building.brings_weights(plan.model)
+        found = inspection.inspect(
+            dataset,
+            model,
+            batch_size=training.batch_size,
+            epochs=training.epochs,
+            fine_tuning=trained and (not training.freeze or training.unfreeze_epochs > 0),
+            trials=0,
+        )
+        optimizer, reasons = advisor.resolve(plan.optimizer, found)
+    say(f"optimizer: {' '.join(advisor.flags(optimizer))} (auto; run.json has the reasons)")
+    return dataclasses.replace(plan, optimizer=optimizer), reasons
+
+
+def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons: list[dict[str, Any]]) -> None:
+    from tfday7.optimizers import advisor
+
     problem = dataset.problem
     folder.clear(RESULTS)
     folder.update(
@@ -233,6 +270,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
             "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
         },
         model={"name": model.name, "parameters": model.count_params()},
+        optimizer=advisor.to_record(plan.optimizer, reasons),
     )
 
 
@@ -249,6 +287,8 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
             "stopped": result.stopped,
             "seconds": result.seconds,
             "resumed_at": result.resumed_at,
+            "step_ms": result.step_ms,
+            "input_ms": result.input_ms,
             "regularization_changes": result.regularization_changes,
         }
     )

@@ -148,3 +148,65 @@ def test_frozen_normalization_keeps_its_statistics_in_training() -> None:
 def test_a_model_of_a_single_layer_cannot_be_frozen() -> None:
     with pytest.raises(UserError, match="a single layer with weights"):
         transfer.freezable(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+
+
+def _classifier(outputs: int, end: str = "softmax") -> keras.Model:
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="features")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(outputs, name="logits")(x)
+    return keras.Model(inputs, keras.layers.Activation(end)(x))
+
+
+def test_a_new_head_sees_what_the_old_one_saw(tmp_path: Path) -> None:
+    old = _classifier(7)
+    old.save(tmp_path / "old.keras")
+    problem = Problem("classification", "image", (8, 8, 1), 3, ("a", "b", "c"))
+    config = ModelConfig(model=str(tmp_path / "old.keras"), head="new", dropout=0.4)
+    model = building.build(config, problem)
+    assert [type(layer).__name__ for layer in model.layers][-2:] == ["Dropout", "Dense"]
+    x = np.random.default_rng(0).uniform(size=(5, 8, 8, 1)).astype(np.float32)
+    features = keras.Model(old.input, old.get_layer("logits").input)(x).numpy()
+    kernel, bias = model.layers[-1].get_weights()
+    np.testing.assert_allclose(model(x).numpy(), features @ kernel + bias, atol=1e-6)
+    assert [layer.name for layer in transfer.freezable(model)] == ["features"]
+
+
+def test_without_a_new_head_a_model_with_other_outputs_is_refused(tmp_path: Path) -> None:
+    _classifier(7).save(tmp_path / "old.keras")
+    problem = Problem("classification", "image", (8, 8, 1), 3, ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"gives outputs of shape \(7,\)"):
+        building.build(ModelConfig(model=str(tmp_path / "old.keras")), problem)
+
+
+def test_a_model_that_ends_in_no_dense_layer_gets_no_new_head(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, name="last")(inputs))
+    keras.Model(inputs, x).save(tmp_path / "old.keras")
+    problem = Problem("classification", "image", (8, 8, 1), 3, ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"last layer with weights is last \(Conv2D\)"):
+        building.build(ModelConfig(model=str(tmp_path / "old.keras"), head="new"), problem)
+
+
+def test_imagenets_own_head_is_kept_for_its_thousand_classes() -> None:
+    names = tuple(str(i) for i in range(1000))
+    model = building.build(_config(head="own"), Problem("classification", "image", (32, 32, 3), 1000, names))
+    theirs = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classifier_activation=None)
+    theirs.set_weights(model.get_weights())
+    x = np.random.default_rng(0).uniform(size=(2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(model(x).numpy(), theirs(x * 2.0 - 1.0).numpy(), atol=1e-6)
+    with pytest.raises(UserError, match=r"gives outputs of shape \(1000,\); the data has 3 classes"):
+        building.build(_config(head="own"), PROBLEM)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model": "mlp", "head": "new"},
+        {"model": "python:a:b", "dropout": 0.1},
+        {**_config(head="own", dropout=0.1).__dict__},
+    ],
+)
+def test_a_head_that_contradicts_the_model_is_refused_without_tensorflow(config: dict) -> None:
+    with pytest.raises(UserError, match="contradicts --model="):
+        building.check_name(ModelConfig(**config))

@@ -25,6 +25,7 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    words: tuple[str, ...] = (),
 ) -> Any:
     """Declares a field of a `Settings` class.
 
@@ -34,9 +35,10 @@ def setting(
         minimum, maximum: inclusive bounds.
         above, below: exclusive bounds.
         choices: the allowed strings.
+        words: strings that a number may be instead; the field's type names them too: `float | Literal["auto"]`.
     """
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "below": below}
-    return dataclasses.field(default=default, metadata={**metadata, "choices": choices})
+    return dataclasses.field(default=default, metadata={**metadata, "choices": choices, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field, kind, optional in typed_fields(type(self)):
             value = getattr(self, field.name)
-            if value is None and optional:
+            if (value is None and optional) or (isinstance(value, str) and value in words(field)):
                 continue
             value = _coerced(field, kind, value)
             object.__setattr__(self, field.name, value)
@@ -62,10 +64,20 @@ def typed_fields(settings: type[Settings]) -> Iterator[tuple[dataclasses.Field[A
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
         kind, optional = hints[field.name], False
-        if isinstance(kind, types.UnionType):
-            (kind,) = (arg for arg in typing.get_args(kind) if arg is not types.NoneType)
-            optional = True
+        if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+            parts = typing.get_args(kind)
+            (kind,) = (part for part in parts if part is not types.NoneType and not _is_literal(part))
+            optional = types.NoneType in parts
         yield field, kind, optional
+
+
+def words(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """Returns the words that a field takes beside its numbers: ("auto",) for `setting(..., words=("auto",))`."""
+    return field.metadata.get("words") or ()
+
+
+def _is_literal(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal
 
 
 def describe_range(field: dataclasses.Field[Any], kind: type) -> str:
@@ -75,9 +87,9 @@ def describe_range(field: dataclasses.Field[Any], kind: type) -> str:
         return "one of " + ", ".join(meta["choices"])
     bounds = {"minimum": "at least", "above": "above", "maximum": "at most", "below": "below"}
     style = "," if kind is int else "g"
-    words = [f"{word} {meta[key]:{style}}" for key, word in bounds.items() if meta.get(key) is not None]
+    limits = [f"{word} {meta[key]:{style}}" for key, word in bounds.items() if meta.get(key) is not None]
     noun = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[kind]
-    return noun + (" " + " and ".join(words) if words else "")
+    return noun + (" " + " and ".join(limits) if limits else "") + "".join(f", or {word}" for word in words(field))
 
 
 def _coerced(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:

@@ -26,7 +26,7 @@ class Evidence:
         validation_examples: size of the validation split.
         kind: of the data, as in `Problem.kind`.
         stopped: how training ended: "finished", "early" or "nan".
-        flags: the flags of the run, name -> value.
+        flags: the flags of the run, name -> value; with what "auto" was settled as.
     """
 
     loss: np.ndarray
@@ -60,7 +60,7 @@ def from_run(folder: RunFolder) -> Evidence:
         validation_examples=record.get("data", {}).get("examples", {}).get("validation", 0),
         kind=record.get("data", {}).get("kind", "image"),
         stopped=record.get("training", {}).get("stopped", "finished"),
-        flags=folder.flags() if folder.exists() else {},
+        flags=_settled(folder.flags(), record.get("optimizer", {})) if folder.exists() else {},
     )
 
 
@@ -80,6 +80,13 @@ def noise(curve: np.ndarray) -> float:
     median keeps single bad epochs out (a normal deviation is 1 / 0.6745 times its median magnitude).
     """
     return float(np.median(np.abs(np.diff(curve, 3)))) / (0.6745 * math.sqrt(20.0))
+
+
+def _settled(flags: dict[str, str], optimizer: dict[str, Any]) -> dict[str, str]:
+    """Returns the flags with the optimizer and the rate that the run took where they said "auto"."""
+    taken = {"optimizer": optimizer.get("name"), "learning_rate": optimizer.get("learning_rate")}
+    settled = {name: str(value) for name, value in taken.items() if value is not None}
+    return flags | (settled if "auto" in (flags.get("optimizer"), flags.get("learning_rate")) else {})
 
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> np.ndarray:

@@ -12,6 +12,9 @@ from tfday7.data import Problem
 from tfday7.models.architecture import Options
 
 MAX_FILTERS = 8192
+# Of BatchNormalization: statistics that are right after 50 steps, not 500 as with Keras's 0.99, with which a ResNet-8
+# on 195 images knew all of them after 390 steps, and 10% of the validation images; with 0.9 it knew all of these too.
+NORM_MOMENTUM = 0.9
 MIN_STD, MAX_STD = 1e-4, 1e15  # Between them Keras's Normalization is exact.
 
 

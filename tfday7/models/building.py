@@ -29,16 +29,21 @@ def check_name(config: ModelConfig) -> None:
     """
     if config.model.startswith(user_code.PREFIX):
         user_code.check_form(config.model, "model")
-        _check_no_scales(config)
+        _check_no_scales(config, _scales_of(config))
     elif transfer.is_application(config.model):
         transfer.check_name(config.model)
-        _check_no_scales(config, ("width", "depth", "l2"))
+        _check_no_scales(config, SCALES if config.head == "own" else ("width", "depth", "l2"))
     elif is_file(config.model):
         if not _exists(config.model):
             raise UserError(f"--model={config.model}: no such file", f"or one of {', '.join(ARCHITECTURES.names())}")
-        _check_no_scales(config)
+        _check_no_scales(config, _scales_of(config))
     else:
         ARCHITECTURES.get(config.model, extra=OTHER_FORMS)
+        if config.head != "auto":
+            raise UserError(
+                f"--head={config.head} contradicts --model={config.model}, whose last layer is made for the data",
+                "leave --head out",
+            )
     if config.pretrained and not transfer.is_application(config.model):
         raise UserError(
             f"--pretrained contradicts --model={config.model}", "only models of keras.applications come with weights"
@@ -77,6 +82,11 @@ def is_file(model: str) -> bool:
     return "/" in model or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") or _exists(model)
 
 
+def brings_weights(config: ModelConfig) -> bool:
+    """Returns whether the model comes with weights; of a function's model that is not known."""
+    return config.pretrained or is_file(config.model)
+
+
 def build(config: ModelConfig, problem: Problem, precision: str = "float32", seed: int = 0) -> Any:
     """Returns a tf_keras model whose input and output fit the problem.
 
@@ -92,16 +102,12 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
     check(config, problem)
     keras.utils.set_random_seed(seed)
     if config.model.startswith(user_code.PREFIX):
-        made = _from_python(config.model, problem)
-        model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+        model = _loaded(_from_python(config.model, problem), config, problem, precision)
     elif is_file(config.model):
-        given = raw_columns.detach(door.read(config.model, config.allow_unsafe_model), problem.encoding, config.model)
-        model = door.load(given, dtype_policy=precision)
+        model = _loaded(config.model, config, problem, precision)
     elif transfer.is_application(config.model):
-        options = Options(0, 0, config.dropout)
-        model = _under_policy(
-            precision, lambda: transfer.build(config.model, problem, options, config.pretrained), config.model
-        )
+        arguments = (config.model, problem, Options(0, 0, config.dropout), config.pretrained, config.head == "own")
+        model = _under_policy(precision, lambda: transfer.build(*arguments), config.model)
     else:
         model = _from_architecture(config, problem, precision)
     check_fits(model, problem, config.model)
@@ -122,6 +128,17 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
     if shape != (problem.outputs,):
         what = "classes" if problem.task == "classification" else "values to predict"
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
+
+
+def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) -> Any:
+    """Returns a model that came from elsewhere, through the door; with a new head where that was asked for."""
+    given = door.read(made, config.allow_unsafe_model)
+    core = raw_columns.detach(given, problem.encoding, config.model)
+    model = door.load(core, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    if config.head != "new":
+        return model
+    options = Options(0, 0, config.dropout)
+    return _under_policy(precision, lambda: transfer.with_new_head(model, problem, options), config.model)
 
 
 def _with_float32_outputs(model: Any) -> Any:
@@ -175,7 +192,12 @@ def _exists(model: str) -> bool:
         return False
 
 
-def _check_no_scales(config: ModelConfig, scales: tuple[str, ...] = SCALES) -> None:
+def _scales_of(config: ModelConfig) -> tuple[str, ...]:
+    """Returns the scales that mean nothing to a model with layers of its own; a new head may have dropout before it."""
+    return tuple(scale for scale in SCALES if scale != "dropout" or config.head != "new")
+
+
+def _check_no_scales(config: ModelConfig, scales: tuple[str, ...]) -> None:
     for flag in scales:
         value = getattr(config, flag)
         if value:

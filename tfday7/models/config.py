@@ -27,6 +27,12 @@ class ModelConfig(Settings):
     pretrained: bool = setting(
         False, "Give a model of keras.applications ImageNet's weights, from Keras's cache (~/.keras/models)."
     )
+    head: str = setting(
+        "auto",
+        "Last layer of a model that is not named here: its own, or a new one that fits the data; auto: a new one for "
+        "keras.applications, their own for others.",
+        choices=("auto", "own", "new"),
+    )
     allow_unsafe_model: bool = setting(
         False, "Load model files that carry Python code (Lambda layers); they can do anything that you can."
     )

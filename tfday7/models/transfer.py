@@ -34,7 +34,6 @@ NAMES = (
     "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2", "ResNetRS101", "ResNetRS152", "ResNetRS200",
     "ResNetRS270", "ResNetRS350", "ResNetRS420", "ResNetRS50", "VGG16", "VGG19", "Xception",
 )  # fmt: skip
-MOMENTUM = 0.9
 STAGES = 4  # Frozen layers begin to train in as many steps, from the output to the input.
 
 
@@ -59,14 +58,15 @@ def check(model: str, problem: Problem) -> None:
         )
 
 
-def build(model: str, problem: Problem, options: Options, pretrained: bool) -> Any:
+def build(model: str, problem: Problem, options: Options, pretrained: bool, own_head: bool = False) -> Any:
     """Returns a model of keras.applications that fits the problem: preprocessing, its layers, a mean and a new head.
 
     Args:
         model: keras.applications:NAME.
         problem: images [height, width, 3] with values in [0, 1].
-        options: dropout applies before the head.
+        options: dropout applies before a new head.
         pretrained: whether ImageNet's weights are read from Keras's cache.
+        own_head: keep the model's own layers up to the logits of ImageNet's 1,000 classes.
 
     Raises:
         UserError: the images are too small for it, or the weights are not in the cache.
@@ -74,14 +74,11 @@ def build(model: str, problem: Problem, options: Options, pretrained: bool) -> A
     make = getattr(keras.applications, model.removeprefix(PREFIX))
     tensor, x = blocks.inputs(problem)
     x = _preprocessed(x, sys.modules[make.__module__].preprocess_input)
+    end = {"include_top": True, "classifier_activation": None} if own_head else {"include_top": False, "pooling": "avg"}
     try:
         with _cached_files_only():
             base = make(
-                include_top=False,
-                weights="imagenet" if pretrained else None,
-                input_tensor=x,
-                input_shape=problem.input_shape,
-                pooling="avg",
+                weights="imagenet" if pretrained else None, input_tensor=x, input_shape=problem.input_shape, **end
             )
     except ValueError as error:
         if isinstance(error, UserError):
@@ -89,8 +86,34 @@ def build(model: str, problem: Problem, options: Options, pretrained: bool) -> A
         raise UserError(f"--model={model} does not take images of {problem.input_shape} ({error})") from error
     if not pretrained:
         _settle_sooner(base)
+    name = model.removeprefix(PREFIX).lower()
+    if own_head:
+        return keras.Model(tensor, base.output, name=name)
     x = blocks.dropout(base.output, options, "dropout")
-    return keras.Model(tensor, blocks.head(x, problem), name=model.removeprefix(PREFIX).lower())
+    return keras.Model(tensor, blocks.head(x, problem), name=name)
+
+
+def with_new_head(model: Any, problem: Problem, options: Options) -> Any:
+    """Returns a model with all layers but the last Dense one and what follows it, and a new head for the problem.
+
+    Args:
+        model: a functional tf_keras model with one output; its other layers are shared with the new model.
+        problem: what the new head has to fit.
+        options: dropout applies before the head.
+
+    Raises:
+        UserError: the last layer with weights is no Dense layer that is called once.
+    """
+    with_weights = [layer for layer in model.layers if layer.weights]
+    last = with_weights[-1] if with_weights else None
+    if not isinstance(last, keras.layers.Dense) or len(last.inbound_nodes) != 1 or len(last.input.shape) != 2:
+        what = f"{last.name} ({type(last).__name__})" if last is not None else "missing"
+        raise UserError(
+            f"--head=new: the model's last layer with weights is {what}; expected a Dense layer on [batch, features]",
+            "give the model a Dense layer at its end, or use --head=own",
+        )
+    x = blocks.dropout(last.input, options, "new_dropout")
+    return keras.Model(model.inputs, blocks.head(x, problem), name=model.name)
 
 
 def freezable(model: Any) -> list[Any]:
@@ -128,7 +151,7 @@ def _settle_sooner(base: Any) -> None:
     """
     for layer in base.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, MOMENTUM)
+            layer.momentum = min(layer.momentum, blocks.NORM_MOMENTUM)
 
 
 def _preprocessed(x: Any, preprocess: Any) -> Any:

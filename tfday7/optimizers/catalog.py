@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.core.errors import unknown_name
+from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.frameworks import keras
 from tfday7.optimizers.config import OptimizerConfig
 
@@ -62,6 +62,10 @@ def build(config: OptimizerConfig, total_steps: int, model: Any) -> Any:
     from tfday7.optimizers.schedules import WarmupSchedule
 
     spec = check(config)
+    if isinstance(config.learning_rate, str):
+        raise UserError(
+            f"--learning_rate={config.learning_rate} is not settled", "`advisor.resolve` comes before `build`"
+        )
     peak = config.learning_rate if config.learning_rate is not None else spec.learning_rate
     rate: Any = peak
     if config.schedule != "constant" or config.warmup_steps:

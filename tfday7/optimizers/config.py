@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from tfday7.core.settings import Settings, setting
 
@@ -11,9 +12,16 @@ from tfday7.core.settings import Settings, setting
 class OptimizerConfig(Settings):
     """Names the optimizer of a run and its settings."""
 
-    optimizer: str = setting("adam", "Optimizer: sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, lion, ...")
-    learning_rate: float | None = setting(
-        None, "Peak learning rate; default: the optimizer's own (adam 0.001, sgd 0.01, ...).", above=0
+    optimizer: str = setting(
+        "adam",
+        "Optimizer: sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, lion, ...; auto: chosen for the data and the "
+        "model, with every setting of it that is at its default.",
+    )
+    learning_rate: float | Literal["auto"] | None = setting(
+        None,
+        "Peak learning rate; auto: chosen for the data and the model; default: the optimizer's own (adam 0.001, ...).",
+        above=0,
+        words=("auto",),
     )
     schedule: str = setting(
         "constant",

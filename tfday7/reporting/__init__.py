@@ -6,7 +6,8 @@ drawn is computed first (history, comparison, findings, headline, details) and d
 
 from tfday7.reporting.description import description
 from tfday7.reporting.html import write_report
+from tfday7.reporting.optimizer_advice import optimizer_advice
 from tfday7.reporting.progress import TerminalProgress
 from tfday7.reporting.terminal import summary
 
-__all__ = ["TerminalProgress", "description", "summary", "write_report"]
+__all__ = ["TerminalProgress", "description", "optimizer_advice", "summary", "write_report"]

@@ -39,5 +39,6 @@ def _lines(record: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
         *missing,
         (words("describe.activations", batch=batch), format_bytes(record["activation_bytes"] * batch)),
         (words("describe.step", batch=batch), f"{record['step_ms']:.3g} ms"),
+        (words("describe.input"), f"{record['input_ms']:.3g} ms"),
         (words("describe.epoch", steps=count(record["steps_per_epoch"])), f"{record['epoch_seconds']:.3g} s"),
     ]

@@ -106,6 +106,7 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
     return [
         Detail(words("detail.epochs"), words.joined([part for part in epochs if part])),
         Detail(words("detail.seconds"), format_duration(number(training.get("seconds"))) if training else ""),
+        Detail(words("detail.step"), _step_time(training, words)),
         Detail(words("detail.resumed"), words.joined(resumed)),
         Detail(
             words("detail.regularization"), words("semicolon").join(_change(change, words) for change in changes[:50])
@@ -113,6 +114,14 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.seed"), string(records.run.get("seed"))),
         Detail(words("detail.started"), started(records)),
     ]
+
+
+def _step_time(training: dict[str, Any], words: Words) -> str:
+    """Returns a step's time and the input pipeline's share; near 100% training waits for data."""
+    step, pipeline = number(training.get("step_ms")), number(training.get("input_ms"))
+    if not step or pipeline is None:
+        return ""
+    return words("step_time", step=f"{step:.3g}", input=f"{pipeline:.3g}", share=f"{100 * pipeline / step:.0f}")
 
 
 def _change(change: dict[str, Any], words: Words) -> str:

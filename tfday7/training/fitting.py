@@ -11,11 +11,11 @@ from typing import Any
 from tfday7.core.errors import Interrupted
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
-from tfday7.core.seeds import derive_seed
 from tfday7.core.signals import StopRequest, stop_requests
 from tfday7.data import Dataset, augmentation, pipeline
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.training import state
+from tfday7.training.batches import input_ms, training_batches
 from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
 from tfday7.training.callbacks.best_weights import BestWeights
 from tfday7.training.callbacks.checkpointing import Checkpointing
@@ -41,6 +41,8 @@ class Fit:
         stopped: "finished", "early" (no better epoch for `patience` epochs) or "nan".
         seconds: time of all epochs, those of earlier calls included.
         resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
+        step_ms: mean time of an optimizer step in this call, data included; None when it trained no further.
+        input_ms: what the input pipeline alone takes for a batch, measured before; None as above.
         regularization_changes: what `--adaptive_regularization` changed, and when.
     """
 
@@ -49,6 +51,8 @@ class Fit:
     stopped: str
     seconds: float
     resumed_at: int
+    step_ms: float | None
+    input_ms: float | None
     regularization_changes: list[dict[str, float]]
 
 
@@ -118,6 +122,8 @@ class _Session:
         self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
         self.unfreezing = Unfreezing(model, training.unfreeze_epochs) if training.freeze else None
         self.nan = StopOnNaN()
+        self.pacing = Pacing(steps)
+        self.input_ms: float | None = None
         self.log = MetricsLog(folder / METRICS if folder else None, [])
         self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
         self.epoch, self.step = 0, 0
@@ -144,7 +150,7 @@ class _Session:
 
     def callbacks(self, stop: StopRequest) -> list[Any]:
         """Returns the callbacks in the order in which they depend on each other."""
-        chosen: list[Any] = [EpochSeed(self.training.seed), Pacing(self.steps), self.nan]
+        chosen: list[Any] = [EpochSeed(self.training.seed), self.pacing, self.nan]
         chosen += [each for each in (self.unfreezing, self.adaptive) if each is not None]
         chosen += [self.log, self.best]
         if self.tensorboard is not None:
@@ -166,15 +172,11 @@ class _Session:
         """Calls Keras's `fit` for the epochs that are left."""
         if self.epoch >= self.training.epochs or self.best.stopped_early or self.nan.epoch:
             return
-        names = augmentation.check(self.training.augment, dataset.problem)
-        change = augmentation.augmenter(names, dataset.problem, derive_seed(self.training.seed, "augment"))
-        batches = pipeline.training_batches(
-            dataset.train, self.training.batch_size, self.training.seed, self.epoch, self.step, change
-        )
+        self.input_ms = input_ms(dataset, self.training)
         # Keras's own hook for the position in an interrupted epoch; `initial_epoch` alone can only start whole ones.
         self.model._maybe_load_initial_counters_from_ckpt = lambda steps, epoch: (self.epoch, self.step)
         self.model.fit(
-            batches,
+            training_batches(dataset, self.training, self.epoch, self.step),
             epochs=self.training.epochs,
             initial_epoch=self.epoch,
             steps_per_epoch=self.steps,
@@ -200,6 +202,8 @@ class _Session:
             stopped=stopped,
             seconds=round(sum(record["seconds"] for record in self.log.records), 3),
             resumed_at=self.epoch + 1 if self._arrays and self.epoch < len(self.log.records) else 0,
+            step_ms=self.pacing.step_ms(),
+            input_ms=self.input_ms,
             regularization_changes=self.adaptive.changes if self.adaptive else [],
         )
 

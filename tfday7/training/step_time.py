@@ -6,9 +6,9 @@ import statistics
 import time
 from typing import Any
 
-from tfday7.core.seeds import derive_seed
-from tfday7.data import Dataset, augmentation, pipeline
+from tfday7.data import Dataset
 from tfday7.optimizers import OptimizerConfig
+from tfday7.training.batches import training_batches
 from tfday7.training.callbacks.unfreezing import Unfreezing
 from tfday7.training.config import TrainingConfig
 from tfday7.training.fitting import compile_model
@@ -21,7 +21,8 @@ SECONDS = 5.0
 def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: TrainingConfig) -> float:
     """Returns the median time of a step on one batch in milliseconds, as a run carries them out.
 
-    The batch is there already: what reading and augmenting it costs is not part of it. The model learns a little.
+    The batch is there already: what reading and augmenting it costs is not part of it (`batches.input_ms` is that). The
+    model learns a little.
 
     Args:
         model: a tf_keras model that fits the data's problem.
@@ -31,10 +32,7 @@ def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: 
     compile_model(model, dataset, optimizer, training)
     if training.freeze:
         Unfreezing(model, training.unfreeze_epochs)
-    names = augmentation.check(training.augment, dataset.problem)
-    change = augmentation.augmenter(names, dataset.problem, derive_seed(training.seed, "augment"))
-    batches = pipeline.training_batches(dataset.train, training.batch_size, training.seed, change=change)
-    batch = batches.take(1).cache().repeat()
+    batch = training_batches(dataset, training).take(1).cache().repeat()
     run, iterator = model.make_train_function(), iter(batch)
     per_call = int(model._steps_per_execution.numpy())
     times: list[float] = []

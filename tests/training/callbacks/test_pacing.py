@@ -36,6 +36,19 @@ def test_a_call_takes_about_the_target(
     assert model.steps_per_execution == pytest.approx(expected, abs=1)
 
 
+def test_the_mean_time_of_a_step_leaves_out_the_call_that_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("tfday7.training.callbacks.pacing.time.perf_counter", lambda: now[0])
+    pacing = Pacing(1000)
+    pacing.set_model(Model())
+    assert pacing.step_ms() is None
+    for first, last, seconds in ((0, 7, 60.0), (8, 15, 0.8), (16, 19, 0.1)):
+        pacing.on_train_batch_begin(first)
+        now[0] += seconds
+        pacing.on_train_batch_end(last)
+    assert pacing.step_ms() == pytest.approx((800 + 100) / (8 + 4))
+
+
 def test_an_epoch_of_one_step_stays_as_it_is() -> None:
     assert first_steps(1) == 1
     assert first_steps(1000) == FIRST_STEPS

@@ -15,7 +15,6 @@ from tfday7.models import blocks
 from tfday7.models.architecture import ARCHITECTURES, Options, architecture
 
 STEM = (10, 4)  # Steps and frequencies.
-MOMENTUM = 0.9  # Statistics that are right after 50 steps, not 500: small data sets have few in an epoch.
 MIN_HALVED_SIDE = 8  # Smaller sides are not halved: little would be left.
 
 
@@ -52,5 +51,5 @@ def _convolution(options: Options, size: tuple[int, ...], strides: tuple[int, ..
 
 def _normalized(x: Any, name: str) -> Any:
     return keras.layers.ReLU(name=f"{name}_relu")(
-        keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
+        keras.layers.BatchNormalization(momentum=blocks.NORM_MOMENTUM, name=f"{name}_norm")(x)
     )

@@ -21,7 +21,6 @@ PAPER_WIDTH = 32
 MAX_WIDTH = 256
 DIVISOR = 8
 MIN_HALVED_SIDE = 8
-MOMENTUM = 0.9  # Statistics that are right after 50 steps, not 500: small data sets have few in an epoch.
 
 
 @ARCHITECTURES.register("mobilenet_v2")
@@ -85,7 +84,7 @@ def _activated(x: Any, name: str) -> Any:
 
 
 def _normalized(x: Any, name: str) -> Any:
-    return keras.layers.BatchNormalization(epsilon=1e-3, momentum=MOMENTUM, name=f"{name}_norm")(x)
+    return keras.layers.BatchNormalization(epsilon=1e-3, momentum=blocks.NORM_MOMENTUM, name=f"{name}_norm")(x)
 
 
 def _strides(x: Any, strides: int) -> int:

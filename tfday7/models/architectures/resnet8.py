@@ -45,4 +45,4 @@ def _convolution(options: Options, filters: int, size: int, strides: int, name: 
 
 
 def _normalized(x: Any, name: str) -> Any:
-    return keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+    return keras.layers.BatchNormalization(momentum=blocks.NORM_MOMENTUM, name=f"{name}_norm")(x)

@@ -15,7 +15,9 @@ TARGET_SECONDS = 0.25
 
 
 class Pacing(keras.callbacks.Callback):
-    """Sets `steps_per_execution` after measuring a call, but not the first one, which traces the graph.
+    """Sets `steps_per_execution` after measuring a call, and keeps the mean time of a step.
+
+    The first call counts for neither: it traces the graph.
 
     Compile the model with `first_steps(...)` for it to work.
 
@@ -30,20 +32,27 @@ class Pacing(keras.callbacks.Callback):
         self._is_set = False
         self._started = 0.0
         self._first_step = 0
+        self._seconds, self._steps = 0.0, 0
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the call's clock."""
         self._started, self._first_step = time.perf_counter(), batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Measures one call and sets the number of steps for the later ones."""
+        """Measures the call; the first one that traced nothing sets the number of steps for the later ones."""
+        seconds, steps = time.perf_counter() - self._started, batch - self._first_step + 1
         self._calls += 1
+        if self._calls > 1:
+            self._seconds, self._steps = self._seconds + seconds, self._steps + steps
         ends_the_epoch = batch + 1 == self.steps_per_epoch  # Keras resets the number of steps after such a call.
         if self._calls == 1 or self._is_set or (ends_the_epoch and self._first_step > 0) or self.steps_per_epoch == 1:
             return
         self._is_set = True
-        seconds_per_step = (time.perf_counter() - self._started) / (batch - self._first_step + 1)
-        self.model.steps_per_execution = max(1, min(int(TARGET_SECONDS / seconds_per_step), self.steps_per_epoch))
+        self.model.steps_per_execution = max(1, min(int(TARGET_SECONDS * steps / seconds), self.steps_per_epoch))
+
+    def step_ms(self) -> float | None:
+        """Returns the mean time of a step in milliseconds; None before the second call has ended."""
+        return self._seconds * 1000.0 / self._steps if self._steps else None
 
 
 def first_steps(steps_per_epoch: int) -> int:
