@@ -20,6 +20,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
 TRAIN_FLAGS = {
     "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features",
+    "columns", "fill_missing", "window", "horizon", "series", "time",
     "max_examples", "model", "width", "depth", "dropout", "l2", "pretrained", "head", "allow_unsafe_model",
     "optimizer", "learning_rate", "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs",
     "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
@@ -119,6 +120,8 @@ def test_the_last_flag_wins_over_the_flagfile(tmp_path: Path) -> None:
         (["--augment=flop"], "unknown augmentation 'flop'", "flip"),
         (["--model=missing.keras"], "--model=missing.keras: no such file", "cnn"),
         (["--model=python:only_module"], "expected python:MODULE:FUNCTION", ""),
+        (["--data=configs/data/diabetes.csv", "--horizon=3"], "--horizon=3 needs --window=STEPS", ""),
+        (["--data=configs/data/diabetes.csv", "--columns=age=old"], "'old'", "known: categorical, date, drop"),
         (["--model=setup.cfg", "--width=3"], "--width=3 contradicts --model=setup.cfg", "--width"),
     ],
 )

@@ -193,6 +193,8 @@ def _load(plan: Plan, say: Say) -> Dataset:
     plan.check(dataset)
     sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
+    if dataset.problem.encoding:
+        say(f"columns: {dataset.problem.encoding.summary()}")
     return dataset
 
 
@@ -263,6 +265,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons:
             "class_names": list(problem.class_names),
             "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
             "preprocessing": dataset.preprocessing,
+            "columns": problem.encoding.to_json() if problem.encoding else [],
             "dropped_duplicates": dataset.dropped_duplicates,
             "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
         },
@@ -294,12 +297,13 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
 def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
     """Saves, judges and exports the weights of the best epoch; without a finite one there is nothing to deliver."""
     from tfday7 import diagnosis, models
+    from tfday7.models import raw_columns
 
     training = folder.record()["training"]
     if training["best_epoch"]:
         delivered = models.load(model, dtype_policy="float32")  # Mixed precision is for training; files are float32.
         folder.update(metric=_scores(dataset, delivered))
-        models.save(delivered, folder / MODEL)
+        models.save(raw_columns.attach(delivered, dataset.problem.encoding), folder / MODEL)
     verdict = diagnosis.diagnose(folder)
     say(f"diagnosis: {verdict.verdict}")
     if training["stopped"] == "nan" or not training["best_epoch"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting
+from tfday7.data.columns import parse_kinds
 
 MAX_SIDE = 4096
 ALWAYS_READ = ("data", "task")
@@ -36,6 +37,19 @@ class DataConfig(Settings):
     image_channels: int | None = setting(None, "3 for RGB or 1 for grey; default: 3.", minimum=1, maximum=3)
     skip_bad_files: bool = setting(False, "Leave out image files that cannot be read, and say which.")
     features: str = setting("", "JSON file that says what the features of .tfrecord files hold.")
+    columns: str = setting(
+        "",
+        "Kinds of columns of a .csv file, NAME=KIND,...: numeric, categorical, text, date or drop; default: deduced.",
+    )
+    fill_missing: bool = setting(
+        False, "Fill empty cells of numbers and dates with the training mean, and say where in a feature of its own."
+    )
+    window: int | None = setting(None, "Rows of a .csv file that make one example of a time series.", minimum=1)
+    horizon: int | None = setting(
+        None, "Rows from the last of a --window to the one whose --target is predicted; default: 1.", minimum=1
+    )
+    series: str = setting("", "Column that tells several time series in one .csv file apart; --window crosses none.")
+    time: str = setting("", "Column of numbers or dates by which --window orders the rows; default: as in the file.")
     max_examples: int | None = setting(
         None, "Most examples that tf.data datasets may give; more is an error; default: 10,000,000.", minimum=1
     )
@@ -45,6 +59,21 @@ class DataConfig(Settings):
         self.image_shape()
         if self.image_channels == 2:
             raise UserError("--image_channels=2: expected 1 (grey) or 3 (RGB)")
+
+    def check(self) -> None:
+        """Checks the flags of tables and time series. Raises UserError naming the ones that contradict each other."""
+        parse_kinds(self.columns)
+        if self.window and self.fill_missing:
+            raise UserError(
+                f"--fill_missing contradicts --window={self.window}",
+                "fill the gaps of a time series before",
+            )
+        for flag in ("horizon", "series", "time"):
+            value = getattr(self, flag)
+            if value and not self.window:
+                raise UserError(f"--{flag}={value} needs --window=STEPS", "only time series have it")
+        if self.series and self.series == self.time:
+            raise UserError(f"--series={self.series} and --time={self.time} name the same column")
 
     def given(self) -> dict[str, object]:
         """Returns the fields that only some sources read, where they are not at their default."""

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from tfday7.data.lazy import Inputs
+from tfday7.data.table import Encoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Problem:
         vocabulary: the word of each token id, for text; empty otherwise.
         feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
             series; None otherwise.
+        encoding: how the columns of a table become an example; None where the inputs are what the data holds.
         target_mean, target_std: float32 [outputs] of the training split, for regression; None otherwise.
     """
 
@@ -52,6 +54,7 @@ class Problem:
     feature_std: np.ndarray | None = None
     target_mean: np.ndarray | None = None
     target_std: np.ndarray | None = None
+    encoding: Encoding | None = None
 
     @property
     def metric(self) -> str:

@@ -68,7 +68,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
     return Dataset(
         name=name,
-        problem=_problem(task, class_names, train, raw.vocabulary),
+        problem=_problem(task, class_names, train, raw),
         train=train,
         validation=validation,
         test=test,
@@ -159,10 +159,10 @@ def _splits(
     return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"]), kept
 
 
-def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabulary: tuple[str, ...]) -> Problem:
-    kind = "text" if vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
+def _problem(task: str, class_names: tuple[str, ...], train: Examples, raw: Raw) -> Problem:
+    kind = "text" if raw.vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
     regression = task == "regression"
-    mean, std = _moments(train.x) if kind in ("tabular", "series") else (None, None)
+    mean, std = (raw.moments or _moments(train.x)) if kind in ("tabular", "series") else (None, None)
     target_mean, target_std = _moments(train.y) if regression else (None, None)
     return Problem(
         task=task,
@@ -170,11 +170,12 @@ def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabular
         input_shape=train.x.shape[1:],
         outputs=train.y.shape[1] if regression else len(class_names),
         class_names=class_names,
-        vocabulary=vocabulary,
+        vocabulary=raw.vocabulary,
         feature_mean=mean,
         feature_std=std,
         target_mean=target_mean,
         target_std=target_std,
+        encoding=raw.encoding,
     )
 
 

@@ -23,6 +23,7 @@ from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.registry import Registry
 from tfday7.data.config import DataConfig, is_folder
 from tfday7.data.lazy import Inputs
+from tfday7.data.table import Encoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Raw:
             split. None splits by each example's own content.
         preprocessing: what the source did to the raw values, for people who feed the exported model.
         skipped: what was left out because the user asked for it, as (file, reason).
+        encoding: how the columns of a table became `x`, for people and for the delivered model; None where `x` is
+            what there was.
+        moments: mean and deviation of each column or channel, float32, of what trains, where the source knows them;
+            None is measured.
         origin: what else tells this data from another's, for example a version; part of the fingerprint.
     """
 
@@ -52,6 +57,8 @@ class Raw:
     preprocessing: str = ""
     origin: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
+    encoding: Encoding | None = None
+    moments: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +114,7 @@ def find_source(config: DataConfig) -> Source:
         if flag not in found.uses:
             given = str(value).lower() if isinstance(value, bool) else value
             raise UserError(f"--{flag}={given} has no meaning for --data={config.data}", f"leave --{flag} out")
+    config.check()
     return found
 
 

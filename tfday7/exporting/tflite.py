@@ -109,12 +109,13 @@ class _Job:
         before, after = (end.to_json() if end else None for end in (self.way_in, self.way_out))
         preprocessing = {"preprocessing": self.dataset.preprocessing, "standardization": before}
         vocabulary = {"vocabulary": list(problem.vocabulary)} if problem.vocabulary else {}
+        columns = {"columns": problem.encoding.to_json()} if problem.encoding else {}
         return Artefact(
             name,
             "tflite",
             self.kind,
             run=origin.run,
-            input={**runner.describe("input"), **preprocessing, **vocabulary},
+            input={**runner.describe("input"), **preprocessing, **vocabulary, **columns},
             output={**runner.describe("output"), "meaning": origin.meaning, "standardization": after},
             labels=list(problem.class_names),
             parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y),

@@ -13,7 +13,7 @@ from tfday7.core import user_code
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
-from tfday7.models import door, transfer
+from tfday7.models import door, raw_columns, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
@@ -132,7 +132,9 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
 
 def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) -> Any:
     """Returns a model that came from elsewhere, through the door; with a new head where that was asked for."""
-    model = door.load(made, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    given = door.read(made, config.allow_unsafe_model)
+    core = raw_columns.detach(given, problem.encoding, config.model)
+    model = door.load(core, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
     if config.head != "new":
         return model
     options = Options(0, 0, config.dropout)

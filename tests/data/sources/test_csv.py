@@ -88,7 +88,7 @@ def test_whole_numbers_that_hardly_repeat_are_values(tmp_path: Path) -> None:
         ("a,t\nnan,2\n", "t", "line 2, column 'a': 'nan'; expected a number"),
         ("a,t\n-inf,2\n", "t", "line 2, column 'a': '-inf'; expected a number"),
         ("a,t\n1e39,2\n", "t", "line 2, column 'a': '1e39'; expected a number"),
-        ("a,t\n1_000,2\n", "t", "line 2, column 'a': '1_000'; expected a number"),
+        ("a,t\n1_000,2\n5,3\n", "t", "line 2, column 'a': '1_000'; expected a number"),
         (f"a,t\n{'9' * 5000},2\n", "t", "line 2, column 'a'"),
         ("a,t\n1,2,3\n", "t", "line 2: 3 values; expected 2 as in the header"),
         ("a,t\n1,2\n3\n", "t", "line 3: 1 values; expected 2 as in the header"),

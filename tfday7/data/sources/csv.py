@@ -1,84 +1,112 @@
-"""A `.csv` file with a header line, numeric feature columns and a `--target` column."""
+"""A `.csv` file with a header line, feature columns and a `--target` column, or several of them.
+
+Where every feature is a number the examples are the numbers themselves. Columns of other kinds are encoded
+(`data/table.py`), and with `--window` rows become time series (`data/windows.py`).
+"""
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from tfday7.core.errors import UserError, unknown_name
+from tfday7.data import columns, table, table_windows
+from tfday7.data.columns import Table
 from tfday7.data.config import DataConfig
+from tfday7.data.loading import trains
 from tfday7.data.source import SOURCES, Raw, source
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
+USES = ("target", "columns", "fill_missing", "window", "horizon", "series", "time")
 
 
 @SOURCES.register("csv")
-@source(suffixes=(".csv",), uses=("target",))
+@source(suffixes=(".csv",), uses=USES)
 def load(config: DataConfig) -> Raw:
-    """Returns features as float64 [n, columns - 1] in the order of the file, and the target column.
+    """Returns features in the order of the file, and the target: float64 [n, columns] if all of them are numbers.
 
-    The target stays text unless every value is a number; whole numbers stay whole (they may be classes).
+    The target stays text unless every value is a number; whole numbers stay whole (they may be classes). Several
+    targets are numbers, [n, targets].
     """
-    header, rows = _read(config.data)
-    if not config.target:
+    cells = columns.read_table(config.data)
+    header = list(cells.columns)
+    if not config.target and config.task != "reconstruction":
         raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
-    if config.target not in header:
-        raise unknown_name("--target column", config.target, header)
-    column = header.index(config.target)
-    names = [name for name in header if name != config.target]
-    features = np.empty((len(rows), len(names)))
-    targets = []
-    for i, (line, row) in enumerate(rows):
-        if len(row) != len(header):
-            raise UserError(f"{config.data}, line {line}: {len(row)} values; expected {len(header)} as in the header")
-        targets.append(_target(config, line, row[column]))
-        features[i] = [
-            _number(config, line, name, text)
-            for name, text in zip(names, row[:column] + row[column + 1 :], strict=True)
-        ]
-    return Raw(features, _typed(targets))
-
-
-def _read(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise UserError(
-            f"{path}: not a readable CSV file ({error})", "expected UTF-8 text with a header line"
-        ) from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise UserError(f"{path}: the header names {', '.join(repeated)} more than once")
-    if len(header) < 2 or not rows:
-        raise UserError(f"{path}: {len(header)} columns and {len(rows)} rows; expected at least 2 columns and 1 row")
-    return header, rows
-
-
-def _number(config: DataConfig, line: int, name: str, text: str) -> float:
-    try:
-        value = _parsed(float, text)
-    except ValueError:
-        value = math.nan
-    if abs(value) <= FLOAT32_MAX:
-        return value
-    what = "an empty cell" if not text.strip() else repr(text[:60])
-    raise UserError(
-        f"{config.data}, line {line}, column {name!r}: {what}; expected a number",
-        "remove the line, or encode the column as numbers",
+    target = _target_columns(config, header)
+    asked = _asked_kinds(config, header, target)
+    y = _targets(config, cells, target)
+    if config.window:
+        return table_windows.from_table(config, cells, target, y, asked)
+    kept = [name for name in header if name not in target and asked.get(name) != "drop"]
+    if not kept:
+        raise UserError(f"--columns={config.columns} drops every column of {config.data}", "keep some to predict from")
+    kinds = {name: asked.get(name) or columns.deduce(cells, name) for name in kept}
+    numbers = columns.values(cells, kinds, config.fill_missing)
+    class_names = target if len(target) > 1 else ()
+    if set(kinds.values()) == {"numeric"} and not any(np.isnan(column).any() for column in numbers.values()):
+        return Raw(np.stack(list(numbers.values()), axis=1), y, class_names=class_names)
+    for name, kind in kinds.items():
+        columns.check_varies(cells, name, kind)
+    groups = table.row_groups(cells, kinds)
+    x, encoding, moments = table.encode(cells, kinds, numbers, groups, trains(groups))
+    return Raw(
+        x,
+        y,
+        class_names=class_names,
+        vocabulary=encoding.tokens(),
+        groups=groups,
+        preprocessing="columns are encoded, in this order",
+        origin=encoding.digest(),
+        encoding=encoding,
+        moments=moments,
     )
 
 
-def _target(config: DataConfig, line: int, text: str) -> str:
-    if not text.strip():
-        raise UserError(f"{config.data}, line {line}, column {config.target!r}: the target is empty")
-    return text.strip()
+def _asked_kinds(config: DataConfig, header: list[str], target: tuple[str, ...]) -> dict[str, str]:
+    asked = columns.parse_kinds(config.columns)
+    for name, kind in asked.items():
+        if name not in header:
+            raise unknown_name("--columns name", name, header)
+        if name in target and not (config.window and kind in ("numeric", "drop")):
+            raise UserError(f"--columns={name}={kind} contradicts --target={config.target}", "leave one of them out")
+    return asked
+
+
+def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
+    """Returns the columns that `--target` names: one whose name may hold commas, or a comma list of several."""
+    if not config.target:  # To give every column again.
+        return ()
+    several = (config.target,) if config.target in header else tuple(part.strip() for part in config.target.split(","))
+    for name in several:
+        if name not in header:
+            raise unknown_name("--target column", name, header)
+    if len(set(several)) < len(several):
+        raise UserError(f"--target={config.target} names a column more than once")
+    if len(several) == len(header) and not config.window:
+        raise UserError(f"--target={config.target} names every column of {config.data}", "leave some to predict from")
+    return several
+
+
+def _targets(config: DataConfig, cells: Table, names: tuple[str, ...]) -> np.ndarray:
+    """Returns the targets [n], or numbers [n, targets] for several columns."""
+    found = [_typed(_target(cells, name)) for name in names]
+    if len(found) < 2:
+        return found[0] if found else np.zeros(len(cells))
+    for name, values in zip(names, found, strict=True):
+        if values.dtype.kind == "U":
+            raise UserError(
+                f"{config.data}, column {name!r}: --target={config.target} names several columns, and this one is not "
+                "made of numbers",
+                "several targets are values, or labels that are 0 or 1: encode it so, or train a model for it alone",
+            )
+    return np.stack(found, axis=1)
+
+
+def _target(cells: Table, name: str) -> list[str]:
+    stripped = list(map(str.strip, cells.columns[name]))
+    if "" in stripped:
+        raise UserError(f"{cells.place(name, stripped.index(''))}: the target is empty")
+    return stripped
 
 
 def _typed(targets: list[str]) -> np.ndarray:

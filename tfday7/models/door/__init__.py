@@ -12,8 +12,8 @@ is a `UserError` that names the layer, its class and the way to register it.
 
 from __future__ import annotations
 
-from tfday7.models.door.load import load
+from tfday7.models.door.load import load, read
 from tfday7.models.door.rules import register
 from tfday7.models.door.save import save, to_keras3
 
-__all__ = ["load", "register", "save", "to_keras3"]
+__all__ = ["load", "read", "register", "save", "to_keras3"]

@@ -22,8 +22,7 @@ def load(path_or_model: Any, *, allow_unsafe: bool = False, dtype_policy: str | 
     Raises:
         UserError: there is no such file, it is broken, would run code, or has a layer that cannot be carried over.
     """
-    is_path = isinstance(path_or_model, (str, os.PathLike))
-    model = _read(Path(path_or_model), allow_unsafe) if is_path else path_or_model
+    model = read(path_or_model, allow_unsafe)
     from tfday7.models.door.convert import convert
 
     if is_keras3(model):
@@ -33,8 +32,14 @@ def load(path_or_model: Any, *, allow_unsafe: bool = False, dtype_policy: str | 
     raise UserError(f"{type(model).__name__} object: expected a path or a Keras model")
 
 
-def _read(path: Path, allow_unsafe: bool) -> Any:
-    """Returns the live model of a file, whose kind its first bytes tell, whatever its name."""
+def read(path_or_model: Any, allow_unsafe: bool = False) -> Any:
+    """Returns the live model of a file as the Keras that wrote it has it; a model object as it is.
+
+    The first bytes of a file tell its kind, whatever its name. Raises UserError as `load` does.
+    """
+    if not isinstance(path_or_model, (str, os.PathLike)):
+        return path_or_model
+    path = Path(path_or_model)
     if not path.exists():
         raise UserError(f"{path}: no such file", "give a .keras, .h5 or SavedModel path")
     if path.is_dir():
