@@ -274,10 +274,11 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
 def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     from tfday7.data import pipeline
     from tfday7.data.scoring import baseline, score
+    from tfday7.training.objective import output_meaning
 
-    problem = dataset.problem
+    problem, meaning = dataset.problem, output_meaning(dataset.problem, model)
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
-    scores = {key: score(problem, pipeline.predict(model, part), part.y) for key, part in splits.items()}
+    scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
     return {"name": problem.metric, **scores, "baseline": guess}
 

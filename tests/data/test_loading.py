@@ -217,7 +217,7 @@ def test_the_fingerprint_depends_on_class_names_but_not_on_the_name_of_the_data(
         st.sampled_from([np.dtype(np.float64), np.dtype(np.int64), np.dtype("U3"), np.dtype("S3")]),
         hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=12),
     ),
-    st.sampled_from(["auto", "classification", "regression"]),
+    st.sampled_from(["auto", "classification", "multilabel", "regression"]),
 )
 def test_arrays_of_any_shape_and_type_are_loaded_or_refused(x: np.ndarray, y: np.ndarray, task: str) -> None:
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from tfday7.core.errors import UserError
@@ -16,6 +19,7 @@ from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
 from tfday7.training.objective import (
     Accuracy,
+    MicroF1,
     SmoothedCrossentropy,
     StandardizedR2Score,
     StandardizedSquaredError,
@@ -97,6 +101,49 @@ def test_a_softmax_inside_a_nested_model_is_found_and_a_sigmoid_refused(problem:
     assert gives_logits(zeros)
 
 
+SETS = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]], np.float32)
+SET_LOGITS = np.array([[2.0, -1.0, -0.5], [0.0, 3.0, 1.0], [-1.0, -2.0, 0.1], [1.0, 0.2, -4.0]], np.float32)
+SET_PROBLEM = Problem("multilabel", "tabular", (4,), 3, ("a", "b", "c"))
+
+
+def several_labels(activation: str | None) -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_several_labels_have_the_mean_binary_cross_entropy_of_their_sigmoids(smoothing: float) -> None:
+    probabilities = 1 / (1 + np.exp(-SET_LOGITS.astype(np.float64)))
+    target = SETS * (1 - smoothing) + smoothing / 2
+    expected = -(target * np.log(probabilities) + (1 - target) * np.log(1 - probabilities)).mean()
+    from_logits = objective(SET_PROBLEM, several_labels(None), smoothing)["loss"]
+    from_probabilities = objective(SET_PROBLEM, several_labels("sigmoid"), smoothing)["loss"]
+    assert float(from_logits(SETS, SET_LOGITS)) == pytest.approx(expected, rel=1e-5)
+    assert float(from_probabilities(SETS, probabilities.astype(np.float32))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_f1_over_batches_is_scikit_learns_of_all_examples() -> None:
+    metric = objective(SET_PROBLEM, several_labels(None))["metrics"][0]
+    assert isinstance(metric, MicroF1)
+    for start in range(0, 4, 3):
+        metric.update_state(SETS[start : start + 3], SET_LOGITS[start : start + 3])
+    assert float(metric.result()) == pytest.approx(f1_score(SETS, SET_LOGITS > 0, average="micro"))
+    metric.reset_state()
+    assert float(metric.result()) == 0.0
+    from_probabilities = objective(SET_PROBLEM, several_labels("sigmoid"))["metrics"][0]
+    from_probabilities.update_state(SETS, 1 / (1 + np.exp(-SET_LOGITS)))
+    assert float(from_probabilities.result()) == pytest.approx(f1_score(SETS, SET_LOGITS > 0, average="micro"))
+
+
+def test_a_sigmoid_is_for_several_labels_and_a_softmax_refused() -> None:
+    assert output_meaning(SET_PROBLEM, several_labels(None)) == "logits"
+    assert output_meaning(SET_PROBLEM, several_labels("sigmoid")) == "probabilities"
+    nested = keras.Sequential([keras.Input((4,)), several_labels("sigmoid")])
+    assert output_meaning(SET_PROBLEM, nested) == "probabilities"
+    with pytest.raises(UserError, match="no two labels could both be likely"):
+        output_meaning(SET_PROBLEM, several_labels("softmax"))
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
 def test_r2_in_float32_is_right_however_far_the_target_is_from_zero(offset: float) -> None:
     generator = np.random.default_rng(0)
@@ -135,3 +182,13 @@ def test_balancing_finds_the_rare_class(augment: str) -> None:
         guess = model.predict(dataset.test.x, verbose=0).argmax(axis=1)
         found[rule] = float(np.mean(guess[dataset.test.y == 1] == 1))
     assert found["none"] < 0.4 < 0.6 < found["balanced"]
+
+
+def test_mixed_and_smoothed_label_sets_train_a_model_that_ends_in_a_sigmoid() -> None:
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(400, 4))
+    dataset = prepare(Raw(x, (x[:, :3] > 0).astype(int)), "sets")
+    model = several_labels("sigmoid")
+    training = TrainingConfig(epochs=15, augment="mixup", label_smoothing=0.1)
+    records = fitting.fit(model, dataset, OptimizerConfig(learning_rate=0.05), training).records
+    assert records[-1]["val_f1_score"] > 0.9 > records[0]["f1_score"]

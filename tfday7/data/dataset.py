@@ -8,6 +8,8 @@ import numpy as np
 
 from tfday7.data.lazy import Inputs
 
+METRICS = {"classification": "accuracy", "multilabel": "f1_score", "regression": "r2_score"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -15,7 +17,8 @@ class Examples:
 
     Attributes:
         x: float32 [n, ...input_shape], or int32 [n, length] token ids; an array, or read when asked for (`lazy`).
-        y: int64 [n] class indices, or float32 [n, outputs] values.
+        y: int64 [n] class indices, float32 [n, outputs] values, or for several labels an example 0 and 1, float32
+            [n, labels].
     """
 
     x: Inputs
@@ -30,12 +33,12 @@ class Problem:
     """What a model has to fit: everything that an architecture may know about the data.
 
     Attributes:
-        task: "classification" or "regression".
+        task: "classification", "multilabel" (an example has any number of the labels) or "regression".
         kind: "image" (height, width, channels), "series" (steps, channels), "tabular" (features), "text" (token ids) or
             "array" (any other rank).
         input_shape: the shape of one example, without the batch.
-        outputs: number of classes, or of values to predict.
-        class_names: one name a class; empty for regression.
+        outputs: number of classes, labels, or values to predict.
+        class_names: one name a class or label; empty for regression.
         vocabulary: the word of each token id, for text; empty otherwise.
         feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
             series; None otherwise.
@@ -55,8 +58,8 @@ class Problem:
 
     @property
     def metric(self) -> str:
-        """The metric that decides, higher is better: "accuracy" or "r2_score"."""
-        return "accuracy" if self.task == "classification" else "r2_score"
+        """The metric that decides, higher is better: "accuracy", "f1_score" or "r2_score"."""
+        return METRICS[self.task]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,14 @@ from absl import logging
 
 from tfday7.core.errors import UserError
 from tfday7.data import lazy
-from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task, decode_one_hot
+from tfday7.data.checks import (
+    check_alike,
+    check_arrays,
+    check_label_sets,
+    check_labels,
+    decide_task,
+    decode_one_hot,
+)
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Examples, Problem
 from tfday7.data.lazy import Inputs, LazyInputs
@@ -46,7 +53,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     Args:
         raw: what the source found.
         name: what to call the data set.
-        task: "classification", "regression", or "auto" to decide by the labels.
+        task: as in `Problem.task`, or "auto" to decide by the labels.
 
     Raises:
         UserError: as `load`.
@@ -54,12 +61,14 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
     check_alike(given)
-    if task != "regression":
+    if task in ("auto", "classification"):
         given = decode_one_hot(given)
     task = decide_task(task, given["train"][1])
     class_names: tuple[str, ...] = ()
     if task == "classification":
         given, class_names = check_labels(given, raw.class_names)
+    elif task == "multilabel":
+        given, class_names = check_label_sets(given, raw.class_names)
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
@@ -163,7 +172,7 @@ def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabular
         task=task,
         kind=kind,
         input_shape=train.x.shape[1:],
-        outputs=train.y.shape[1] if regression else len(class_names),
+        outputs=len(class_names) or train.y.shape[1],
         class_names=class_names,
         vocabulary=vocabulary,
         feature_mean=mean,

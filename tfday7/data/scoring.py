@@ -6,20 +6,27 @@ import numpy as np
 
 from tfday7.data.dataset import Problem
 
+# An output above it says that the label applies: both are a probability of one half.
+THRESHOLDS = {"logits": 0.0, "probabilities": 0.5}
 
-def score(problem: Problem, outputs: np.ndarray, y: np.ndarray) -> float:
-    """Returns accuracy or R², higher is better.
+
+def score(problem: Problem, outputs: np.ndarray, y: np.ndarray, meaning: str = "") -> float:
+    """Returns accuracy, micro-averaged F1 or R², higher is better.
 
     Args:
         problem: decides which metric.
-        outputs: [n, classes] scores or [n, outputs] values.
+        outputs: [n, classes] scores, [n, labels] or [n, outputs] values.
         y: int64 [n] or float32 [n, outputs].
+        meaning: "logits" or "probabilities"; needed for several labels an example, where it decides the threshold.
 
-    R² is averaged over the outputs; it is 1 - (sum of squared errors) / (sum of squares around the mean of `y`).
-    Where `y` is constant it is 1 for exact outputs and 0 for all others, as in scikit-learn.
+    F1 is over all decisions, example by label. R² is averaged over the outputs; it is 1 - (sum of squared errors) /
+    (sum of squares around the mean of `y`). Where `y` is constant it is 1 for exact outputs and 0 for all others, as in
+    scikit-learn.
     """
     if problem.task == "classification":
-        return float(np.mean(np.argmax(outputs, axis=-1) == y))
+        return float(np.mean(decisions(problem, outputs) == y))
+    if problem.task == "multilabel":
+        return micro_f1(decisions(problem, outputs, meaning), y)
     outputs, y = outputs.astype(np.float64), y.astype(np.float64)
     residual = np.sum((y - outputs) ** 2, axis=0)
     total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
@@ -27,8 +34,48 @@ def score(problem: Problem, outputs: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.where(total > 0, explained, residual == 0)))
 
 
+def decisions(problem: Problem, outputs: np.ndarray, meaning: str = "") -> np.ndarray:
+    """Returns what a classifier's outputs say: class indices [n], or for several labels an example bool [n, labels].
+
+    Args:
+        problem: a classification, of one or of several labels an example.
+        outputs: [n, classes] or [n, labels].
+        meaning: as of `score`.
+    """
+    if problem.task == "multilabel":
+        return outputs > THRESHOLDS[meaning]
+    return outputs.argmax(axis=-1)
+
+
+def micro_f1(said: np.ndarray, y: np.ndarray) -> float:
+    """Returns 2 x (labels rightly said) / (labels said + labels that apply); 0 when there are none of either.
+
+    Args:
+        said: bool [n, labels].
+        y: 0 and 1, [n, labels].
+    """
+    applies = y > 0.5
+    return float(2.0 * np.sum(said & applies) / max(1, int(said.sum()) + int(applies.sum())))
+
+
 def baseline(problem: Problem, train_y: np.ndarray, y: np.ndarray) -> float:
-    """Returns the score of a model that always says the most common class, or the mean, of the training split."""
+    """Returns the score of the best model that always says the same: the training split's most common class, or mean.
+
+    For several labels an example it says as many of the most common ones as is best for F1: saying only those that more
+    than half of the examples have would score 0 where labels are rare, and any model would seem to have learned.
+    """
     if problem.task == "classification":
         return float(np.mean(y == np.bincount(train_y).argmax()))
+    if problem.task == "multilabel":
+        return micro_f1(np.broadcast_to(_best_guess(train_y), y.shape), y)
     return score(problem, np.broadcast_to(train_y.mean(axis=0), y.shape), y)
+
+
+def _best_guess(y: np.ndarray) -> np.ndarray:
+    """Returns bool [labels]: which of them to say always. Of any number of labels the most common ones are best."""
+    counts = y.sum(axis=0, dtype=np.float64)
+    order = np.argsort(-counts, kind="stable")
+    scores = 2.0 * np.cumsum(counts[order]) / (len(y) * np.arange(1, len(counts) + 1) + counts.sum())
+    said = np.zeros(len(counts), bool)
+    said[order[: scores.argmax() + 1]] = True
+    return said

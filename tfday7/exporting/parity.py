@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.data import Problem
-from tfday7.data.scoring import score
+from tfday7.data.scoring import decisions, score
 from tfday7.exporting.records import Parity
 
 # Largest difference allowed, relative to the largest output (regression: to the target's deviation), and drop of the
@@ -20,7 +20,9 @@ LIMITS = {
 SPACINGS = 4
 
 
-def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: np.ndarray) -> Parity:
+def compare(
+    kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: np.ndarray, meaning: str = ""
+) -> Parity:
     """Compares an artefact's outputs with the Keras model's.
 
     Args:
@@ -28,8 +30,9 @@ def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarr
         problem: decides the metric.
         expected, outputs: [n, outputs] of the Keras model and of the artefact.
         y: the labels, for the metric.
+        meaning: of the outputs, as of `score`.
 
-    The metric may always drop by one example, the finest step that it has on a small split.
+    The metric may always drop by one example (F1: by one label), the finest step that it has on a small split.
     """
     difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
     per_example = difference.reshape(len(difference), -1).max(axis=1)
@@ -39,14 +42,16 @@ def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarr
     limits["relative_difference"] = max(limits["relative_difference"], SPACINGS * spacing)
     if problem.task == "classification":
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
+    if problem.task == "multilabel":
+        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(y.sum())))
     parity = Parity(
         metric=problem.metric,
-        keras_metric=score(problem, expected, y),
-        artefact_metric=score(problem, outputs, y),
+        keras_metric=score(problem, expected, y, meaning),
+        artefact_metric=score(problem, outputs, y, meaning),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         relative_difference=float((difference / scale).max()),
-        agreement=_agreement(problem, expected, outputs),
+        agreement=_agreement(problem, expected, outputs, meaning),
         worst_example=int(per_example.argmax()),
         examples=len(y),
         limits=limits,
@@ -56,10 +61,11 @@ def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarr
     return parity
 
 
-def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray) -> float | None:
-    if problem.task != "classification":
+def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, meaning: str) -> float | None:
+    if problem.task == "regression":
         return None
-    return float(np.mean(expected.argmax(axis=-1) == outputs.argmax(axis=-1)))
+    same = decisions(problem, expected, meaning) == decisions(problem, outputs, meaning)
+    return float(np.mean(same.reshape(len(same), -1).all(axis=1)))
 
 
 def _scale_name(parity: Parity) -> str:

@@ -15,7 +15,7 @@ class Parity:
         largest_difference, mean_difference: of the outputs, absolute.
         relative_difference: the largest difference over the largest absolute output of the Keras model; for regression
             over the target's standard deviation.
-        agreement: share of examples with the same decision; None for regression.
+        agreement: share of examples with the same decision (on every label); None for regression.
         worst_example: index in the test split of the largest difference.
         examples: how many were compared.
         limits: what was allowed: relative_difference, metric_drop.

@@ -115,9 +115,14 @@ class _Job:
             self.kind,
             run=origin.run,
             input={**runner.describe("input"), **preprocessing, **vocabulary},
-            output={**runner.describe("output"), "meaning": origin.meaning, "standardization": after},
+            output={
+                **runner.describe("output"),
+                "task": problem.task,  # Says whether logits take one softmax, or a sigmoid for each label.
+                "meaning": origin.meaning,
+                "standardization": after,
+            },
             labels=list(problem.class_names),
-            parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y),
+            parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y, origin.meaning),
         )
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:

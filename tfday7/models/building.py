@@ -119,7 +119,7 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
         raise UserError(f"--model={name} takes inputs of shape {shape}; the examples have {problem.input_shape}")
     shape = tuple(model.outputs[0].shape[1:])
     if shape != (problem.outputs,):
-        what = "classes" if problem.task == "classification" else "values to predict"
+        what = {"classification": "classes", "multilabel": "labels"}.get(problem.task, "values to predict")
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 
 

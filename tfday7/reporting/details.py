@@ -41,7 +41,7 @@ def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
         Detail(words("detail.output"), _tensor(made), code=True),
         Detail(words("detail.dequantize"), _dequantize(made), code=True),
         Detail(words("detail.restore"), _restoration(made), code=True),
-        Detail(words("detail.meaning"), words.known(f"meaning.{made.get('meaning')}", string(made.get("meaning")))),
+        Detail(words("detail.meaning"), _meaning(made, words)),
         Detail(words("detail.labels"), _some(labels, words)),
         Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
     ]
@@ -140,6 +140,11 @@ def _machine(records: RunRecords, words: Words) -> list[Detail]:
             ),
         ),
     ]
+
+
+def _meaning(made: dict[str, Any], words: Words) -> str:
+    meaning = string(made.get("meaning"))
+    return words.known(f"meaning.{made.get('task')}.{meaning}", words.known(f"meaning.{meaning}", meaning))
 
 
 def _tensor(side: dict[str, Any]) -> str:

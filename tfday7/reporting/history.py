@@ -15,7 +15,7 @@ from tfday7.reporting.records import RunRecords, count, number
 
 MAX_POINTS = 1000
 LOG_SPAN = 100.0  # Two decades.
-METRICS = ("accuracy", "r2_score", "mae")
+METRICS = ("accuracy", "f1_score", "r2_score", "mae")
 LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 FLOOR = -1.0  # R² of -1 is useless already; how far below it began would flatten the rest of the curve.
 

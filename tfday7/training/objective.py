@@ -12,6 +12,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
+from tfday7.data.scoring import THRESHOLDS
 
 
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -48,6 +49,37 @@ class Accuracy(keras.metrics.Mean):
         """Adds a batch."""
         right = tf.argmax(_shares(y_true, self.classes), axis=-1) == tf.argmax(y_pred, axis=-1)
         super().update_state(tf.cast(right, tf.float32), sample_weight)
+
+
+class MicroF1(keras.metrics.Metric):
+    """F1 over all decisions, example by label, at a probability of one half; the arithmetic of `scoring.micro_f1`.
+
+    Args:
+        meaning: "logits" or "probabilities".
+    """
+
+    def __init__(self, meaning: str) -> None:
+        super().__init__(name="f1_score")
+        self.threshold = THRESHOLDS[meaning]
+        self.right = self.add_weight(name="right", initializer="zeros")
+        self.said_and_true = self.add_weight(name="said_and_true", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch; both are [batch, labels]. Labels may be shares, of which those above one half apply.
+
+        Raises:
+            ValueError: weights are given; a decision counts once.
+        """
+        if sample_weight is not None:
+            raise ValueError("f1_score counts decisions; it takes no weights")
+        applies, said = y_true > 0.5, y_pred > self.threshold
+        right, true, yes = (tf.reduce_sum(tf.cast(each, tf.float32)) for each in (applies & said, applies, said))
+        self.right.assign_add(right)
+        self.said_and_true.assign_add(true + yes)
+
+    def result(self) -> Any:
+        """Returns the value of all batches so far."""
+        return tf.math.divide_no_nan(2.0 * self.right, self.said_and_true)
 
 
 class StandardizedSquaredError(keras.losses.Loss):
@@ -109,15 +141,19 @@ def class_weights(rule: str, problem: Problem, y: np.ndarray) -> dict[int, float
     return {label: len(y) / (present * count) if count else 1.0 for label, count in enumerate(counts.tolist())}
 
 
-def gives_logits(model: Any) -> bool:
+def gives_logits(model: Any, multilabel: bool = False) -> bool:
     """Returns whether a classifier gives logits rather than probabilities.
+
+    Args:
+        model: a tf_keras model.
+        multilabel: whether an example may have several labels; each has a probability of its own then.
 
     A last Dense layer without activation gives logits. Others are asked on random inputs, not by their layers: a
     softmax may lie in a nested model, or in a layer of the user's. Rows of probabilities are not negative and add up to
     1, which those of logits do not.
 
     Raises:
-        UserError: the outputs lie between 0 and 1 but do not add up to 1, as those of a sigmoid.
+        UserError: the outputs lie between 0 and 1 and are a sigmoid's where a softmax's are needed, or the reverse.
     """
     last = model.outputs[0].node.layer
     if isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear:
@@ -130,7 +166,10 @@ def gives_logits(model: Any) -> bool:
     )
     if not ((outputs >= 0) & (outputs <= 1)).all():
         return True
-    if np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-2):
+    adds_up = np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-2)
+    if multilabel:
+        return _several_are_logits(outputs, adds_up)
+    if adds_up:
         return False
     if np.ptp(outputs) == 0:  # Logits of a model whose last layer starts at zero.
         return True
@@ -140,20 +179,31 @@ def gives_logits(model: Any) -> bool:
     )
 
 
+def _several_are_logits(outputs: np.ndarray, adds_up: bool) -> bool:
+    """Returns `gives_logits` for outputs between 0 and 1 of several labels an example."""
+    if adds_up and np.ptp(outputs) > 0:  # A sigmoid that starts at one half for each of two labels adds up, too.
+        raise UserError(
+            "the model's outputs add up to 1, as those of a softmax do: no two labels could both be likely",
+            "end the model in logits (no activation) or in a sigmoid, or give --task=classification",
+        )
+    return bool(np.all(outputs == 0))  # Logits of a model whose last layer starts at zero.
+
+
 def output_meaning(problem: Problem, model: Any) -> str:
     """Returns what the model's outputs are: "logits", "probabilities" or "values"."""
     if problem.task == "regression":
         return "values"
-    return "logits" if gives_logits(model) else "probabilities"
+    return "logits" if gives_logits(model, problem.task == "multilabel") else "probabilities"
 
 
 def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_labels: bool = False) -> dict[str, Any]:
-    """Returns `loss` and `metrics` for `compile`, under Keras's names: accuracy, or mae and r2_score.
+    """Returns `loss` and `metrics` for `compile`, under Keras's names: accuracy, f1_score, or mae and r2_score.
 
     Args:
         problem: decides the task.
         model: its last layer decides between logits and probabilities.
-        label_smoothing: share of each label that is spread over all classes.
+        label_smoothing: share of each label that is spread over all classes; where an example may have several labels,
+            over yes and no of each.
         mixes_labels: whether an augmentation turns class indices into shares of the classes.
     """
     if problem.task == "regression":
@@ -162,7 +212,11 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
             StandardizedR2Score(problem.target_mean, problem.target_std),
         ]
         return {"loss": StandardizedSquaredError(problem.target_std), "metrics": metrics}
-    logits = gives_logits(model)
+    meaning = output_meaning(problem, model)
+    logits = meaning == "logits"
+    if problem.task == "multilabel":
+        loss = keras.losses.BinaryCrossentropy(logits, label_smoothing=label_smoothing)
+        return {"loss": loss, "metrics": [MicroF1(meaning)]}
     if label_smoothing or mixes_labels:
         loss = SmoothedCrossentropy(problem.outputs, label_smoothing, logits)
         return {"loss": loss, "metrics": [Accuracy(problem.outputs)]}

@@ -1,4 +1,4 @@
-"""A `.csv` file with a header line, numeric feature columns and a `--target` column."""
+"""A `.csv` file with a header line, numeric feature columns and a `--target` column, or several of them."""
 
 from __future__ import annotations
 
@@ -21,26 +21,51 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 def load(config: DataConfig) -> Raw:
     """Returns features as float64 [n, columns - 1] in the order of the file, and the target column.
 
-    The target stays text unless every value is a number; whole numbers stay whole (they may be classes).
+    The target stays text unless every value is a number; whole numbers stay whole (they may be classes). Several
+    targets are numbers, [n, targets].
     """
     header, rows = _read(config.data)
     if not config.target:
         raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
-    if config.target not in header:
-        raise unknown_name("--target column", config.target, header)
-    column = header.index(config.target)
-    names = [name for name in header if name != config.target]
+    columns = _target_columns(config, header)
+    names = [name for name in header if name not in columns]
     features = np.empty((len(rows), len(names)))
     targets = []
     for i, (line, row) in enumerate(rows):
         if len(row) != len(header):
             raise UserError(f"{config.data}, line {line}: {len(row)} values; expected {len(header)} as in the header")
-        targets.append(_target(config, line, row[column]))
-        features[i] = [
-            _number(config, line, name, text)
-            for name, text in zip(names, row[:column] + row[column + 1 :], strict=True)
-        ]
-    return Raw(features, _typed(targets))
+        by_name = dict(zip(header, row, strict=True))
+        targets.append([_target(config, line, name, by_name[name]) for name in columns])
+        features[i] = [_number(config, line, name, by_name[name]) for name in names]
+    return Raw(features, _targets(config, columns, targets), class_names=columns if len(columns) > 1 else ())
+
+
+def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
+    """Returns the columns that `--target` names: one whose name may hold commas, or a comma list of several."""
+    several = (config.target,) if config.target in header else tuple(part.strip() for part in config.target.split(","))
+    for name in several:
+        if name not in header:
+            raise unknown_name("--target column", name, header)
+    if len(set(several)) < len(several):
+        raise UserError(f"--target={config.target} names a column more than once")
+    if len(several) == len(header):
+        raise UserError(f"--target={config.target} names every column of {config.data}", "leave some to predict from")
+    return several
+
+
+def _targets(config: DataConfig, columns: tuple[str, ...], rows: list[list[str]]) -> np.ndarray:
+    """Returns the targets [n], or numbers [n, targets] for several columns."""
+    typed = [_typed([row[i] for row in rows]) for i in range(len(columns))]
+    if len(columns) == 1:
+        return typed[0]
+    for name, values in zip(columns, typed, strict=True):
+        if values.dtype.kind == "U":
+            raise UserError(
+                f"{config.data}, column {name!r}: --target={config.target} names several columns, and this one is not "
+                "made of numbers",
+                "several targets are values, or labels that are 0 or 1: encode it so, or train a model for it alone",
+            )
+    return np.stack(typed, axis=1)
 
 
 def _read(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -75,9 +100,9 @@ def _number(config: DataConfig, line: int, name: str, text: str) -> float:
     )
 
 
-def _target(config: DataConfig, line: int, text: str) -> str:
+def _target(config: DataConfig, line: int, name: str, text: str) -> str:
     if not text.strip():
-        raise UserError(f"{config.data}, line {line}, column {config.target!r}: the target is empty")
+        raise UserError(f"{config.data}, line {line}, column {name!r}: the target is empty")
     return text.strip()
 
 

@@ -1,0 +1,64 @@
+"""Every task through the whole program, run as a user runs it: data, training, scores, files, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from support import Ended, run_command
+
+from tfday7.exporting.litert import LiteRTModel
+
+pytestmark = pytest.mark.slow
+
+
+def train(folder: Path, *arguments: str) -> tuple[Ended, dict[str, Any], dict[str, dict[str, Any]]]:
+    """Returns how the command ended, run.json, and the artefacts by kind."""
+    ended = run_command("train", *arguments, "--run_dir=run", "--export_dir=out", cwd=folder)
+    assert ended.code == 0, ended.err
+    run = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
+    artefacts = json.loads((folder / "run" / "exports.json").read_text(encoding="utf-8"))["artefacts"]
+    return ended, run, {artefact["kind"]: artefact for artefact in artefacts}
+
+
+def weather(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Returns three features and three labels that they decide, each alone and independently of the others."""
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(count, 3))
+    return x, (x + 0.2 * generator.normal(size=x.shape) > [0.0, 0.5, -0.3]).astype(int)
+
+
+def test_several_labels_an_example_go_from_a_table_to_verified_files(tmp_path: Path) -> None:
+    x, y = weather()
+    rows = [",".join(map(str, [*a, *b])) for a, b in zip(x, y, strict=True)]
+    (tmp_path / "weather.csv").write_text("\n".join(["t,w,p,wet,windy,warm", *rows]), encoding="utf-8")
+    flags = ("--data=weather.csv", "--target=wet,windy,warm", "--model=mlp", "--width=8", "--epochs=15")
+    _, run, artefacts = train(tmp_path, *flags, "--learning_rate=0.02", "--lang=zh")
+    assert (run["data"]["task"], run["data"]["class_names"]) == ("multilabel", ["wet", "windy", "warm"])
+    assert (run["metric"]["name"], run["gate"]) == ("f1_score", None)
+    assert run["metric"]["test"] > 0.85 > run["metric"]["baseline"] > 0.5
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = metrics[run["training"]["best_epoch"] - 1]
+    assert best["val_f1_score"] == pytest.approx(run["metric"]["validation"], abs=1e-4)
+    assert json.loads((tmp_path / "run" / "diagnosis.json").read_text())["verdict"] == "good_fit"
+    for artefact in artefacts.values():
+        assert artefact["labels"] == ["wet", "windy", "warm"]
+        assert (artefact["output"]["task"], artefact["output"]["meaning"]) == ("multilabel", "logits")
+        assert artefact["parity"]["failures"] == []
+    said = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32)) > 0
+    assert f1_score(y, said, average="micro") > 0.85
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "多标签分类" in page
+    assert "大于 0（即 sigmoid 大于 0.5）表示该标签成立" in page
+
+
+def test_what_has_no_meaning_for_several_labels_is_refused_by_name(tmp_path: Path) -> None:
+    x, y = weather(100)
+    np.savez(tmp_path / "weather.npz", x_train=x, y_train=y)
+    ended = run_command("train", "--data=weather.npz", "--model=mlp", "--class_weights=balanced", cwd=tmp_path)
+    assert ended.code == 2
+    assert "--class_weights=balanced has no meaning for --task=multilabel" in ended.err
