@@ -62,3 +62,26 @@ def test_what_has_no_meaning_for_several_labels_is_refused_by_name(tmp_path: Pat
     ended = run_command("train", "--data=weather.npz", "--model=mlp", "--class_weights=balanced", cwd=tmp_path)
     assert ended.code == 2
     assert "--class_weights=balanced has no meaning for --task=multilabel" in ended.err
+
+
+def test_an_autoencoder_learns_mapped_files_without_labels_and_its_files_give_the_same(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    hidden = generator.normal(size=(1500, 2))
+    x = np.tanh(hidden @ generator.normal(size=(2, 12))) * 50 + 200 + generator.normal(size=(1500, 12))
+    (tmp_path / "sensors").mkdir()
+    np.save(tmp_path / "sensors" / "x_train.npy", x)
+    flags = ("--data=sensors", "--model=autoencoder", "--width=64", "--depth=1", "--epochs=12", "--learning_rate=0.01")
+    _, run, artefacts = train(tmp_path, *flags)
+    assert (run["data"]["task"], run["metric"]["name"], run["gate"]) == ("reconstruction", "r2_score", None)
+    assert run["metric"]["test"] > 0.8
+    assert run["metric"]["baseline"] == pytest.approx(0.0, abs=1e-6)
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = metrics[run["training"]["best_epoch"] - 1]
+    assert best["val_r2_score"] == pytest.approx(run["metric"]["validation"], abs=1e-3)
+    assert all(artefact["parity"]["failures"] == [] for artefact in artefacts.values())
+    again = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
+    odd = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(generator.permuted(x, axis=0).astype(np.float32))
+    errors, odd_errors = np.square(again - x).mean(axis=1), np.square(odd - x).mean(axis=1)
+    assert np.median(odd_errors) > 5 * np.median(errors)  # Columns that do not belong together are told apart.
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "how far they are off tells the unusual from the usual" in page

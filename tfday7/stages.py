@@ -46,6 +46,7 @@ class Plan:
 
         find_source(self.data)
         building.check_name(self.model)
+        building.implied_task(self.model, self.data.task)
         catalog.check(self.optimizer)
         config.check_flags(self.training, self.model)
         augmentation.parse(self.training.augment)
@@ -183,8 +184,10 @@ def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
 
 def _load(plan: Plan, say: Say) -> Dataset:
     from tfday7 import data
+    from tfday7.models import building
 
-    dataset = data.load(plan.data)
+    task = building.implied_task(plan.model, plan.data.task)
+    dataset = data.load(dataclasses.replace(plan.data, task=task))
     plan.check(dataset)
     sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
@@ -273,12 +276,16 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
 
 def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     from tfday7.data import pipeline
-    from tfday7.data.scoring import baseline, score
+    from tfday7.data.scoring import baseline, reconstruction_r2, score
     from tfday7.training.objective import output_meaning
 
     problem, meaning = dataset.problem, output_meaning(dataset.problem, model)
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
-    scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
+    if problem.task == "reconstruction":
+        parts = {key: pipeline.reconstructions(model, part) for key, part in splits.items()}
+        scores = {key: reconstruction_r2(problem, part) for key, part in parts.items()}
+    else:
+        scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
     return {"name": problem.metric, **scores, "baseline": guess}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -13,9 +14,12 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import accuracy_score, f1_score, r2_score
 
 from tfday7.data import Problem
+from tfday7.data.lazy import LazyInputs
 from tfday7.data.scoring import baseline, micro_f1, score
 
 CLASSES = Problem("classification", "tabular", (2,), 4)
+MEAN, STD = np.array([5.0, -3.0], np.float32), np.array([10.0, 0.1], np.float32)
+SERIES = Problem("reconstruction", "series", (6, 2), 12, target_mean=MEAN, target_std=STD)
 LABELS = Problem("multilabel", "tabular", (2,), 4)
 VALUES = Problem("regression", "tabular", (2,), 3)
 _numbers = st.floats(-1e3, 1e3, width=32)
@@ -82,3 +86,37 @@ def test_the_baseline_of_several_labels_is_the_best_answer_that_never_changes(sh
 
 def test_f1_where_no_label_applies_and_none_is_said_is_0_as_in_scikit_learn() -> None:
     assert micro_f1(np.zeros((3, 2), bool), np.zeros((3, 2))) == 0.0
+
+
+def test_the_r2_of_a_reconstruction_is_scikit_learns_weighted_by_variance_in_deviations() -> None:
+    generator = np.random.default_rng(0)
+    x = (MEAN + STD * generator.normal(size=(3000, 6, 2))).astype(np.float32)
+    outputs = (x + STD * generator.normal(scale=0.4, size=x.shape)).astype(np.float32)
+    flat, flat_outputs = ((each / STD).reshape(3000, 12).astype(np.float64) for each in (x, outputs))
+    expected = r2_score(flat, flat_outputs, multioutput="variance_weighted")
+    assert score(SERIES, outputs, x) == pytest.approx(expected, abs=1e-5)
+    assert score(SERIES, outputs, _Lazy(x)) == score(SERIES, outputs, x)
+    assert score(SERIES, x, x) == 1.0
+    assert baseline(SERIES, x, x) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_pixel_that_hardly_ever_changes_does_not_decide_a_reconstruction() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 6, 2)).astype(np.float32)
+    x[:, 0] *= 1e-6
+    problem = dataclasses.replace(SERIES, target_mean=np.zeros(2, np.float32), target_std=np.ones(2, np.float32))
+    assert score(problem, np.round(x, 2), x) > 0.999
+
+
+def test_a_reconstruction_of_what_never_changes_is_1_when_exact_and_0_otherwise() -> None:
+    x = np.full((50, 6, 2), 0.1, np.float32)
+    assert score(SERIES, x, x) == 1.0
+    assert score(SERIES, x + 1, x) == 0.0
+
+
+class _Lazy(LazyInputs):
+    def __init__(self, array: np.ndarray) -> None:
+        super().__init__(array.shape, array.dtype)
+        self.array = array
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.array[indices]

@@ -13,6 +13,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
 from tfday7.data.loading import prepare
+from tfday7.data.scoring import score
 from tfday7.data.source import Raw
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -20,6 +21,7 @@ from tfday7.training import TrainingConfig, fitting
 from tfday7.training.objective import (
     Accuracy,
     MicroF1,
+    ReconstructionR2,
     SmoothedCrossentropy,
     StandardizedR2Score,
     StandardizedSquaredError,
@@ -192,3 +194,18 @@ def test_mixed_and_smoothed_label_sets_train_a_model_that_ends_in_a_sigmoid() ->
     training = TrainingConfig(epochs=15, augment="mixup", label_smoothing=0.1)
     records = fitting.fit(model, dataset, OptimizerConfig(learning_rate=0.05), training).records
     assert records[-1]["val_f1_score"] > 0.9 > records[0]["f1_score"]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_a_reconstructions_r2_over_batches_is_the_score_and_its_loss_a_mean_in_deviations(offset: float) -> None:
+    generator = np.random.default_rng(0)
+    mean, std = np.array([offset, 5.0], np.float32), np.array([2.0, 0.5], np.float32)
+    problem = Problem("reconstruction", "series", (3, 2), 6, target_mean=mean, target_std=std)
+    x = (mean + std * generator.normal(size=(500, 3, 2))).astype(np.float32)
+    outputs = (x + std * generator.normal(scale=0.5, size=x.shape)).astype(np.float32)
+    metric = ReconstructionR2(problem)
+    for start in range(0, 500, 300):
+        metric.update_state(x[start : start + 300], outputs[start : start + 300])
+    assert float(metric.result()) == pytest.approx(score(problem, outputs, x), abs=1e-4)
+    expected = np.mean(np.square((x.astype(np.float64) - outputs) / std))
+    assert float(StandardizedSquaredError(std)(x, outputs)) == pytest.approx(expected, rel=1e-4)

@@ -98,7 +98,7 @@ def augmenter(names: Sequence[str], problem: Problem, seed: int) -> Callable[[An
                 x, y = chosen.apply(x, y, at, problem)
             else:
                 x = chosen.apply(x, at, problem)
-        return x, y
+        return x, x if problem.task == "reconstruction" else y  # What it is to give again is what it saw.
 
     return apply
 

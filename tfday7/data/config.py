@@ -31,8 +31,8 @@ class DataConfig(Settings):
     task: str = setting(
         "auto",
         "What to learn; auto: words and whole numbers that repeat are classes, columns of 0 and 1 are labels that an "
-        "example may have several of, other numbers are values to predict.",
-        choices=("auto", "classification", "multilabel", "regression"),
+        "example may have several of, other numbers are values to predict. reconstruction: the inputs again.",
+        choices=("auto", "classification", "multilabel", "regression", "reconstruction"),
     )
     image_size: str = setting(
         "", "HxW or one number that images are resized to; default: their common size if small, else 96."

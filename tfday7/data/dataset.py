@@ -8,7 +8,12 @@ import numpy as np
 
 from tfday7.data.lazy import Inputs
 
-METRICS = {"classification": "accuracy", "multilabel": "f1_score", "regression": "r2_score"}
+METRICS = {
+    "classification": "accuracy",
+    "multilabel": "f1_score",
+    "regression": "r2_score",
+    "reconstruction": "r2_score",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +23,11 @@ class Examples:
     Attributes:
         x: float32 [n, ...input_shape], or int32 [n, length] token ids; an array, or read when asked for (`lazy`).
         y: int64 [n] class indices, float32 [n, outputs] values, or for several labels an example 0 and 1, float32
-            [n, labels].
+            [n, labels]. For reconstruction `x` itself, the same object: a data set is never held or read twice.
     """
 
     x: Inputs
-    y: np.ndarray
+    y: Inputs
 
     def __len__(self) -> int:
         return len(self.x)
@@ -33,7 +38,8 @@ class Problem:
     """What a model has to fit: everything that an architecture may know about the data.
 
     Attributes:
-        task: "classification", "multilabel" (an example has any number of the labels) or "regression".
+        task: "classification", "multilabel" (an example has any number of the labels), "regression", or
+            "reconstruction" (the inputs again).
         kind: "image" (height, width, channels), "series" (steps, channels), "tabular" (features), "text" (token ids) or
             "array" (any other rank).
         input_shape: the shape of one example, without the batch.
@@ -42,7 +48,8 @@ class Problem:
         vocabulary: the word of each token id, for text; empty otherwise.
         feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
             series; None otherwise.
-        target_mean, target_std: float32 [outputs] of the training split, for regression; None otherwise.
+        target_mean, target_std: float32 [outputs] of the training split, for regression; for reconstruction of each
+            column or channel of the inputs; None otherwise.
     """
 
     task: str

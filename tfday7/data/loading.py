@@ -8,6 +8,7 @@ keeps its side when more data is added.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 from absl import logging
@@ -59,6 +60,8 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         UserError: as `load`.
     """
     parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
+    if task == "reconstruction":
+        parts = _without_labels(parts, raw)
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
     check_alike(given)
     if task in ("auto", "classification"):
@@ -75,17 +78,27 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     given, dropped = _without_repeats(given)
     train, validation, test = _splits(given, raw.groups)
     named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
+    fingerprint = _fingerprint((train, validation, test), named)
+    if task == "reconstruction":
+        train, validation, test = (Examples(part.x, part.x) for part in (train, validation, test))
     return Dataset(
         name=name,
         problem=_problem(task, class_names, train, raw.vocabulary),
         train=train,
         validation=validation,
         test=test,
-        fingerprint=_fingerprint((train, validation, test), named),
+        fingerprint=fingerprint,
         preprocessing=raw.preprocessing or preprocessing,
         dropped_duplicates=dropped,
         skipped=raw.skipped,
     )
+
+
+def _without_labels(parts: dict[str, _Split | None], raw: Raw) -> dict[str, _Split | None]:
+    """Returns the splits with zeros for labels; what is learned from them is how to give the inputs again."""
+    if raw.vocabulary:
+        raise UserError("--task=reconstruction gives numbers again, but the data is text", "leave --task out")
+    return {key: (part[0], np.zeros(part[0].shape[:1], np.float32)) if part else None for key, part in parts.items()}
 
 
 def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
@@ -166,17 +179,19 @@ def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Exampl
 def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabulary: tuple[str, ...]) -> Problem:
     kind = "text" if vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
     regression = task == "regression"
-    mean, std = _moments(train.x) if kind in ("tabular", "series") else (None, None)
-    target_mean, target_std = _moments(train.y) if regression else (None, None)
+    again = task == "reconstruction"
+    mean, std = _moments(train.x) if kind in ("tabular", "series") or again else (None, None)
+    scaled = (mean, std) if kind in ("tabular", "series") else (None, None)
+    target_mean, target_std = _moments(train.y) if regression else (mean, std) if again else (None, None)
     return Problem(
         task=task,
         kind=kind,
         input_shape=train.x.shape[1:],
-        outputs=len(class_names) or train.y.shape[1],
+        outputs=math.prod(train.x.shape[1:]) if again else len(class_names) or train.y.shape[1],
         class_names=class_names,
         vocabulary=vocabulary,
-        feature_mean=mean,
-        feature_std=std,
+        feature_mean=scaled[0],
+        feature_std=scaled[1],
         target_mean=target_mean,
         target_std=target_std,
     )

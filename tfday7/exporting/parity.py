@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.data import Problem
+from tfday7.data.lazy import Inputs
 from tfday7.data.scoring import decisions, score
 from tfday7.exporting.records import Parity
 
@@ -21,7 +22,7 @@ SPACINGS = 4
 
 
 def compare(
-    kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: np.ndarray, meaning: str = ""
+    kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: Inputs, meaning: str = ""
 ) -> Parity:
     """Compares an artefact's outputs with the Keras model's.
 
@@ -36,14 +37,14 @@ def compare(
     """
     difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
     per_example = difference.reshape(len(difference), -1).max(axis=1)
-    scale = problem.target_std if problem.target_std is not None else np.float64(np.abs(expected).max() or 1.0)
+    scale, scale_name = _scale(problem, expected)
     limits = dict(LIMITS[kind])
     spacing = float(np.finfo(np.float32).eps) * float(np.abs(expected).max()) / float(np.min(scale))
     limits["relative_difference"] = max(limits["relative_difference"], SPACINGS * spacing)
     if problem.task == "classification":
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
     if problem.task == "multilabel":
-        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(y.sum())))
+        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(np.sum(y[:]))))
     parity = Parity(
         metric=problem.metric,
         keras_metric=score(problem, expected, y, meaning),
@@ -57,29 +58,35 @@ def compare(
         limits=limits,
         failures=[],
     )
-    parity.failures.extend(_failures(parity, bool(np.isfinite(outputs).all())))
+    parity.failures.extend(_failures(parity, scale_name, bool(np.isfinite(outputs).all())))
     return parity
 
 
 def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, meaning: str) -> float | None:
-    if problem.task == "regression":
+    if problem.task in ("regression", "reconstruction"):
         return None
     same = decisions(problem, expected, meaning) == decisions(problem, outputs, meaning)
     return float(np.mean(same.reshape(len(same), -1).all(axis=1)))
 
 
-def _scale_name(parity: Parity) -> str:
-    return "the largest output" if parity.agreement is not None else "the target's deviation"
+def _scale(problem: Problem, expected: np.ndarray) -> tuple[np.ndarray, str]:
+    """Returns what differences are measured against, and its name."""
+    if problem.target_mean is None or problem.target_std is None:
+        return np.asarray(np.abs(expected).max() or 1.0, np.float64), "the largest output"
+    if problem.task == "regression":
+        return problem.target_std, "the target's deviation"
+    largest = np.abs((expected - problem.target_mean) / problem.target_std).max() or 1.0
+    return problem.target_std * largest, "the largest output in deviations"
 
 
-def _failures(parity: Parity, finite: bool) -> list[str]:
+def _failures(parity: Parity, scale_name: str, finite: bool) -> list[str]:
     if not finite:
         return ["outputs hold NaN or infinity"]
     found = []
     limit = parity.limits["relative_difference"]
     if parity.relative_difference > limit:
         found.append(
-            f"largest difference is {parity.relative_difference:.1%} of {_scale_name(parity)}; allowed {limit:.2%}"
+            f"largest difference is {parity.relative_difference:.1%} of {scale_name}; allowed {limit:.2%}"
             f" (worst: test example {parity.worst_example})"
         )
     drop, allowed = parity.keras_metric - parity.artefact_metric, parity.limits["metric_drop"]

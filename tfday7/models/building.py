@@ -45,6 +45,29 @@ def check_name(config: ModelConfig) -> None:
         )
 
 
+def implied_task(config: ModelConfig, task: str) -> str:
+    """Returns what a model is to learn: the task asked for, or the only one that a named architecture learns.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    named = config.model in ARCHITECTURES.names()
+    if not named and not transfer.is_application(config.model):
+        return task
+    only = ARCHITECTURES.get(config.model).task if named else ""
+    if only and task not in ("auto", only):
+        raise UserError(
+            f"--task={task} contradicts --model={config.model}, which learns {only}", "leave one of the two out"
+        )
+    if task == "reconstruction" and not only:
+        makers = [name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).task == task]
+        raise UserError(
+            f"--task=reconstruction contradicts --model={config.model}, which does not give its inputs again",
+            f"use --model={' or '.join(makers)}, or a model of your own whose outputs have the shape of its inputs",
+        )
+    return only or task
+
+
 def check(config: ModelConfig, problem: Problem) -> None:
     """Checks the name, and whether a named architecture takes this kind of data.
 
@@ -52,15 +75,16 @@ def check(config: ModelConfig, problem: Problem) -> None:
         UserError: as `check_name`, or the data does not fit; the hint lists the models that do.
     """
     check_name(config)
+    implied_task(config, problem.task)
     if transfer.is_application(config.model):
         transfer.check(config.model, problem)
     if config.model not in ARCHITECTURES.names():
         return
     kinds = ARCHITECTURES.get(config.model).kinds
     if kinds and problem.kind not in kinds:
-        fitting = (
-            name for name in ARCHITECTURES.names() if problem.kind in (ARCHITECTURES.get(name).kinds or (problem.kind,))
-        )
+        every = {name: ARCHITECTURES.get(name) for name in ARCHITECTURES.names()}
+        same_task = {name: found for name, found in every.items() if found.task == every[config.model].task}
+        fitting = (name for name, found in same_task.items() if problem.kind in (found.kinds or (problem.kind,)))
         raise UserError(
             f"--model={config.model} takes {' or '.join(kinds)} data, but the examples have the shape "
             f"{problem.input_shape} ({problem.kind})",
@@ -118,7 +142,12 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
     ):
         raise UserError(f"--model={name} takes inputs of shape {shape}; the examples have {problem.input_shape}")
     shape = tuple(model.outputs[0].shape[1:])
-    if shape != (problem.outputs,):
+    if problem.task == "reconstruction":
+        if shape != problem.input_shape:
+            raise UserError(
+                f"--model={name} gives outputs of shape {shape}; to give its inputs again: {problem.input_shape}"
+            )
+    elif shape != (problem.outputs,):
         what = {"classification": "classes", "multilabel": "labels"}.get(problem.task, "values to predict")
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 

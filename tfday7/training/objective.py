@@ -12,6 +12,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
+from tfday7.data.lazy import Inputs
 from tfday7.data.scoring import THRESHOLDS
 
 
@@ -86,7 +87,7 @@ class StandardizedSquaredError(keras.losses.Loss):
     """Mean squared error in units of the target's variance: 1 is what predicting the mean achieves, 0 is perfect.
 
     Args:
-        std: float32 [outputs], the training split's standard deviations.
+        std: float32 [outputs], the training split's standard deviations; of the last axis, where there are more.
     """
 
     def __init__(self, std: Any) -> None:
@@ -95,9 +96,8 @@ class StandardizedSquaredError(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each example, [batch]."""
-        return tf.reduce_mean(
-            tf.square((tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32)) / self.std), axis=-1
-        )
+        squares = tf.square((tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32)) / self.std)
+        return tf.reduce_mean(squares, axis=list(range(1, len(squares.shape))))
 
 
 def _shares(y_true: Any, classes: int) -> Any:
@@ -126,7 +126,47 @@ class StandardizedR2Score(keras.metrics.R2Score):
         super().update_state(y_true, y_pred, sample_weight)
 
 
-def class_weights(rule: str, problem: Problem, y: np.ndarray) -> dict[int, float] | None:
+class ReconstructionR2(keras.metrics.Metric):
+    """The arithmetic of `scoring.reconstruction_r2`, batch by batch.
+
+    Args:
+        problem: a reconstruction.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(name="r2_score")
+        self.mean, self.std = (tf.constant(each, tf.float32) for each in (problem.target_mean, problem.target_std))
+        self.sums = self.add_weight(name="sums", shape=problem.input_shape, initializer="zeros")
+        self.squares, self.error, self.count = (
+            self.add_weight(name=name, initializer="zeros") for name in ("squares", "error", "count")
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch; both are [batch, ...].
+
+        Raises:
+            ValueError: weights are given; an example counts once.
+        """
+        if sample_weight is not None:
+            raise ValueError("the R2 of a reconstruction takes no weights")
+        y_true, y_pred = ((tf.cast(y, tf.float32) - self.mean) / self.std for y in (y_true, y_pred))
+        self.sums.assign_add(tf.reduce_sum(y_true, axis=0))
+        self.squares.assign_add(tf.reduce_sum(tf.square(y_true)))
+        self.error.assign_add(tf.reduce_sum(tf.square(y_true - y_pred)))
+        self.count.assign_add(tf.cast(tf.shape(y_true)[0], tf.float32))
+
+    def result(self) -> Any:
+        """Returns the value of all batches so far."""
+        total = self.squares - tf.math.divide_no_nan(tf.reduce_sum(tf.square(self.sums)), self.count)
+        return 1.0 - tf.math.divide_no_nan(self.error, total)
+
+    def reset_state(self) -> None:
+        """Forgets all batches; Keras's own takes every variable for a number."""
+        for variable in self.variables:
+            variable.assign(tf.zeros_like(variable))
+
+
+def class_weights(rule: str, problem: Problem, y: Inputs) -> dict[int, float] | None:
     """Returns the weight of each class in the loss, for Keras's `fit`; None when all count alike.
 
     Args:
@@ -136,7 +176,7 @@ def class_weights(rule: str, problem: Problem, y: np.ndarray) -> dict[int, float
     """
     if rule == "none":
         return None
-    counts = np.bincount(y, minlength=problem.outputs)
+    counts = np.bincount(np.asarray(y[:]), minlength=problem.outputs)
     present = max(1, int(np.count_nonzero(counts)))
     return {label: len(y) / (present * count) if count else 1.0 for label, count in enumerate(counts.tolist())}
 
@@ -191,7 +231,7 @@ def _several_are_logits(outputs: np.ndarray, adds_up: bool) -> bool:
 
 def output_meaning(problem: Problem, model: Any) -> str:
     """Returns what the model's outputs are: "logits", "probabilities" or "values"."""
-    if problem.task == "regression":
+    if problem.task in ("regression", "reconstruction"):
         return "values"
     return "logits" if gives_logits(model, problem.task == "multilabel") else "probabilities"
 
@@ -206,6 +246,8 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
             over yes and no of each.
         mixes_labels: whether an augmentation turns class indices into shares of the classes.
     """
+    if problem.task == "reconstruction":
+        return {"loss": StandardizedSquaredError(problem.target_std), "metrics": [ReconstructionR2(problem)]}
     if problem.task == "regression":
         metrics = [
             keras.metrics.MeanAbsoluteError(name="mae"),

@@ -25,7 +25,7 @@ def load(config: DataConfig) -> Raw:
     targets are numbers, [n, targets].
     """
     header, rows = _read(config.data)
-    if not config.target:
+    if not config.target and config.task != "reconstruction":
         raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
     columns = _target_columns(config, header)
     names = [name for name in header if name not in columns]
@@ -42,6 +42,8 @@ def load(config: DataConfig) -> Raw:
 
 def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
     """Returns the columns that `--target` names: one whose name may hold commas, or a comma list of several."""
+    if not config.target:  # To give every column again.
+        return ()
     several = (config.target,) if config.target in header else tuple(part.strip() for part in config.target.split(","))
     for name in several:
         if name not in header:
@@ -56,8 +58,8 @@ def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
 def _targets(config: DataConfig, columns: tuple[str, ...], rows: list[list[str]]) -> np.ndarray:
     """Returns the targets [n], or numbers [n, targets] for several columns."""
     typed = [_typed([row[i] for row in rows]) for i in range(len(columns))]
-    if len(columns) == 1:
-        return typed[0]
+    if len(columns) < 2:
+        return typed[0] if typed else np.zeros(len(rows))
     for name, values in zip(columns, typed, strict=True):
         if values.dtype.kind == "U":
             raise UserError(
