@@ -282,7 +282,7 @@ def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     problem, meaning = dataset.problem, output_meaning(dataset.problem, model)
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
     if problem.task == "reconstruction":
-        parts = {key: pipeline.reconstructions(model, part) for key, part in splits.items()}
+        parts = {key: pipeline.predict_in_parts(model, part.x) for key, part in splits.items()}
         scores = {key: reconstruction_r2(problem, part) for key, part in parts.items()}
     else:
         scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}

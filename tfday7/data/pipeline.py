@@ -96,10 +96,12 @@ def predict(model: Any, examples: Examples) -> np.ndarray:
         return model.predict(evaluation_batches(examples).map(lambda x, y: x), verbose=0)
 
 
-def reconstructions(model: Any, examples: Examples) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields a Keras model's outputs and its inputs, a part of the split after the other; all may not fit in memory."""
-    for x in chunks(examples.x):
-        yield model.predict_on_batch(x), x
+def predict_in_parts(model: Any, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields a Keras model's outputs and its inputs, one part after the other; all may not fit in memory."""
+    # Keras's predict_on_batch fails on a model that was compiled for several steps an execution.
+    call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    for x in chunks(inputs):
+        yield call(tf.constant(x)).numpy(), x
 
 
 @contextlib.contextmanager

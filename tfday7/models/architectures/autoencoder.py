@@ -19,6 +19,7 @@ from tfday7.models.architecture import ARCHITECTURES, Options, architecture
 UNITS_PER_CODE = 16  # 128 units and a code of 8.
 UNITS_PER_FILTER = 8
 MIN_HALVED_SIDE = 4
+MOMENTUM = 0.9  # With Keras's 0.99, what validation sees lags ten epochs behind on a thousand examples.
 
 
 @ARCHITECTURES.register("autoencoder")
@@ -82,7 +83,7 @@ def _convolution(x: Any, filters: int, options: Options, name: str, strides: int
 
 
 def _activated(x: Any, options: Options, name: str) -> Any:
-    x = keras.layers.BatchNormalization(name=f"{name}_normalization")(x)
+    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_normalization")(x)
     x = keras.layers.ReLU(name=f"{name}_relu")(x)
     return blocks.dropout(x, options, f"{name}_dropout")
 
