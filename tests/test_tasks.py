@@ -85,3 +85,40 @@ def test_an_autoencoder_learns_mapped_files_without_labels_and_its_files_give_th
     assert np.median(odd_errors) > 5 * np.median(errors)  # Columns that do not belong together are told apart.
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "how far they are off tells the unusual from the usual" in page
+
+
+def test_targets_of_different_kinds_share_a_model_a_file_and_a_score_that_is_their_mean(tmp_path: Path) -> None:
+    generator = np.random.default_rng(4)
+    x = generator.normal(size=(500, 3))
+    price = 3000 + 900 * x[:, 0] - 500 * x[:, 2] + 30 * generator.normal(size=500)
+    city = np.array(["Athens", "Bergen", "Cork"])[np.digitize(x[:, 1], [-0.5, 0.5])]
+    rows = [f"{a},{b},{c},{p:.2f},{town}" for (a, b, c), p, town in zip(x, price, city, strict=True)]
+    (tmp_path / "homes.csv").write_text("\n".join(["a,b,c,price,city", *rows]), encoding="utf-8")
+    flags = ("--data=homes.csv", "--target=price,city", "--model=mlp", "--width=16", "--depth=1", "--epochs=25")
+    _, run, artefacts = train(tmp_path, *flags, "--learning_rate=0.02", "--label_smoothing=0.05")
+    assert (run["data"]["task"], run["gate"]) == ("several", None)
+    assert [(head["name"], head["task"]) for head in run["data"]["heads"]] == [
+        ("price", "regression"),
+        ("city", "classification"),
+    ]
+    metric = run["metric"]
+    assert [(head["target"], head["name"]) for head in metric["heads"]] == [("price", "r2_score"), ("city", "accuracy")]
+    assert all(head["test"] > 0.85 > head["baseline"] for head in metric["heads"])
+    assert metric["test"] == pytest.approx(np.mean([head["test"] for head in metric["heads"]]))
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = metrics[run["training"]["best_epoch"] - 1]
+    mean = (best["val_price_r2_score"] + best["val_city_accuracy"]) / 2
+    assert mean == pytest.approx(metric["validation"], abs=1e-3)
+    for artefact in artefacts.values():
+        assert artefact["parity"]["failures"] == []
+        assert artefact["output"]["meaning"] == "values, logits"
+        assert [(head["name"], head["columns"], head["labels"]) for head in artefact["output"]["heads"]] == [
+            ("price", [0, 1], []),
+            ("city", [1, 4], ["Athens", "Bergen", "Cork"]),
+        ]
+    outputs = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
+    assert np.corrcoef(outputs[:, 0], price)[0, 1] > 0.98
+    assert np.mean(np.array(["Athens", "Bergen", "Cork"])[outputs[:, 1:].argmax(axis=1)] == city) > 0.85
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Target “city”" in page
+    assert "outputs 1 to 3, classification, Athens, Bergen, Cork" in page

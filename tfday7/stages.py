@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.data.config import DataConfig
-from tfday7.data.dataset import Dataset
+from tfday7.data.dataset import Dataset, Problem
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -227,6 +229,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
             "input_shape": list(problem.input_shape),
             "outputs": problem.outputs,
             "class_names": list(problem.class_names),
+            **_heads_record(problem),
             "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
             "preprocessing": dataset.preprocessing,
             "dropped_duplicates": dataset.dropped_duplicates,
@@ -234,6 +237,12 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any) -> None:
         },
         model={"name": model.name, "parameters": model.count_params()},
     )
+
+
+def _heads_record(problem: Problem) -> dict[str, Any]:
+    if not problem.heads:
+        return {}
+    return {"heads": [{"name": h.name, "task": h.task, "class_names": list(h.class_names)} for h in problem.heads]}
 
 
 def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any) -> None:
@@ -287,7 +296,24 @@ def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     else:
         scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
-    return {"name": problem.metric, **scores, "baseline": guess}
+    return {"name": problem.metric, **scores, "baseline": guess, **_scores_of_heads(dataset, model)}
+
+
+def _scores_of_heads(dataset: Dataset, model: Any) -> dict[str, Any]:
+    """Returns the scores of each of several targets on the test split beside the mean that decides."""
+    from tfday7.data import pipeline
+    from tfday7.data.scoring import head_baselines, head_scores
+
+    problem, test = dataset.problem, dataset.test
+    if not problem.heads:
+        return {}
+    scores = head_scores(problem, pipeline.predict(model, test), np.asarray(test.y[:]))
+    guesses = head_baselines(problem, np.asarray(dataset.train.y[:]), np.asarray(dataset.train.y[:]))
+    heads = [
+        {"target": head.name, "name": head.metric, "test": scores[head.name], "baseline": guesses[head.name]}
+        for head in problem.heads
+    ]
+    return {"heads": heads}
 
 
 def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:

@@ -73,6 +73,26 @@ def test_regression_has_no_agreement_and_r2_for_a_metric() -> None:
     assert parity.artefact_metric == pytest.approx(1 - 3 * 0.1**2 / 2, abs=1e-5)
 
 
+HEADS = (
+    Problem("regression", "array", (), 1, name="price", target_mean=np.zeros(1), target_std=np.array([100.0])),
+    Problem("classification", "array", (), 2, ("a", "b"), name="city"),
+)
+MIXED = Problem("several", "tabular", (4,), 3, heads=HEADS)
+
+
+def test_each_of_several_targets_is_measured_on_its_own_scale() -> None:
+    expected = np.array([[500.0, 4.0, 0.0], [300.0, 0.0, 2.0], [100.0, 1.0, 0.5]], np.float32)
+    y = np.array([[500.0, 1, 0], [300.0, 0, 1], [100.0, 1, 0]], np.float32)
+    off = expected.copy()
+    off[0, 0], off[1, 2] = 505.0, 1.6  # A twentieth of the price's deviation, a tenth of the largest logit.
+    parity = compare("int8", MIXED, expected, off, y)
+    assert parity.relative_difference == pytest.approx(0.1)
+    assert (parity.holds, parity.metric, parity.agreement) == (True, "mean_score", 1.0)
+    swapped = compare("int8", MIXED, expected, expected[:, [0, 2, 1]], y)
+    assert not swapped.holds
+    assert swapped.agreement == 0.0
+
+
 SETS = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]], np.float32)
 LOGITS = np.where(SETS, 2.0, -2.0).astype(np.float32)
 

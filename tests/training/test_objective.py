@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -209,3 +210,38 @@ def test_a_reconstructions_r2_over_batches_is_the_score_and_its_loss_a_mean_in_d
     assert float(metric.result()) == pytest.approx(score(problem, outputs, x), abs=1e-4)
     expected = np.mean(np.square((x.astype(np.float64) - outputs) / std))
     assert float(StandardizedSquaredError(std)(x, outputs)) == pytest.approx(expected, rel=1e-4)
+
+
+HEADS = (
+    Problem("regression", "array", (), 1, name="price", target_mean=np.array([9.0]), target_std=np.array([4.0])),
+    Problem("classification", "array", (), 2, ("a", "b"), name="city"),
+)
+MIXED = Problem("several", "tabular", (4,), 3, heads=HEADS)
+
+
+def test_the_loss_of_several_targets_is_the_sum_of_each_in_deviations_and_nats() -> None:
+    y = np.array([[5.0, 1, 0], [13.0, 0, 1]], np.float32)
+    outputs = np.array([[7.0, 2.0, 1.0], [13.0, 0.0, 0.0]], np.float32)
+    found = objective(MIXED, several_labels(None))
+    squares = np.array([(2 / 4) ** 2, 0.0])
+    nats = np.array([np.log(1 + np.exp(-1.0)), np.log(2.0)])
+    assert float(found["loss"](y, outputs)) == pytest.approx(np.mean(squares + nats), rel=1e-5)
+    for metric in found["metrics"]:
+        metric.update_state(y, outputs)
+    values = {metric.name: float(metric.result()) for metric in found["metrics"]}
+    assert values == pytest.approx({"price_r2_score": 1 - 4 / 32, "city_accuracy": 0.5}, abs=1e-5)
+    assert output_meaning(MIXED, several_labels(None)) == "values, logits"
+
+
+def test_probabilities_for_one_of_several_targets_are_refused_by_its_name() -> None:
+    inputs = keras.Input((4,))
+    outputs = [keras.layers.Dense(1)(inputs), keras.layers.Dense(2, activation="softmax")(inputs)]
+    model = keras.Model(inputs, keras.layers.Concatenate()(outputs))
+    with pytest.raises(UserError, match="outputs for the target 'city' lie between 0 and 1"):
+        objective(MIXED, model)
+
+
+def test_targets_whose_names_tensorflow_cannot_take_are_counted() -> None:
+    heads = tuple(dataclasses.replace(head, name=name) for head, name in zip(HEADS, ("价格", "my city"), strict=True))
+    found = objective(dataclasses.replace(MIXED, heads=heads), several_labels(None))
+    assert [metric.name for metric in found["metrics"]] == ["target_1_r2_score", "mycity_accuracy"]

@@ -13,6 +13,7 @@ METRICS = {
     "multilabel": "f1_score",
     "regression": "r2_score",
     "reconstruction": "r2_score",
+    "several": "mean_score",
 }
 
 
@@ -23,7 +24,8 @@ class Examples:
     Attributes:
         x: float32 [n, ...input_shape], or int32 [n, length] token ids; an array, or read when asked for (`lazy`).
         y: int64 [n] class indices, float32 [n, outputs] values, or for several labels an example 0 and 1, float32
-            [n, labels]. For reconstruction `x` itself, the same object: a data set is never held or read twice.
+            [n, labels]; for several targets their columns, classes one-hot. For reconstruction `x` itself, the same
+            object: a data set is never held or read twice.
     """
 
     x: Inputs
@@ -39,7 +41,7 @@ class Problem:
 
     Attributes:
         task: "classification", "multilabel" (an example has any number of the labels), "regression", or
-            "reconstruction" (the inputs again).
+            "reconstruction" (the inputs again) or "several" (targets of different kinds: `heads`).
         kind: "image" (height, width, channels), "series" (steps, channels), "tabular" (features), "text" (token ids) or
             "array" (any other rank).
         input_shape: the shape of one example, without the batch.
@@ -49,7 +51,9 @@ class Problem:
         feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
             series; None otherwise.
         target_mean, target_std: float32 [outputs] of the training split, for regression; for reconstruction of each
-            column or channel of the inputs; None otherwise.
+            column or channel of the inputs; None otherwise. Where a head's classes lie, 0 and 1.
+        name: of a head, the target's; empty otherwise.
+        heads: for several targets the problem of each, in the order of their columns; see `data.heads`.
     """
 
     task: str
@@ -62,6 +66,8 @@ class Problem:
     feature_std: np.ndarray | None = None
     target_mean: np.ndarray | None = None
     target_std: np.ndarray | None = None
+    name: str = ""
+    heads: tuple[Problem, ...] = ()
 
     @property
     def metric(self) -> str:

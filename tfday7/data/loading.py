@@ -7,14 +7,16 @@ keeps its side when more data is added.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from absl import logging
 
 from tfday7.core.errors import UserError
-from tfday7.data import lazy
+from tfday7.data import heads, lazy
 from tfday7.data.checks import (
     check_alike,
     check_arrays,
@@ -59,7 +61,9 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     Raises:
         UserError: as `load`.
     """
-    parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
+    y, several = heads.encode(raw.x, raw.y, task) if isinstance(raw.y, Mapping) else (raw.y, ())
+    task = heads.SEVERAL if several else task
+    parts = {"train": (raw.x, y), "validation": raw.validation, "test": raw.test}
     if task == "reconstruction":
         parts = _without_labels(parts, raw)
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
@@ -77,13 +81,14 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     given, preprocessing = _scaled(given)
     given, dropped = _without_repeats(given)
     train, validation, test = _splits(given, raw.groups)
-    named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
+    targets = (repr((head.name, head.class_names)) for head in several)
+    named = (*class_names, *targets, *raw.vocabulary, *filter(None, [raw.origin]))
     fingerprint = _fingerprint((train, validation, test), named)
     if task == "reconstruction":
         train, validation, test = (Examples(part.x, part.x) for part in (train, validation, test))
     return Dataset(
         name=name,
-        problem=_problem(task, class_names, train, raw.vocabulary),
+        problem=_with_heads(_problem(task, class_names, train, raw.vocabulary), several),
         train=train,
         validation=validation,
         test=test,
@@ -178,7 +183,7 @@ def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Exampl
 
 def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabulary: tuple[str, ...]) -> Problem:
     kind = "text" if vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
-    regression = task == "regression"
+    regression = task in ("regression", heads.SEVERAL)
     again = task == "reconstruction"
     mean, std = _moments(train.x) if kind in ("tabular", "series") or again else (None, None)
     scaled = (mean, std) if kind in ("tabular", "series") else (None, None)
@@ -195,6 +200,13 @@ def _problem(task: str, class_names: tuple[str, ...], train: Examples, vocabular
         target_mean=target_mean,
         target_std=target_std,
     )
+
+
+def _with_heads(problem: Problem, several: tuple[Problem, ...]) -> Problem:
+    if not several or problem.target_mean is None or problem.target_std is None:
+        return problem
+    several, mean, std = heads.with_moments(several, problem.target_mean, problem.target_std)
+    return dataclasses.replace(problem, heads=several, target_mean=mean, target_std=std)
 
 
 def _moments(values: Inputs) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tfday7.data.dataset import Problem
+from tfday7.data.heads import own_targets, placed
 from tfday7.data.lazy import Inputs, chunks
 
 # An output above it says that the label applies: both are a probability of one half.
@@ -14,7 +15,7 @@ THRESHOLDS = {"logits": 0.0, "probabilities": 0.5}
 
 
 def score(problem: Problem, outputs: np.ndarray, y: Inputs, meaning: str = "") -> float:
-    """Returns accuracy, micro-averaged F1 or R², higher is better.
+    """Returns accuracy, micro-averaged F1 or R², higher is better; for several targets the mean over their own.
 
     Args:
         problem: decides which metric.
@@ -29,6 +30,8 @@ def score(problem: Problem, outputs: np.ndarray, y: Inputs, meaning: str = "") -
     if problem.task == "reconstruction":
         return reconstruction_r2(problem, _side_by_side(outputs, y))
     y = np.asarray(y[:])
+    if problem.heads:
+        return float(np.mean(list(head_scores(problem, outputs, y).values())))
     if problem.task == "classification":
         return float(np.mean(decisions(problem, outputs) == y))
     if problem.task == "multilabel":
@@ -38,6 +41,22 @@ def score(problem: Problem, outputs: np.ndarray, y: Inputs, meaning: str = "") -
     total = np.sum((y - y.mean(axis=0)) ** 2, axis=0)
     explained = 1.0 - residual / np.where(total > 0, total, 1.0)
     return float(np.mean(np.where(total > 0, explained, residual == 0)))
+
+
+def head_scores(problem: Problem, outputs: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Returns the score of each of several targets by its name; arguments as of `score`."""
+    return {
+        head.name: score(head, outputs[:, columns], own_targets(head, y[:, columns]))
+        for head, columns in placed(problem)
+    }
+
+
+def head_baselines(problem: Problem, train_y: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Returns the baseline of each of several targets by its name; arguments as of `baseline`."""
+    return {
+        head.name: baseline(head, *(own_targets(head, part[:, columns]) for part in (train_y, y)))
+        for head, columns in placed(problem)
+    }
 
 
 def reconstruction_r2(problem: Problem, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -105,6 +124,8 @@ def baseline(problem: Problem, train_y: Inputs, y: Inputs) -> float:
         mean = sum(part.sum(axis=0, dtype=np.float64) for part in chunks(train_y)) / len(train_y)
         return score(problem, np.broadcast_to(mean, y.shape), y)
     train_y, y = np.asarray(train_y[:]), np.asarray(y[:])
+    if problem.heads:
+        return float(np.mean(list(head_baselines(problem, train_y, y).values())))
     if problem.task == "classification":
         return float(np.mean(y == np.bincount(train_y).argmax()))
     if problem.task == "multilabel":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.data import Problem
+from tfday7.data.heads import placed
 from tfday7.data.lazy import Inputs
 from tfday7.data.scoring import decisions, score
 from tfday7.exporting.records import Parity
@@ -41,7 +42,7 @@ def compare(
     limits = dict(LIMITS[kind])
     spacing = float(np.finfo(np.float32).eps) * float(np.abs(expected).max()) / float(np.min(scale))
     limits["relative_difference"] = max(limits["relative_difference"], SPACINGS * spacing)
-    if problem.task == "classification":
+    if problem.task in ("classification", "several"):
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
     if problem.task == "multilabel":
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(np.sum(y[:]))))
@@ -63,6 +64,9 @@ def compare(
 
 
 def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, meaning: str) -> float | None:
+    if problem.heads:
+        found = [_agreement(head, expected[:, at], outputs[:, at], meaning) for head, at in placed(problem)]
+        return min((share for share in found if share is not None), default=None)
     if problem.task in ("regression", "reconstruction"):
         return None
     same = decisions(problem, expected, meaning) == decisions(problem, outputs, meaning)
@@ -71,6 +75,10 @@ def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, mean
 
 def _scale(problem: Problem, expected: np.ndarray) -> tuple[np.ndarray, str]:
     """Returns what differences are measured against, and its name."""
+    if problem.heads:
+        scales = [_scale(head, expected[:, columns])[0] for head, columns in placed(problem)]
+        sizes = [head.outputs for head in problem.heads]
+        return np.concatenate([np.broadcast_to(s, n) for s, n in zip(scales, sizes, strict=True)]), "its target's scale"
     if problem.target_mean is None or problem.target_std is None:
         return np.asarray(np.abs(expected).max() or 1.0, np.float64), "the largest output"
     if problem.task == "regression":

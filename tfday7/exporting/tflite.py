@@ -19,7 +19,8 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
-from tfday7.data import Dataset, pipeline
+from tfday7.data import Dataset, Problem, pipeline
+from tfday7.data.heads import placed
 from tfday7.data.lazy import Inputs, chunks, take
 from tfday7.exporting.affine import Affine, core_of
 from tfday7.exporting.litert import LiteRTModel
@@ -122,6 +123,7 @@ class _Job:
                 "task": problem.task,  # Says whether logits take one softmax, or a sigmoid for each label.
                 "meaning": origin.meaning,
                 "standardization": after,
+                **heads_record(problem),
             },
             labels=list(problem.class_names),
             parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y, origin.meaning),
@@ -129,6 +131,18 @@ class _Job:
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:
         return self.way_in.standardize(x) if self.way_in else x
+
+
+def heads_record(problem: Problem) -> dict[str, Any]:
+    """Returns which columns of the outputs are which of several targets: first and last + 1; {} for a single one."""
+    if not problem.heads:
+        return {}
+    return {
+        "heads": [
+            {"name": head.name, "task": head.task, "columns": [at.start, at.stop], "labels": list(head.class_names)}
+            for head, at in placed(problem)
+        ]
+    }
 
 
 def save_with_fixed_batch(model: Any, shape: tuple[int, ...], folder: Path) -> None:

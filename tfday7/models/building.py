@@ -127,6 +127,7 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
         )
     else:
         model = _from_architecture(config, problem, precision)
+    model = _joined(model) if problem.heads and len(model.outputs) == len(problem.heads) else model
     check_fits(model, problem, config.model)
     return model if model.outputs[0].dtype == "float32" else _with_float32_outputs(model)
 
@@ -149,7 +150,17 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
             )
     elif shape != (problem.outputs,):
         what = {"classification": "classes", "multilabel": "labels"}.get(problem.task, "values to predict")
+        if problem.heads:
+            what = f"columns of targets ({', '.join(f'{head.name}: {head.outputs}' for head in problem.heads)})"
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
+
+
+def _joined(model: Any) -> Any:
+    """Returns a model of several outputs with one: theirs side by side, in the order of the targets."""
+    if any(len(output.shape) != 2 for output in model.outputs):
+        return model
+    outputs = keras.layers.Concatenate(dtype="float32", name="outputs")(model.outputs)
+    return keras.Model(model.inputs, outputs, name=model.name)
 
 
 def _with_float32_outputs(model: Any) -> Any:

@@ -42,6 +42,7 @@ def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
         Detail(words("detail.dequantize"), _dequantize(made), code=True),
         Detail(words("detail.restore"), _restoration(made), code=True),
         Detail(words("detail.meaning"), _meaning(made, words)),
+        *_heads(made, words),
         Detail(words("detail.labels"), _some(labels, words)),
         Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
     ]
@@ -140,6 +141,19 @@ def _machine(records: RunRecords, words: Words) -> list[Detail]:
             ),
         ),
     ]
+
+
+def _heads(made: dict[str, Any], words: Words) -> list[Detail]:
+    """Returns for each of several targets its outputs, counted from 0, its task and its labels."""
+    found = []
+    for head in mappings(made.get("heads"), "exports.json: heads"):
+        first, end = (strings(head.get("columns")) or ["?", "?"])[:2]
+        last = str(int(end) - 1) if end.isdigit() else end
+        task = words.known(f"task.{head.get('task')}", string(head.get("task")))
+        parts = [words("head.columns", first=first, last=last), task, _some(strings(head.get("labels")), words)]
+        name = words("detail.head", name=string(head.get("name")))
+        found.append(Detail(name, words.joined([part for part in parts if part])))
+    return found
 
 
 def _meaning(made: dict[str, Any], words: Words) -> str:

@@ -68,8 +68,9 @@ class History:
 
     @property
     def metric(self) -> str:
-        """The name of the metric beside the loss; empty when there is none."""
-        return next((name for name in METRICS if name in self.curves), "")
+        """The name of the metric beside the loss, of several targets that of one of them; empty when there is none."""
+        own = [name for name in self.curves if not name.startswith("val_")]
+        return next((name for end in METRICS for name in own if name == end or name.endswith(f"_{end}")), "")
 
     def pair(self, name: str) -> list[Curve]:
         """Returns the curve on training and the one on validation examples, those of them that hold a number."""

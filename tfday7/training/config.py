@@ -78,7 +78,7 @@ def check(training: TrainingConfig, optimizer: OptimizerConfig, task: str, train
     """
     if training.class_weights != "none" and task != "classification":
         raise UserError(f"--class_weights={training.class_weights} has no meaning for --task={task}")
-    if training.label_smoothing and task not in ("classification", "multilabel"):
+    if training.label_smoothing and task not in ("classification", "multilabel", "several"):
         raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task={task}")
     if training.batch_size > train_examples:
         raise UserError(

@@ -5,6 +5,7 @@ Importing this module loads TensorFlow.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Problem
+from tfday7.data.heads import placed
 from tfday7.data.lazy import Inputs
 from tfday7.data.scoring import THRESHOLDS
 
@@ -42,8 +44,8 @@ class Accuracy(keras.metrics.Mean):
         classes: number of classes.
     """
 
-    def __init__(self, classes: int) -> None:
-        super().__init__(name="accuracy")
+    def __init__(self, classes: int, name: str = "accuracy") -> None:
+        super().__init__(name=name)
         self.classes = classes
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -116,14 +118,39 @@ class StandardizedR2Score(keras.metrics.R2Score):
         mean, std: float32 [outputs], of the training split.
     """
 
-    def __init__(self, mean: Any, std: Any) -> None:
-        super().__init__(name="r2_score")
+    def __init__(self, mean: Any, std: Any, name: str = "r2_score") -> None:
+        super().__init__(name=name)
         self.mean, self.std = tf.constant(mean, tf.float32), tf.constant(std, tf.float32)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch; both are [batch, outputs]."""
         y_true, y_pred = ((tf.cast(y, tf.float32) - self.mean) / self.std for y in (y_true, y_pred))
         super().update_state(y_true, y_pred, sample_weight)
+
+
+class SumOfLosses(keras.losses.Loss):
+    """The sum of the losses of several targets, each on its own columns and in its own deviations or nats.
+
+    Args:
+        parts: (loss, columns) of each.
+    """
+
+    def __init__(self, parts: list[tuple[Any, slice]]) -> None:
+        super().__init__(name="sum_of_losses")
+        self.parts = parts
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        return tf.add_n([loss.call(y_true[:, columns], y_pred[:, columns]) for loss, columns in self.parts])
+
+
+def _on_columns(metric: Any, columns: slice) -> Any:
+    """Returns a metric that looks at some columns only; Keras, too, binds `update_state` to each object."""
+    update = metric.update_state
+    metric.update_state = lambda y_true, y_pred, sample_weight=None: update(
+        y_true[:, columns], y_pred[:, columns], sample_weight
+    )
+    return metric
 
 
 class ReconstructionR2(keras.metrics.Metric):
@@ -198,12 +225,7 @@ def gives_logits(model: Any, multilabel: bool = False) -> bool:
     last = model.outputs[0].node.layer
     if isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear:
         return True  # An untrained one may give numbers between 0 and 1.
-    (tensor,) = model.inputs
-    shape = [8, *(size or 8 for size in tensor.shape[1:])]
-    noise = np.random.default_rng(0).normal(size=shape)
-    outputs = np.asarray(
-        model(tf.cast(np.abs(noise) if tensor.dtype.is_integer else noise, tensor.dtype), training=False)
-    )
+    outputs = np.asarray(model(_noise(model), training=False))
     if not ((outputs >= 0) & (outputs <= 1)).all():
         return True
     adds_up = np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-2)
@@ -219,6 +241,18 @@ def gives_logits(model: Any, multilabel: bool = False) -> bool:
     )
 
 
+def _check_heads(problem: Problem, model: Any) -> None:
+    """Raises UserError when a model ends in probabilities for one of several targets; their loss is of logits."""
+    outputs = np.asarray(model(_noise(model), training=False))
+    for head, columns in placed(problem):
+        part = outputs[:, columns]
+        if head.task == "classification" and np.ptp(part) > 0 and part.min() >= 0 and part.max() <= 1:
+            raise UserError(
+                f"the model's outputs for the target {head.name!r} lie between 0 and 1, as those of a softmax do",
+                "where there are several targets, end that of classes in logits (no activation)",
+            )
+
+
 def _several_are_logits(outputs: np.ndarray, adds_up: bool) -> bool:
     """Returns `gives_logits` for outputs between 0 and 1 of several labels an example."""
     if adds_up and np.ptp(outputs) > 0:  # A sigmoid that starts at one half for each of two labels adds up, too.
@@ -230,7 +264,9 @@ def _several_are_logits(outputs: np.ndarray, adds_up: bool) -> bool:
 
 
 def output_meaning(problem: Problem, model: Any) -> str:
-    """Returns what the model's outputs are: "logits", "probabilities" or "values"."""
+    """Returns what the model's outputs are: "logits", "probabilities" or "values"; of several targets, each."""
+    if problem.heads:
+        return ", ".join("logits" if head.task == "classification" else "values" for head in problem.heads)
     if problem.task in ("regression", "reconstruction"):
         return "values"
     return "logits" if gives_logits(model, problem.task == "multilabel") else "probabilities"
@@ -246,6 +282,9 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
             over yes and no of each.
         mixes_labels: whether an augmentation turns class indices into shares of the classes.
     """
+    if problem.heads:
+        _check_heads(problem, model)
+        return _sum_over_heads(problem, label_smoothing)
     if problem.task == "reconstruction":
         return {"loss": StandardizedSquaredError(problem.target_std), "metrics": [ReconstructionR2(problem)]}
     if problem.task == "regression":
@@ -264,3 +303,33 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
         return {"loss": loss, "metrics": [Accuracy(problem.outputs)]}
     metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     return {"loss": keras.losses.SparseCategoricalCrossentropy(logits), "metrics": [metric]}
+
+
+def _sum_over_heads(problem: Problem, label_smoothing: float) -> dict[str, Any]:
+    losses: list[tuple[Any, slice]] = []
+    metrics = []
+    for (head, columns), name in zip(placed(problem), _metric_names(problem), strict=True):
+        if head.task == "classification":
+            losses.append((SmoothedCrossentropy(head.outputs, label_smoothing, from_logits=True), columns))
+            metrics.append(_on_columns(Accuracy(head.outputs, name), columns))
+        else:
+            losses.append((StandardizedSquaredError(head.target_std), columns))
+            metrics.append(_on_columns(StandardizedR2Score(head.target_mean, head.target_std, name), columns))
+    return {"loss": SumOfLosses(losses), "metrics": metrics}
+
+
+def _metric_names(problem: Problem) -> list[str]:
+    """Returns for example "city_accuracy" for each of several targets; TensorFlow's names take letters and digits."""
+    plain = [re.sub("[^A-Za-z0-9_]", "", head.name) for head in problem.heads]
+    return [
+        f"{name if name and plain.count(name) == 1 else f'target_{i + 1}'}_{head.metric}"
+        for i, (name, head) in enumerate(zip(plain, problem.heads, strict=True))
+    ]
+
+
+def _noise(model: Any) -> Any:
+    """Returns eight random inputs of a model."""
+    (tensor,) = model.inputs
+    shape = [8, *(size or 8 for size in tensor.shape[1:])]
+    noise = np.random.default_rng(0).normal(size=shape)
+    return tf.cast(np.abs(noise) if tensor.dtype.is_integer else noise, tensor.dtype)

@@ -22,7 +22,7 @@ def load(config: DataConfig) -> Raw:
     """Returns features as float64 [n, columns - 1] in the order of the file, and the target column.
 
     The target stays text unless every value is a number; whole numbers stay whole (they may be classes). Several
-    targets are numbers, [n, targets].
+    columns of numbers are one array [n, targets]; with words among them each column is a target of its own.
     """
     header, rows = _read(config.data)
     if not config.target and config.task != "reconstruction":
@@ -37,7 +37,7 @@ def load(config: DataConfig) -> Raw:
         by_name = dict(zip(header, row, strict=True))
         targets.append([_target(config, line, name, by_name[name]) for name in columns])
         features[i] = [_number(config, line, name, by_name[name]) for name in names]
-    return Raw(features, _targets(config, columns, targets), class_names=columns if len(columns) > 1 else ())
+    return Raw(features, _targets(targets, columns), class_names=columns if len(columns) > 1 else ())
 
 
 def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
@@ -55,18 +55,13 @@ def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
     return several
 
 
-def _targets(config: DataConfig, columns: tuple[str, ...], rows: list[list[str]]) -> np.ndarray:
-    """Returns the targets [n], or numbers [n, targets] for several columns."""
+def _targets(rows: list[list[str]], columns: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray]:
+    """Returns the targets [n]; of several columns numbers [n, targets], or each by its name if one holds words."""
     typed = [_typed([row[i] for row in rows]) for i in range(len(columns))]
     if len(columns) < 2:
         return typed[0] if typed else np.zeros(len(rows))
-    for name, values in zip(columns, typed, strict=True):
-        if values.dtype.kind == "U":
-            raise UserError(
-                f"{config.data}, column {name!r}: --target={config.target} names several columns, and this one is not "
-                "made of numbers",
-                "several targets are values, or labels that are 0 or 1: encode it so, or train a model for it alone",
-            )
+    if any(values.dtype.kind == "U" for values in typed):
+        return dict(zip(columns, typed, strict=True))
     return np.stack(typed, axis=1)
 
 
