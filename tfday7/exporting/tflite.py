@@ -22,7 +22,7 @@ from tfday7.core.seeds import derive_seed
 from tfday7.data import Dataset, Problem, pipeline
 from tfday7.data.heads import placed
 from tfday7.data.lazy import Inputs, chunks, take
-from tfday7.exporting.affine import Affine, core_of
+from tfday7.exporting.affine import Affine, core_of, equalized
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.parity import compare
 from tfday7.exporting.records import Artefact, Origin
@@ -80,6 +80,8 @@ class _Job:
             chosen = calibration_examples(self.dataset, model)
             model, self.way_in, self.way_out = core_of(model)
             calibration = str(self.folder / "calibration.npy")
+            if self.dataset.problem.heads and self.way_out is not None:
+                model, self.way_out = equalized(model, self.way_out, self._inputs(chosen))
             np.save(calibration, self._inputs(chosen))
         save_with_fixed_batch(model, self.dataset.problem.input_shape, self.folder / "saved_model")
         request = {
