@@ -95,7 +95,7 @@ def test_targets_of_different_kinds_share_a_model_a_file_and_a_score_that_is_the
     rows = [f"{a},{b},{c},{p:.2f},{town}" for (a, b, c), p, town in zip(x, price, city, strict=True)]
     (tmp_path / "homes.csv").write_text("\n".join(["a,b,c,price,city", *rows]), encoding="utf-8")
     flags = ("--data=homes.csv", "--target=price,city", "--model=mlp", "--width=16", "--depth=1", "--epochs=25")
-    _, run, artefacts = train(tmp_path, *flags, "--learning_rate=0.02", "--label_smoothing=0.05")
+    ended, run, artefacts = train(tmp_path, *flags, "--learning_rate=0.02", "--label_smoothing=0.05")
     assert (run["data"]["task"], run["gate"]) == ("several", None)
     assert [(head["name"], head["task"]) for head in run["data"]["heads"]] == [
         ("price", "regression"),
@@ -121,4 +121,6 @@ def test_targets_of_different_kinds_share_a_model_a_file_and_a_score_that_is_the
     assert np.mean(np.array(["Athens", "Bergen", "Cork"])[outputs[:, 1:].argmax(axis=1)] == city) > 0.85
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "Target “city”" in page
+    assert f"test accuracy {metric['heads'][1]['test']:.4f}, guessing" in page
+    assert "Target “price”: test R² 0.9" in ended.out
     assert "outputs 1 to 3, classification, Athens, Bergen, Cork" in page

@@ -8,7 +8,7 @@ import shlex
 from typing import Any
 
 from tfday7.core.run_folder import FLAGS
-from tfday7.core.units import format_bytes, format_count, format_duration
+from tfday7.core.units import format_bytes, format_count, format_duration, format_number
 from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string, strings
 from tfday7.reporting.words import Words
 
@@ -53,9 +53,27 @@ def of_run(records: RunRecords, words: Words) -> list[Detail]:
     """Returns what the run was made of: data, model, training, machine, versions."""
     return [
         detail
-        for detail in [*_data(records, words), *_training(records, words), *_machine(records, words)]
+        for detail in [
+            *_data(records, words),
+            *targets(records, words),
+            *_training(records, words),
+            *_machine(records, words),
+        ]
         if detail.value
     ]
+
+
+def targets(records: RunRecords, words: Words) -> list[Detail]:
+    """Returns the score of each of several targets beside guessing it; nothing for a single one."""
+    found = []
+    for head in mappings(records.of_run("metric").get("heads"), "run.json: metric: heads"):
+        values = {
+            "value": format_number(number(head.get("test"))),
+            "guess": format_number(number(head.get("baseline"))),
+        }
+        score = words("head.score", metric=words.metric(string(head.get("name"))), **values)
+        found.append(Detail(words("detail.head", name=string(head.get("target"))), score))
+    return found
 
 
 def started(records: RunRecords) -> str:
