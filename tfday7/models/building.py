@@ -18,6 +18,7 @@ from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
 OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
+LOGIT_UNIT = 4.0  # A logit of 4 is a probability of 0.98, about as rare as two deviations of a value.
 SCALES = ("width", "depth", "dropout", "l2")
 
 
@@ -127,7 +128,7 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
         )
     else:
         model = _from_architecture(config, problem, precision)
-    model = _joined(model) if problem.heads and len(model.outputs) == len(problem.heads) else model
+    model = _joined(model, problem) if problem.heads and len(model.outputs) == len(problem.heads) else model
     check_fits(model, problem, config.model)
     return model if model.outputs[0].dtype == "float32" else _with_float32_outputs(model)
 
@@ -155,11 +156,25 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 
 
-def _joined(model: Any) -> Any:
-    """Returns a model of several outputs with one: theirs side by side, in the order of the targets."""
+def _joined(model: Any, problem: Problem) -> Any:
+    """Returns a model of several outputs with one: theirs side by side, in the order of the targets.
+
+    They meet in deviations, and logits in fours, and get their units back behind it, as our own architectures have it:
+    an int8 file leaves that last step out, and has one scale for all of them.
+    """
     if any(len(output.shape) != 2 for output in model.outputs):
         return model
-    outputs = keras.layers.Concatenate(dtype="float32", name="outputs")(model.outputs)
+    parts, means, stds = [], [], []
+    for i, (head, output) in enumerate(zip(problem.heads, model.outputs, strict=True)):
+        mean, std = 0.0, LOGIT_UNIT
+        if head.target_mean is not None and head.target_std is not None:
+            mean, std = float(head.target_mean[0]), float(head.target_std[0])
+        even = keras.layers.Rescaling(1 / std, -mean / std, dtype="float32", name=f"tfday7_even_{i + 1}")
+        parts.append(even(output))
+        means += [mean] * output.shape[-1]
+        stds += [std] * output.shape[-1]
+    together = keras.layers.Concatenate(dtype="float32", name="tfday7_together")(parts)
+    outputs = keras.layers.Rescaling(stds, means, dtype="float32", name="tfday7_outputs")(together)
     return keras.Model(model.inputs, outputs, name=model.name)
 
 

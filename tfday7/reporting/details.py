@@ -67,11 +67,8 @@ def targets(records: RunRecords, words: Words) -> list[Detail]:
     """Returns the score of each of several targets beside guessing it; nothing for a single one."""
     found = []
     for head in mappings(records.of_run("metric").get("heads"), "run.json: metric: heads"):
-        values = {
-            "value": format_number(number(head.get("test"))),
-            "guess": format_number(number(head.get("baseline"))),
-        }
-        score = words("head.score", metric=words.metric(string(head.get("name"))), **values)
+        value, guess = (format_number(number(head.get(key))) for key in ("test", "baseline"))
+        score = words("head.score", metric=words.metric(string(head.get("name"))), value=value, guess=guess)
         found.append(Detail(words("detail.head", name=string(head.get("target"))), score))
     return found
 
