@@ -5,8 +5,8 @@
     python -m tfday7.tune --data=digits --model=cnn --compare=sgd,adam,lamb --trials=10
 
 The winner's flagfile is RUN_DIR/best.flags, for tfday7.train. The same command again goes on with an unfinished search;
-more --trials go on from a finished one. Exit codes: 0 done, 2 a mistake in the flags or the data, 3 no trial was feasible,
-130 interrupted, 143 preempted.
+more --trials go on from a finished one. Exit codes: 0 done, 2 a mistake in the flags or the data, 3 no trial was
+feasible, 130 interrupted, 143 preempted.
 """
 
 from __future__ import annotations

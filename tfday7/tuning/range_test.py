@@ -1,7 +1,7 @@
-"""The learning-rate range test: one short training at ever larger rates shows which are too small, good, and too large.
+"""The learning-rate range test: one short training at ever larger rates shows which are too small, good and too large.
 
-Smith, 2017, arXiv:1506.01186, section 3.3: the rate rises a little at every step, and the loss is watched. Where it falls
-fastest learning is quickest; where it explodes training diverges. Importing this module loads TensorFlow.
+Smith, 2017, arXiv:1506.01186, section 3.3: the rate rises a little at every step, and the loss is watched. Where it
+falls fastest learning is quickest; where it explodes training diverges. Importing this module loads TensorFlow.
 """
 
 from __future__ import annotations
