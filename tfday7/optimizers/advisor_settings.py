@@ -100,6 +100,8 @@ def _warm_up(case: Case, optimizer: str) -> Settings:
         return {"warmup_steps": count}, (why,)
     share = {"transformer": 0.06, "rnn": 0.03}.get(case.model_kind, 0.02)
     count = min(int(steps * share), TRANSFORMER_WARM_UP_STEPS)
+    if not count:
+        return {"warmup_steps": 0}, ()
     values = {"count": count, "share": share, "steps": steps}
     inputs = ("model_kind", "examples", "epochs")
     return {"warmup_steps": count}, (because(case, "warmup", sources.BERT, *inputs, **values),)
