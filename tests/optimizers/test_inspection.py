@@ -30,7 +30,7 @@ IMAGE = Problem("classification", "image", (16, 16, 3), 3, ("a", "b", "c"))
         ("lstm", TEXT, "rnn"),
         ("gru", SERIES, "rnn"),
         ("linear", TEXT, "embedding"),
-        ("mlp", TEXT, "embedding"),
+        ("mlp", TEXT, "mlp"),
         ("mlp", IMAGE, "mlp"),
         ("linear", SERIES, "mlp"),
         ("cnn", IMAGE, "cnn"),
