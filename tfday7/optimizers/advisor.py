@@ -68,7 +68,7 @@ def resolve(config: OptimizerConfig, found: Situation) -> tuple[OptimizerConfig,
     with a named optimizer settles the rate alone.
 
     Raises:
-        UserError: too little is known.
+        UserError: too little is known, or a setting that was given does not go with the optimizer that was chosen.
     """
     if not is_auto(config):
         return config, []
@@ -76,6 +76,7 @@ def resolve(config: OptimizerConfig, found: Situation) -> tuple[OptimizerConfig,
     advice = advise(found, optimizer=named)
     chosen = _rate_alone(advice) if named else {"optimizer": advice.optimizer, **advice.settings}
     resolved = dataclasses.replace(config, **_open(config, chosen))
+    catalog.check(resolved)  # A setting that was given may have no meaning for the optimizer that was chosen.
     return resolved, [reason.to_json("en") for reason in advice.reasons]
 
 
