@@ -366,15 +366,17 @@ def test_auto_settles_every_setting_that_is_open_and_leaves_the_others() -> None
     assert (config.optimizer, config.learning_rate, config.warmup_steps) == ("adamw", 6.8e-4, 65)
     assert config.weight_decay == 0.0
     assert {"id", "text", "source", "inputs"} == set(reasons[0])
-    given, _ = advisor.resolve(OptimizerConfig(optimizer="auto", learning_rate=0.02, schedule="linear"), found)
+    given, why = advisor.resolve(OptimizerConfig(optimizer="auto", learning_rate=0.02, schedule="linear"), found)
     assert (given.learning_rate, given.schedule) == (0.02, "linear")
+    assert {"transformer", "warmup", "decay_small"} <= {reason["id"] for reason in why}
+    assert not [reason["id"] for reason in why if reason["id"].startswith(("rate", "schedule", "patience", "budget"))]
 
 
 def test_an_auto_rate_is_for_the_optimizer_that_was_named_and_changes_nothing_else() -> None:
     found = Situation(model_kind="cnn", batch_size=512)
     config, reasons = advisor.resolve(OptimizerConfig(optimizer="sgd", learning_rate="auto"), found)
     assert config == OptimizerConfig(optimizer="sgd", learning_rate=0.2)
-    assert "settled" in {reason["id"] for reason in reasons}
+    assert {reason["id"] for reason in reasons} == {"settled", "rate_linear"}
 
 
 def test_a_config_without_auto_is_left_as_it_is() -> None:
