@@ -103,6 +103,8 @@ def _warm_up(case: Case, optimizer: str) -> Settings:
     if not count:
         return {"warmup_steps": 0}, ()
     source = sources.ROBERTA if case.model_kind == "transformer" else sources.WARM_UP
+    if optimizer == "sgd":
+        source = sources.LARGE_BATCH_SGD
     values = {"count": count, "share": share, "steps": steps}
     inputs = ("model_kind", "examples", "epochs")
     return {"warmup_steps": count}, (because(case, "warmup", source, *inputs, **values),)
