@@ -97,7 +97,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], set[str]]] 
     ),
     "small table, short run": (
         {"data_kind": "tabular", "parameters": 385, "examples": 290, "epochs": 60}, "adamw", "nadam",
-        {"learning_rate": 5.5e-3, "weight_decay": 0.01}, {"rate_few_steps"},  # 600 steps: 0.003 * sqrt(2000 / 600).
+        {"learning_rate": 1.8e-2, "weight_decay": 0.01}, {"rate_few_steps"},  # 600 steps: 0.01 * sqrt(2000 / 600).
     ),
     "mlp": ({"model_kind": "mlp"}, "adam", "nadam", {"learning_rate": 1e-3}, {"default"}),
     "mlp without any tuning": ({"model_kind": "mlp", "trials": 0}, "adam", "adadelta", {}, {"budget_none"}),
