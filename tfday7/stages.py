@@ -112,13 +112,13 @@ def run(
     plan.check_exports(folder, overwrite)
     dataset = _load(plan, say)
     model = _build(plan, dataset, say)
+    plan, reasons = _settle(plan, dataset, model, say, None if overwrite else folder.record().get("optimizer"))
     with folder.locked():
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
             folder.clear()
         _check_same_data(folder, dataset)
         folder.remove_partials()
-        plan, reasons = _settle(plan, dataset, model, say, folder.record().get("optimizer"))
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, reasons)

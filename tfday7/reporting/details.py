@@ -106,7 +106,14 @@ def _data(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.fingerprint"), string(data.get("fingerprint")), code=True),
         Detail(words("detail.model"), string(model.get("name"))),
         Detail(words("tile.parameters"), format_count(count(model.get("parameters"))) if model else ""),
+        Detail(words("detail.optimizer"), _optimizer(records.of_run("optimizer")), code=True),
     ]
+
+
+def _optimizer(record: dict[str, Any]) -> str:
+    """Returns the optimizer with its settings as they were settled, for example "adamw learning_rate=0.003"."""
+    settings = {name: value for name, value in record.items() if name not in ("name", "reasons") and value is not None}
+    return " ".join([string(record.get("name")), *(f"{name}={value}" for name, value in settings.items())]).strip()
 
 
 def _training(records: RunRecords, words: Words) -> list[Detail]:
