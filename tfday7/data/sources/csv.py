@@ -35,12 +35,12 @@ def load(config: DataConfig) -> Raw:
     target = _target_columns(config, header)
     asked = _asked_kinds(config, header, target)
     y = _targets(cells, target)
-    if config.window and isinstance(y, dict):
-        raise UserError(
-            f"--target={config.target} with --window={config.window}: not all of these columns are made of numbers",
-            "several targets of a time series are numbers: encode them so, or train a model for each alone",
-        )
     if config.window:
+        if isinstance(y, dict):
+            raise UserError(
+                f"--target={config.target} with --window={config.window}: not all of these columns are made of numbers",
+                "several targets of a time series are numbers: encode them so, or train a model for each alone",
+            )
         return table_windows.from_table(config, cells, target, y, asked)
     kept = [name for name in header if name not in target and asked.get(name) != "drop"]
     if not kept:
