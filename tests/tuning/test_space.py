@@ -1,0 +1,87 @@
+"""The space of a search: what was asked for, and each optimizer's own ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tfday7.core.errors import UserError
+from tfday7.tuning.parameters import Parameter
+from tfday7.tuning.space import Space, nearest
+
+
+def test_few_trials_tune_the_rate_alone(make_job: Callable[..., Any]) -> None:
+    _, space = make_job("", trials=5)
+    assert [parameter.key for parameter in space.parameters] == ["learning_rate"]
+
+
+def test_more_trials_tune_more(make_job: Callable[..., Any]) -> None:
+    sizes = [len(make_job("", trials=trials)[1].parameters) for trials in (5, 20, 100)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_each_optimizer_has_its_own_range_and_first_point(make_job: Callable[..., Any]) -> None:
+    job, space = make_job("optimizer=adam|sgd,learning_rate,batch_size=8|16")
+    assert [parameter.key for parameter in space.parameters] == [
+        "optimizer", "adam.learning_rate", "sgd.learning_rate", "batch_size",
+    ]  # fmt: skip
+    ranges = {parameter.key: parameter.range for parameter in space.parameters}
+    assert ranges["adam.learning_rate"] != ranges["sgd.learning_rate"]
+    adam, sgd = space.first
+    assert set(adam) == {"optimizer", "adam.learning_rate", "batch_size"}
+    assert set(sgd) == {"optimizer", "sgd.learning_rate", "batch_size"}
+    assert set(job.optimizers) == {"adam", "sgd"}
+
+
+def test_first_points_lie_in_their_ranges(make_job: Callable[..., Any]) -> None:
+    _, space = make_job("optimizer=adam|sgd|rmsprop,learning_rate,weight_decay,dropout,schedule,width", trials=60)
+    for point in space.first:
+        for parameter in space.active(str(point["optimizer"])):
+            value = point[parameter.key]
+            if parameter.scale == "choice":
+                assert value in parameter.range
+            else:
+                assert parameter.range[0] <= value <= parameter.range[1]
+
+
+def test_a_trials_values_change_the_settings_of_its_optimizer_alone(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("optimizer=adam|sgd,learning_rate,dropout,batch_size=8|16")
+    values = {"optimizer": "sgd", "sgd.learning_rate": 0.3, "adam.learning_rate": 0.7, "dropout": 0.25, "batch_size": 8}
+    model, optimizer, training = job.changed(values)
+    assert (optimizer.optimizer, optimizer.learning_rate) == ("sgd", 0.3)
+    assert (model.dropout, training.batch_size) == (0.25, 8)
+    flags = job.flags(values)
+    assert flags["optimizer"] == "sgd"
+    assert flags["learning_rate"] == 0.3
+    assert "seed" not in flags
+
+
+def test_auto_is_settled_for_the_trials(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate", optimizer="auto")
+    (config,) = job.optimizers.values()
+    assert config.optimizer != "auto"
+    assert isinstance(config.learning_rate, float)
+
+
+def test_a_flag_without_a_usual_range_asks_for_one(make_job: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="--tune=patience: there is no usual range") as caught:
+        make_job("patience")
+    assert "--tune=patience=LOW..HIGH" in caught.value.hint
+
+
+def test_widening_moves_only_what_lies_at_a_bound() -> None:
+    rate, decay = Parameter("learning_rate", (1e-4, 1e-2), "log"), Parameter("weight_decay", (1e-4, 1e-1), "log")
+    space = Space((rate, decay), first=({"learning_rate": 1e-3, "weight_decay": 1e-2},))
+    assert space.widened({"learning_rate": 1e-3, "weight_decay": 1e-2}) is space
+    wider = space.widened({"learning_rate": 1e-2, "weight_decay": 1e-2})
+    assert wider.parameters[0].range == pytest.approx((1e-2, 1.0))
+    assert wider.parameters[1] == decay
+    assert wider.first == ()
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(5e-3, 5e-3), (1.0, 1e-2), (1e-9, 1e-4), (None, 1e-3)])
+def test_the_nearest_value_of_a_range(wanted: float | None, expected: float) -> None:
+    assert nearest(Parameter("learning_rate", (1e-4, 1e-2), "log"), wanted) == pytest.approx(expected)
