@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from tfday7.tuning.search import Trial
 from tfday7.tuning.space import Space
@@ -42,7 +43,7 @@ def importance(trials: Sequence[Trial], space: Space, seed: int = 0) -> list[dic
     x = np.array(
         [[p.place(t.values[p.key]) if p.key in t.values else ABSENT for p in parameters] for t in feasible], np.float64
     )
-    ranks = np.argsort(np.argsort(y)).astype(np.float64)  # One diverging trial must not outweigh all the others.
+    ranks = rankdata(y)  # One trial that nearly diverged must not outweigh all the others.
     forest = RandomForestRegressor(TREES, random_state=seed).fit(x, ranks)
     found = permutation_importance(forest, x, ranks, n_repeats=REPEATS, random_state=seed).importances_mean
     shares = np.maximum(found, 0.0) / max(float(np.maximum(found, 0.0).sum()), 1e-12)

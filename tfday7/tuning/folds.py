@@ -15,6 +15,8 @@ from tfday7.data.dataset import Examples
 from tfday7.data.lazy import take
 from tfday7.data.loading import content_hashes
 
+SPLIT_BITS = 2.0**20  # The first bits of an example's hash have decided that it trains; the others decide here.
+
 
 def fold(dataset: Dataset, folds: int, index: int) -> Dataset:
     """Returns the data set whose training and validation splits are parts of the given one's training split.
@@ -32,7 +34,7 @@ def fold(dataset: Dataset, folds: int, index: int) -> Dataset:
     """
     train = dataset.train
     hashes = content_hashes(train.x) if dataset.groups is None else content_hashes(dataset.groups[:, np.newaxis])
-    part = np.minimum((hashes * folds).astype(np.int64), folds - 1)
+    part = np.minimum((hashes * SPLIT_BITS % 1.0 * folds).astype(np.int64), folds - 1)
     sides = [np.flatnonzero(part != index), np.flatnonzero(part == index)]
     if any(len(side) == 0 for side in sides):
         raise UserError(

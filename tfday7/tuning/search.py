@@ -109,7 +109,7 @@ def open_search(
     with contextlib.redirect_stdout(io.StringIO()):  # It says where it reads from; stdout may belong to --json.
         try:
             return _Tuner(oracle, job, config, folder, on_trial)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise UserError(f"{folder}: its search cannot be read ({error})", "--overwrite starts again") from error
 
 

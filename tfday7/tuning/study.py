@@ -23,7 +23,7 @@ from tfday7.tuning import findings, trial, workers
 from tfday7.tuning.config import TuningConfig
 from tfday7.tuning.job import Job
 from tfday7.tuning.parameters import Parameter
-from tfday7.tuning.search import Trial, search
+from tfday7.tuning.search import Trial, finished, search
 from tfday7.tuning.space import Space
 
 SEARCH, WIDENED, RERUNS, SPACE = "search", "widened", "reruns", "space.json"
@@ -90,20 +90,21 @@ class Study:
     def _search(self, space: Space, name: str, trials: int, before: int = 0) -> list[Trial]:
         folder = self.folder / name
         self._check_same_space(folder, space)
-        best: float | None = None
-        sign = 1.0 if self.direction == "max" else -1.0
+        seen = self._ended()
 
         def on_trial(ended: Trial) -> None:
-            nonlocal best
-            value = ended.outcome.value
-            is_best = value is not None and (best is None or sign * value > sign * best)
-            best = value if is_best else best
-            self.progress.trial(dataclasses.replace(ended, number=ended.number + before), is_best)
+            numbered = dataclasses.replace(ended, number=ended.number + before)
+            seen.append(numbered)
+            self.progress.trial(numbered, findings.best_of(seen, self.direction) is numbered)
 
         seed = self.job.training.seed + (1_000_003 if name == WIDENED else 0)
         if self.config.tuner_workers > 1:
             return workers.search(self.job, space, self.config, folder, trials, seed, on_trial)
         return search(self.job, space, self.config, folder, trials, seed, on_trial)
+
+    def _ended(self) -> list[Trial]:
+        """Returns the trials of an earlier call, and of an earlier search of this one."""
+        return [each for name in (SEARCH, WIDENED) for each in finished(self.folder / name)]
 
     def _check_same_space(self, folder: Path, space: Space) -> None:
         path, wanted = folder / SPACE, [parameter.to_json() for parameter in space.parameters]
@@ -135,7 +136,8 @@ class Study:
                 outcome = trial.run(self.job, best.values, self.config.objective, self.config.folds, seed)
                 files.write_json(path, {"seed": seed, **outcome.to_json()})
             done.append(files.read_json(path))
-            self.progress.say(f"seed {seed} of the best setting: {done[-1]['value']}")
+            value = done[-1]["value"]
+            self.progress.say(f"best setting, seed {seed}: {done[-1]['reason'] if value is None else f'{value:.4f}'}")
         return done
 
     def _record(self, found: list[Trial], best: Trial, space: Space) -> dict[str, Any]:

@@ -163,8 +163,14 @@ def objective_name(dataset: Dataset, objective: str) -> str:
 
 
 def _guess(dataset: Dataset) -> float:
-    """Returns the metric of always guessing on the validation split: the most common class, or the mean."""
-    return baseline(dataset.problem, dataset.train.y, dataset.validation.y)
+    """Returns the metric that guessing reaches on the validation split; of shares of examples with its sampling error.
+
+    Guessing is to say always the most common class, or the mean. Two standard errors above it may still be luck.
+    """
+    guess = baseline(dataset.problem, dataset.train.y, dataset.validation.y)
+    if dataset.problem.metric != "accuracy":
+        return guess
+    return guess + 2.0 * math.sqrt(guess * (1.0 - guess) / len(dataset.validation))
 
 
 def _curve(records: list[dict[str, Any]], name: str) -> tuple[float | None, ...]:

@@ -1,0 +1,94 @@
+"""`tfday7.tune` as a user runs it: a search whose winner trains, workers that change nothing, a kill that loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import ROOT, run_command
+
+pytestmark = pytest.mark.slow
+
+FLAGS = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--epochs=4", "--reruns=1", "--nowiden")
+TUNE = "--tune=optimizer=adam|sgd,learning_rate,batch_size=32|64"
+
+
+def _record(folder: Path) -> dict:
+    return json.loads((folder / "tuning.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    ended = run_command("tune", *FLAGS, TUNE, "--trials=5", "--run_dir=search", "--json", cwd=folder)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out) == _record(folder / "search")
+    return folder
+
+
+def test_the_winners_flagfile_trains_what_the_search_found(searched: Path) -> None:
+    best = _record(searched / "search")["best"]
+    ended = run_command("train", "--flagfile=search/best.flags", "--run_dir=won", "--export=", cwd=searched)
+    assert ended.code == 0, ended.err
+    trained = json.loads((searched / "won" / "run.json").read_text(encoding="utf-8"))
+    assert trained["metric"]["validation"] == pytest.approx(best["value"], abs=1e-6)
+
+
+def test_two_workers_find_the_same(searched: Path) -> None:
+    ended = run_command(
+        "tune", *FLAGS, TUNE, "--trials=5", "--tuner_workers=2", "--run_dir=shared", "--json", cwd=searched
+    )
+    assert ended.code == 0, ended.err
+    one, two = _record(searched / "search"), json.loads(ended.out)
+    assert [(t["values"], t["value"]) for t in one["trials"]] == [(t["values"], t["value"]) for t in two["trials"]]
+    assert {t["worker"] for t in two["trials"]} <= {"worker0", "worker1"}
+    assert one["best"]["values"] == two["best"]["values"]
+
+
+def test_the_trials_are_there_for_tensorboard(searched: Path) -> None:
+    runs = sorted(path.name for path in (searched / "search" / "tensorboard").iterdir())
+    assert runs == [f"trial_{number:04d}" for number in range(1, 6)]
+
+
+def test_a_search_killed_by_sigkill_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tfday7.tune", *FLAGS, "--tune=learning_rate", "--trials=6", "--run_dir=search"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    outcomes = tmp_path / "search" / "trials" / "search"
+    started = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 200
+    while len(list(outcomes.glob("trial_*/outcome.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started.send_signal(signal.SIGKILL)
+    started.communicate()
+    before = {path: path.read_bytes() for path in outcomes.glob("trial_*/outcome.json")}
+    assert 2 <= len(before) < 6
+    ended = run_command("tune", *command[3:], cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert len(_record(tmp_path / "search")["trials"]) == 6
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tune=learning_rate=1..0",), "expected a low bound below the high one"),
+        (("--objective=f2",), "--objective=f2"),
+        (("--tune=nonsense",), "unknown hyperparameter in --tune 'nonsense'"),
+        (("--compare=adam",), "two or more different optimizers"),
+        (("--trials=0",), "--trials=0"),
+    ],
+)
+def test_a_mistake_is_exit_2_and_leaves_nothing(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    ended = run_command("tune", *FLAGS, *flags, cwd=tmp_path)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,96 @@
+"""A trial is a training: judged on validation, given up when it leads nowhere, the same as one by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfday7.core.run_folder import RunFolder
+from tfday7.data import Dataset
+from tfday7.models import ModelConfig, building
+from tfday7.optimizers import OptimizerConfig
+from tfday7.training import TrainingConfig, fitting
+from tfday7.tuning import trial
+from tfday7.tuning.trial import InfeasibleError, Judge
+
+VALUES = {"learning_rate": 0.02, "batch_size": 8}
+
+
+def test_a_trial_is_the_training_that_its_flags_describe(make_job: Callable[..., Any], blobs: Dataset) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=3)
+    outcome = trial.run(job, VALUES, "metric")
+    model = building.build(ModelConfig(model="mlp", width=8, depth=1), blobs.problem)
+    by_hand = fitting.fit(model, blobs, OptimizerConfig(learning_rate=0.02), TrainingConfig(epochs=3, batch_size=8))
+    assert list(outcome.curve) == [record["val_accuracy"] for record in by_hand.records]
+    assert outcome.value == by_hand.records[by_hand.best_epoch - 1]["val_accuracy"]
+    assert outcome.epochs == 3
+    loss = trial.run(job, VALUES, "loss")
+    assert loss.value == min(record["val_loss"] for record in by_hand.records)
+
+
+def test_seeds_change_a_trial_and_the_same_seed_does_not(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=2)
+    curves = [trial.run(job, VALUES, "loss", seed=seed).curve for seed in (1, 1, 2)]
+    assert curves[0] == curves[1] != curves[2]
+
+
+def test_a_rate_that_diverges_is_infeasible(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate", optimizer="sgd", epochs=4)
+    outcome = trial.run(job, {"learning_rate": 1e30}, "metric")
+    assert outcome.value is None
+    assert "diverged" in outcome.reason
+
+
+def test_settings_that_contradict_each_other_are_infeasible_with_the_reason(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=2)
+    outcome = trial.run(job, {**VALUES, "batch_size": 100_000}, "metric")
+    assert outcome.value is None
+    assert "--batch_size=100000 is larger than the training split" in outcome.reason
+
+
+def test_cross_validation_is_the_mean_over_the_folds(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=2)
+    outcome = trial.run(job, VALUES, "metric", folds=3)
+    assert len(outcome.by_fold) == 3
+    assert outcome.value == pytest.approx(np.mean(outcome.by_fold))
+    assert outcome.epochs == 3 * 2
+
+
+def test_a_training_in_parts_is_the_whole_one(make_job: Callable[..., Any], tmp_path: Path) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=5)
+    whole = trial.run(job, VALUES, "metric")
+    first = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=2)
+    assert list(first.curve) == list(whole.curve[:2])
+    rest = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5)
+    assert rest.curve == whole.curve
+    assert rest.epochs == 3
+
+
+def _record(epoch: int, value: float, loss: float | None = 1.0) -> dict[str, Any]:
+    return {"epoch": epoch, "loss": loss, "val_loss": loss, "val_accuracy": value}
+
+
+def test_no_better_than_guessing_after_a_third_of_the_epochs_is_stalled() -> None:
+    judge = Judge("val_accuracy", guess=0.5, epochs=10)
+    judge.epoch(_record(1, 0.5), False)
+    judge.epoch(_record(2, 0.4), False)
+    with pytest.raises(InfeasibleError, match="stalled: val_accuracy is no better than guessing after 3 epochs"):
+        judge.epoch(_record(3, 0.5), False)
+
+
+def test_who_was_better_once_goes_on_and_the_end_is_no_stall() -> None:
+    judge = Judge("val_accuracy", guess=0.5, epochs=10)
+    for epoch in range(1, 11):
+        judge.epoch(_record(epoch, 0.6 if epoch == 2 else 0.4), False)
+    late = Judge("val_accuracy", guess=0.5, epochs=3)
+    for epoch in range(1, 4):
+        late.epoch(_record(epoch, 0.4), False)  # All epochs are spent: its value says enough.
+
+
+def test_a_loss_that_is_no_number_ends_the_trial_at_once() -> None:
+    with pytest.raises(InfeasibleError, match="diverged"):
+        Judge("val_accuracy", 0.5, 10).epoch(_record(1, 0.9, None), False)
