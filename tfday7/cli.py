@@ -39,6 +39,14 @@ class RunConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class SearchRunConfig(Settings):
+    """Where a search lives; none of it changes the results."""
+
+    run_dir: str = setting("", "Folder of the search; default: runs/<flagfile's name or data_model>_tune.")
+    overwrite: bool = setting(False, "Replace an earlier search in the folder.")
+
+
+@dataclasses.dataclass(frozen=True)
 class ExistingRunConfig(Settings):
     """Which run to work on."""
 
@@ -207,11 +215,11 @@ def not_written_yet(name: str, summary: str) -> None:
     command.run(main, [sys.argv[0], "--help"] if asks_for_help else [sys.argv[0]])
 
 
-def run_path(config: RunConfig, command: Command, otherwise: str) -> Path:
-    """Returns the run folder: as given, else by the flagfile's name, else runs/`otherwise`."""
+def run_path(config: RunConfig | SearchRunConfig, command: Command, otherwise: str, suffix: str = "") -> Path:
+    """Returns the run folder: as given, else by the flagfile's name, else runs/`otherwise`; both with the suffix."""
     if config.run_dir:
         return Path(config.run_dir)
-    return Path("runs") / (Path(command.flagfile).stem if command.flagfile else otherwise)
+    return Path("runs") / ((Path(command.flagfile).stem if command.flagfile else otherwise) + suffix)
 
 
 def existing_run(command: Command) -> RunFolder:

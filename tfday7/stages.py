@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.data.config import DataConfig
-from tfday7.data.dataset import Dataset
+from tfday7.data.dataset import Dataset, Problem
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -47,6 +49,7 @@ class Plan:
         find_source(self.data)
         building.check_name(self.model)
         advisor.check(self.optimizer)
+        building.implied_task(self.model, self.data.task)
         config.check_flags(self.training, self.model)
         augmentation.parse(self.training.augment)
         self.export.check()
@@ -109,13 +112,13 @@ def run(
     plan.check_exports(folder, overwrite)
     dataset = _load(plan, say)
     model = _build(plan, dataset, say)
+    plan, reasons = _settle(plan, dataset, model, say, None if overwrite else folder.record().get("optimizer"))
     with folder.locked():
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
             folder.clear()
         _check_same_data(folder, dataset)
         folder.remove_partials()
-        plan, reasons = _settle(plan, dataset, model, say, folder.record().get("optimizer"))
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, reasons)
@@ -188,8 +191,10 @@ def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
 
 def _load(plan: Plan, say: Say) -> Dataset:
     from tfday7 import data
+    from tfday7.models import building
 
-    dataset = data.load(plan.data)
+    task = building.implied_task(plan.model, plan.data.task)
+    dataset = data.load(dataclasses.replace(plan.data, task=task))
     plan.check(dataset)
     sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
@@ -263,6 +268,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons:
             "input_shape": list(problem.input_shape),
             "outputs": problem.outputs,
             "class_names": list(problem.class_names),
+            **_heads_record(problem),
             "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
             "preprocessing": dataset.preprocessing,
             "columns": problem.encoding.to_json() if problem.encoding else [],
@@ -272,6 +278,12 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons:
         model={"name": model.name, "parameters": model.count_params()},
         optimizer=advisor.to_record(plan.optimizer, reasons),
     )
+
+
+def _heads_record(problem: Problem) -> dict[str, Any]:
+    if not problem.heads:
+        return {}
+    return {"heads": [{"name": h.name, "task": h.task, "class_names": list(h.class_names)} for h in problem.heads]}
 
 
 def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any) -> None:
@@ -317,13 +329,35 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
 
 def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     from tfday7.data import pipeline
-    from tfday7.data.scoring import baseline, score
+    from tfday7.data.scoring import baseline, reconstruction_r2, score
+    from tfday7.training.objective import output_meaning
 
-    problem = dataset.problem
+    problem, meaning = dataset.problem, output_meaning(dataset.problem, model)
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
-    scores = {key: score(problem, pipeline.predict(model, part), part.y) for key, part in splits.items()}
+    if problem.task == "reconstruction":
+        parts = {key: pipeline.predict_in_parts(model, part.x) for key, part in splits.items()}
+        scores = {key: reconstruction_r2(problem, part) for key, part in parts.items()}
+    else:
+        scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
-    return {"name": problem.metric, **scores, "baseline": guess}
+    return {"name": problem.metric, **scores, "baseline": guess, **_scores_of_heads(dataset, model)}
+
+
+def _scores_of_heads(dataset: Dataset, model: Any) -> dict[str, Any]:
+    """Returns the scores of each of several targets on the test split beside the mean that decides."""
+    from tfday7.data import pipeline
+    from tfday7.data.scoring import head_baselines, head_scores
+
+    problem, test = dataset.problem, dataset.test
+    if not problem.heads:
+        return {}
+    scores = head_scores(problem, pipeline.predict(model, test), np.asarray(test.y[:]))
+    guesses = head_baselines(problem, np.asarray(dataset.train.y[:]), np.asarray(dataset.train.y[:]))
+    heads = [
+        {"target": head.name, "name": head.metric, "test": scores[head.name], "baseline": guesses[head.name]}
+        for head in problem.heads
+    ]
+    return {"heads": heads}
 
 
 def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:

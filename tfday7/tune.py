@@ -1,9 +1,57 @@
-"""Search for the best optimizer and hyperparameters with keras-tuner.
+"""Search for the optimizer and the hyperparameters that train best, with keras-tuner.
 
-Not written yet: any call but --help exits 2.
+    python -m tfday7.tune --flagfile=configs/quickstart.flags --trials=20
+    python -m tfday7.tune --data=digits --model=cnn --tune=optimizer,learning_rate,batch_size=16|32|64 --trials=30
+    python -m tfday7.tune --data=digits --model=cnn --compare=sgd,adam,lamb --trials=10
+
+The winner's flagfile is RUN_DIR/best.flags, for tfday7.train. The same command again goes on with an unfinished search;
+more --trials go on from a finished one. Exit codes: 0 done, 2 a mistake in the flags or the data, 3 no trial was
+feasible, 130 interrupted, 143 preempted.
 """
 
-from tfday7.cli import not_written_yet
+from __future__ import annotations
+
+from tfday7.cli import Command, OutputConfig, SearchRunConfig, print_json, run_path
+from tfday7.core import files
+from tfday7.core.run_folder import RunFolder
+from tfday7.data.config import DataConfig
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training.config import TrainingConfig
+from tfday7.tuning.config import TuningConfig
+
+SEARCHING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, TuningConfig)
+COMMAND = Command("tune", __doc__, [*SEARCHING, SearchRunConfig, OutputConfig])
+
+
+def main() -> None:
+    """Checks everything that can be checked cheaply, then searches."""
+    from tfday7.stages import Plan
+    from tfday7.tuning import tuning
+
+    *configs, tuned = (COMMAND.config(group) for group in SEARCHING)
+    run, output = COMMAND.config(SearchRunConfig), COMMAND.config(OutputConfig)
+    plan = Plan(*configs)  # type: ignore[arg-type]
+    plan.check_names()
+    tuning.check(tuned)  # type: ignore[arg-type]
+    folder = RunFolder(run_path(run, COMMAND, plan.default_name(), "_tune"))
+    flags = COMMAND.given(*SEARCHING)
+    folder.check_reusable(flags, run.overwrite, may_grow="trials")
+    if COMMAND.flags.only_check_args:
+        return
+    files.check_writable(folder.path, "run_dir")
+    console = COMMAND.console()
+    from tfday7.reporting import search_summary
+
+    def say(sentence: str) -> None:
+        console.print(sentence, soft_wrap=True, markup=False)
+
+    record = tuning.run(configs, tuned, folder, flags, run.overwrite, say)  # type: ignore[arg-type]
+    if output.json:
+        print_json(record)
+    else:
+        console.print(search_summary(folder, output.lang))
+
 
 if __name__ == "__main__":
-    not_written_yet("tune", __doc__)
+    COMMAND.run(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,19 @@ def test_fields_are_typed_without_their_none() -> None:
         "loaves": (int, False), "salt": (float, False), "heat": (float, True), "flour": (str, False),
         "steam": (bool, False),
     }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Timer(Settings):
+    minutes: float | Literal["auto"] | None = setting(None, "How long.", above=0, words=("auto",))
+
+
+def test_a_number_may_be_a_word_that_is_named_and_no_other() -> None:
+    assert [Timer(minutes=value).minutes for value in ("auto", 3, None)] == ["auto", 3.0, None]
+    assert [(kind, optional) for _, kind, optional in typed_fields(Timer)] == [(float, True)]
+    for value in ("soon", 0, "3"):
+        with pytest.raises(UserError, match=f"--minutes={value}.*: expected a number above 0, or auto"):
+            Timer(minutes=value)
 
 
 @pytest.mark.parametrize("group", [DataConfig, ModelConfig, OptimizerConfig])

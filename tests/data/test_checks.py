@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -167,7 +169,57 @@ def test_one_hot_labels_are_class_indices_unless_regression_is_asked_for() -> No
     assert prepare(raw, "values", "regression").problem.task == "regression"
     several = np.eye(3)[labels]
     several[0] = 1.0
-    assert prepare(Raw(x, several), "multi").problem.task == "regression"
+    assert prepare(Raw(x, several), "multi").problem.task == "multilabel"
+
+
+SETS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_, np.float64, np.uint8])
+def test_columns_of_0_and_1_are_labels_of_which_an_example_may_have_several(dtype: type) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    dataset = prepare(Raw(x, np.tile(SETS, (10, 1)).astype(dtype), class_names=("cat", "dog", "sofa")), "sets")
+    assert (dataset.problem.task, dataset.problem.outputs) == ("multilabel", 3)
+    assert dataset.problem.class_names == ("cat", "dog", "sofa")
+    assert dataset.problem.metric == "f1_score"
+    assert dataset.train.y.dtype == np.float32
+    whole = np.concatenate([part.y for part in (dataset.train, dataset.validation, dataset.test)])
+    np.testing.assert_array_equal(np.sort(whole.sum(axis=0)), np.sort(SETS.sum(axis=0) * 10))
+
+
+def test_one_hot_labels_stay_labels_where_several_are_asked_for() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    problem = prepare(Raw(x, np.eye(3)[np.arange(60) % 3]), "sets", "multilabel").problem
+    assert (problem.task, problem.class_names) == ("multilabel", ("0", "1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda y: y[:, 0], r"--task=multilabel but labels have the shape \(60,\)"),
+        (
+            lambda y: np.where(np.arange(60)[:, np.newaxis] == 7, 2, y),
+            "train: example 7 has 2 for label 0; expec",
+        ),
+        (lambda y: y * 0.5, "train: example 0 has 0.5 for label 1"),
+        (lambda y: y * 0, "no training example has any label"),
+        (lambda y: np.array(["no", "yes"])[y], "example 0 has no for label 0"),
+        (lambda y: y[:, :2], "3 label names, but the labels have 2 columns"),
+    ],
+)
+def test_labels_other_than_0_and_1_are_refused(change: Callable[[np.ndarray], np.ndarray], expected: str) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(UserError, match=expected):
+        prepare(Raw(x, change(np.tile(SETS, (10, 1))), class_names=("a", "b", "c")), "sets", "multilabel")
+
+
+def test_a_later_split_with_another_number_than_0_and_1_is_refused() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    y = np.tile(SETS, (10, 1))
+    test = SETS.copy()
+    test[4, 2] = 3
+    with pytest.raises(UserError, match="test: example 4 has 3 for label 2"):
+        prepare(Raw(x, y, test=(x[:6] + 1, test)), "sets")
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_the_fingerprint_depends_on_class_names_but_not_on_the_name_of_the_data(
         st.sampled_from([np.dtype(np.float64), np.dtype(np.int64), np.dtype("U3"), np.dtype("S3")]),
         hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=12),
     ),
-    st.sampled_from(["auto", "classification", "regression"]),
+    st.sampled_from(["auto", "classification", "multilabel", "regression"]),
 )
 def test_arrays_of_any_shape_and_type_are_loaded_or_refused(x: np.ndarray, y: np.ndarray, task: str) -> None:
     try:
@@ -246,3 +246,45 @@ def test_a_file_names_its_data_set_and_is_named_in_errors(tmp_path: Path) -> Non
     np.savez(path, x_train=_base.x, y_train=np.zeros(80, int))
     with pytest.raises(UserError, match=r"houses\.npz: all training examples have the same label"):
         load(DataConfig(data=str(path)))
+
+
+# Inputs given again.
+
+
+def test_for_reconstruction_inputs_are_their_own_targets_and_labels_have_no_part() -> None:
+    dataset = prepare(_base, "t", "reconstruction")
+    problem = dataset.problem
+    assert (problem.task, problem.outputs, problem.class_names, problem.metric) == ("reconstruction", 3, (), "r2_score")
+    assert all(part.y is part.x for part in (dataset.train, dataset.validation, dataset.test))
+    np.testing.assert_array_equal(problem.target_std, problem.feature_std)
+    relabelled = prepare(dataclasses.replace(_base, y=np.full(80, "any")), "t", "reconstruction")
+    assert relabelled.fingerprint == dataset.fingerprint
+
+
+def test_images_to_give_again_have_the_moments_of_their_channels() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3)).astype(np.uint8)
+    dataset = prepare(Raw(x, np.arange(60) % 2), "t", "reconstruction")
+    assert dataset.problem.feature_mean is None
+    np.testing.assert_allclose(dataset.problem.target_mean, dataset.train.x.mean(axis=(0, 1, 2)), rtol=1e-5)
+
+
+def test_what_is_to_be_given_again_needs_no_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", x_train=_base.x)
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "x_train.npy", _base.x)
+    rows = "\n".join(",".join(map(str, row)) for row in _base.x)
+    (tmp_path / "plain.csv").write_text(f"a,b,c\n{rows}\n")
+    fingerprints = set()
+    for name in ("plain.npz", "folder", "plain.csv"):
+        dataset = load(DataConfig(data=str(tmp_path / name), task="reconstruction"))
+        assert dataset.train.y is dataset.train.x
+        fingerprints.add(dataset.fingerprint)
+    assert len(fingerprints) == 1
+    with pytest.raises(UserError, match="y_train"):
+        load(DataConfig(data=str(tmp_path / "folder")))
+
+
+def test_text_is_not_given_again() -> None:
+    raw = Raw(np.ones((20, 3), np.int32), np.arange(20) % 2, vocabulary=("", "?", "a"))
+    with pytest.raises(UserError, match="--task=reconstruction gives numbers again, but the data is text"):
+        prepare(raw, "t", "reconstruction")

@@ -11,7 +11,7 @@ import pytest
 from tfday7.core.errors import UserError
 from tfday7.data import Examples, Problem
 from tfday7.data.augmentation import augmenter
-from tfday7.data.lazy import Mapped, Subset
+from tfday7.data.lazy import LazyInputs, Mapped, Subset
 from tfday7.data.pipeline import (
     MAX_EVALUATION_BATCH_SIZE,
     evaluation_batch_size,
@@ -165,3 +165,40 @@ def test_an_example_that_cannot_be_read_any_more_is_the_users_error_with_its_nam
     part = Examples(Unreadable(IMAGES.x), IMAGES.y)
     with pytest.raises(UserError, match=r"^photos/7\.png: it has changed"), user_errors(part):
         list(batches(part))
+
+
+class _Counted(LazyInputs):
+    """Inputs that count how often each example is read."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        super().__init__(array.shape, array.dtype)
+        self.array = array
+        self.reads = np.zeros(len(array), int)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        np.add.at(self.reads, indices, 1)
+        return self.array[indices]
+
+
+def test_inputs_that_are_to_be_given_again_are_read_once() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    lazy = _Counted(x)
+    seen = [(given.numpy(), wanted.numpy()) for given, wanted in evaluation_batches(Examples(lazy, lazy))]
+    np.testing.assert_array_equal(np.concatenate([given for given, _ in seen]), x)
+    np.testing.assert_array_equal(np.concatenate([wanted for _, wanted in seen]), x)
+    assert lazy.reads.tolist() == [1] * 20
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_training_batch_to_be_given_again_is_its_own_target_after_every_change(lazy: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    inputs = _Counted(x) if lazy else x
+    problem = Problem(
+        "reconstruction", "tabular", (3,), 3, feature_mean=np.zeros(3, np.float32), feature_std=np.ones(3, np.float32)
+    )
+    change = augmenter(["noise"], problem, 0)
+    for given, wanted in training_batches(Examples(inputs, inputs), 8, 0, change=change).take(3):
+        np.testing.assert_array_equal(given, wanted)
+        assert not np.isin(given.numpy(), x).any()
+    seen = [pair for pair in evaluation_batches(Examples(inputs, inputs))]
+    np.testing.assert_array_equal(np.concatenate([wanted for _, wanted in seen]), x)

@@ -9,6 +9,7 @@ from tfday7.data import Problem
 from tfday7.exporting.parity import LIMITS, compare
 
 CLASSES = Problem("classification", "tabular", (4,), 3, ("a", "b", "c"))
+LABELS = Problem("multilabel", "tabular", (4,), 3, ("a", "b", "c"))
 VALUES = Problem("regression", "tabular", (4,), 1)
 EXPECTED = np.array([[4.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.9, 0.0]], np.float32)
 Y = np.array([0, 1, 2, 0])
@@ -70,6 +71,58 @@ def test_regression_has_no_agreement_and_r2_for_a_metric() -> None:
     assert parity.agreement is None
     assert parity.metric == "r2_score"
     assert parity.artefact_metric == pytest.approx(1 - 3 * 0.1**2 / 2, abs=1e-5)
+
+
+HEADS = (
+    Problem("regression", "array", (), 1, name="price", target_mean=np.zeros(1), target_std=np.array([100.0])),
+    Problem("classification", "array", (), 2, ("a", "b"), name="city"),
+)
+MIXED = Problem("several", "tabular", (4,), 3, heads=HEADS)
+
+
+def test_each_of_several_targets_is_measured_on_its_own_scale() -> None:
+    expected = np.array([[500.0, 4.0, 0.0], [300.0, 0.0, 2.0], [100.0, 1.0, 0.5]], np.float32)
+    y = np.array([[500.0, 1, 0], [300.0, 0, 1], [100.0, 1, 0]], np.float32)
+    off = expected.copy()
+    off[0, 0], off[1, 2] = 505.0, 1.6  # A twentieth of the price's deviation, a tenth of the largest logit.
+    parity = compare("int8", MIXED, expected, off, y)
+    assert parity.relative_difference == pytest.approx(0.1)
+    assert (parity.holds, parity.metric, parity.agreement) == (True, "mean_score", 1.0)
+    swapped = compare("int8", MIXED, expected, expected[:, [0, 2, 1]], y)
+    assert not swapped.holds
+    assert swapped.agreement == 0.0
+
+
+SETS = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]], np.float32)
+LOGITS = np.where(SETS, 2.0, -2.0).astype(np.float32)
+
+
+def test_several_labels_agree_where_every_one_does_and_f1_is_the_metric() -> None:
+    outputs = LOGITS.copy()
+    outputs[1, 1], outputs[3, 2] = -0.1, 1.9
+    parity = compare("int8", LABELS, LOGITS, outputs, SETS, "logits")
+    assert (parity.metric, parity.keras_metric) == ("f1_score", 1.0)
+    assert parity.artefact_metric == pytest.approx(2 * 5 / (5 + 6))  # Five labels are said, all of six rightly.
+    assert parity.agreement == 0.75
+    assert parity.relative_difference == pytest.approx(2.1 / 2.0)
+
+
+def test_f1_may_drop_by_one_label_and_not_by_two() -> None:
+    one, two = LOGITS.copy(), LOGITS.copy()
+    one[1, 1] = -0.1
+    two[1, 1], two[3, 2] = -0.1, -0.1
+    for outputs, drops in ((one, False), (two, True)):
+        failures = compare("int8", LABELS, LOGITS, outputs, SETS, "logits").failures
+        assert any("f1_score drops" in failure for failure in failures) is drops
+
+
+def test_a_sigmoid_that_a_file_has_lost_is_broken() -> None:
+    probabilities = 1 / (1 + np.exp(-LOGITS))
+    assert compare("float32", LABELS, probabilities, probabilities, SETS, "probabilities").holds
+    failures = compare("float32", LABELS, probabilities, LOGITS, SETS, "probabilities").failures
+    assert any("largest difference" in failure for failure in failures)
+    swapped = compare("int8", LABELS, LOGITS, np.roll(LOGITS, 1, axis=1), SETS, "logits")  # Labels in another order.
+    assert any("f1_score drops" in failure for failure in swapped.failures)
 
 
 def test_every_kind_has_both_limits() -> None:

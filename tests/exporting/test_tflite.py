@@ -15,6 +15,8 @@ import pytest
 from tfday7.core.errors import GateError, UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 from tfday7.exporting import exporting, tflite
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.records import Artefact, Origin
@@ -82,16 +84,27 @@ def test_quantizing_is_the_files_own_arithmetic(exported: tuple[Any, dict[str, A
 
 
 def test_calibration_takes_training_examples_and_nothing_else(pictures: Dataset) -> None:
-    chosen = {row.tobytes() for row in tflite.calibration_examples(pictures)}
+    model = building.build(ModelConfig(model="linear"), pictures.problem)
+    chosen = {row.tobytes() for row in tflite.calibration_examples(pictures, model)}
     assert chosen <= {row.tobytes() for row in pictures.train.x}
     assert not chosen & {row.tobytes() for part in (pictures.validation, pictures.test) for row in part.x}
 
 
+def test_calibration_has_the_examples_on_which_outputs_are_extreme_and_is_always_the_same() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(4000, 2))
+    dataset = prepare(Raw(x, x @ np.array([[1.0, 0.0], [3.0, -4.0]])), "plane")
+    model = building.build(ModelConfig(model="linear"), dataset.problem)
+    chosen = tflite.calibration_examples(dataset, model)
+    assert len(chosen) == len(np.unique(chosen, axis=0)) == 500
+    outputs, every = model.predict(chosen, verbose=0), model.predict(dataset.train.x, verbose=0)
+    np.testing.assert_allclose(outputs.min(axis=0), every.min(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(outputs.max(axis=0), every.max(axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(tflite.calibration_examples(dataset, model), chosen)
+
+
 def test_columns_of_very_different_size_survive_int8(tmp_path: Path) -> None:
     """One scale for raw columns of 1 and 1,000,000 would round the first to nothing; standardized, both count."""
-    from tfday7.data.loading import prepare
-    from tfday7.data.source import Raw
-
     generator = np.random.default_rng(1)
     small, large = generator.normal(size=(2, 400))
     y = 3.0 * small - 2.0 * large + 7.0
@@ -114,9 +127,6 @@ def test_targets_far_from_zero_and_columns_in_odd_units_survive_int8(
     offset: float, spread: float, unit: float, tmp_path: Path
 ) -> None:
     """A range that must hold 0 would leave a target of 5000 give or take 1 a single step."""
-    from tfday7.data.loading import prepare
-    from tfday7.data.source import Raw
-
     generator = np.random.default_rng(1)
     x = generator.uniform(-1, 1, size=(400, 2))  # Bounded: what lies beyond the calibration's range is clipped.
     dataset = prepare(Raw(x * unit, offset + spread * (x[:, 0] - x[:, 1])), "odd")
@@ -156,9 +166,6 @@ def test_artefacts_of_another_run_are_not_replaced(exported: tuple[Any, dict[str
 
 def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:
     """TFLite's fused LSTM keeps its state between invocations; the runner must reset it."""
-    from tfday7.data.loading import prepare
-    from tfday7.data.source import Raw
-
     generator = np.random.default_rng(1)
     x = generator.normal(size=(60, 6, 3)).astype(np.float32)
     dataset = prepare(Raw(x, (x.sum(axis=(1, 2)) > 0).astype(int)), "series")

@@ -44,6 +44,10 @@ def _problem(kind: str, task: str = "classification") -> Problem:
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
 def test_an_architecture_builds_or_lists_those_that_fit(name: str, kind: str, task: str) -> None:
     problem, config = _problem(kind, task), ModelConfig(model=name, **({} if name == "linear" else SMALL))
+    if ARCHITECTURES.get(name).task:
+        with pytest.raises(UserError, match=f"--task={task} contradicts --model={name}"):
+            building.check(config, problem)
+        return
     kinds = ARCHITECTURES.get(name).kinds
     if kinds and kind not in kinds:
         with pytest.raises(UserError, match=rf"--model={name} takes .* data.*\({kind}\)") as caught:

@@ -34,6 +34,10 @@ def two_inputs(input_shape, outputs):
     a, b = keras.Input(input_shape), keras.Input(input_shape)
     return keras.Model([a, b], keras.layers.Dense(outputs)(a + b))
 
+def two_outputs(input_shape, outputs):
+    inputs = keras3.Input(input_shape)
+    return keras3.Model(inputs, [keras3.layers.Dense(1)(inputs), keras3.layers.Dense(outputs - 1)(inputs)])
+
 def no_model(input_shape, outputs):
     return 3
 
@@ -56,6 +60,25 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     yield
     sys.modules.pop("users_models", None)
+
+
+def test_the_outputs_of_a_users_model_lie_side_by_side_in_the_order_of_the_targets() -> None:
+    price = {"target_mean": np.array([2000.0], np.float32), "target_std": np.array([9.0], np.float32)}
+    heads = (
+        Problem("regression", "array", (), 1, name="price", **price),
+        Problem("classification", "array", (), 2, name="city"),
+    )
+    problem = Problem("several", "tabular", (4,), 3, heads=heads)
+    model = building.build(ModelConfig(model="python:users_models:two_outputs"), problem)
+    assert model.output_shape == (None, 3)
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    first, second = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    expected = np.concatenate([first(x), second(x)], axis=1)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-3)
+    with pytest.raises(UserError, match="has 1 inputs and 2 outputs"):
+        building.build(ModelConfig(model="python:users_models:two_outputs"), PROBLEM)
+    with pytest.raises(UserError, match=r"shape \(4,\); the data has 3 columns of targets \(price: 1, city: 2\)"):
+        building.build(ModelConfig(model="python:users_models:too_many_outputs"), problem)
 
 
 @pytest.mark.parametrize("function", ["good", "of_keras3"])

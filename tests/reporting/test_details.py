@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tfday7.reporting.details import of_artefact
+from pathlib import Path
+
+from tfday7.core.run_folder import RunFolder
+from tfday7.reporting.details import of_artefact, of_run
+from tfday7.reporting.records import read
 from tfday7.reporting.words import Words
 
 
@@ -25,3 +29,11 @@ def test_a_file_without_affine_ends_has_no_formulas_for_them() -> None:
     side = {"dtype": "float32", "shape": [1, 2], "scale": None, "zero_point": None, "standardization": None}
     values = [detail.value for detail in of_artefact({"input": side, "output": side}, Words("en"))]
     assert not any("=" in value for value in values)
+
+
+def test_a_run_says_which_optimizer_it_had_with_which_settings(tmp_path: Path) -> None:
+    settings = {"name": "adamw", "learning_rate": 0.003, "schedule": "cosine", "weight_decay": None}
+    folder = RunFolder(tmp_path)
+    folder.update(optimizer={**settings, "reasons": [{"id": "cnn"}]})
+    details = {detail.name: detail.value for detail in of_run(read(folder), Words("en"))}
+    assert details["Optimizer"] == "adamw learning_rate=0.003 schedule=cosine"

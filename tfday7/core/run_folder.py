@@ -23,9 +23,10 @@ FLAGS, RUN, METRICS, MODEL, REPORT = "flags.txt", "run.json", "metrics.jsonl", "
 DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
     "diagnosis.json", "exports.json", "benchmark.json", "checkpoints", "tensorboard",
 )  # fmt: skip
+TUNING, TRIALS, BEST_FLAGS = "tuning.json", "trials", "best.flags"
 MADE_BY_A_RUN = (
-    FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD,
-    "tuning.json", "compression.json",
+    FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD, TUNING, TRIALS,
+    BEST_FLAGS, "compression.json",
 )  # fmt: skip
 # What follows from training; it describes other weights as soon as training goes on.
 RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT)

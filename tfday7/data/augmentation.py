@@ -32,7 +32,7 @@ class Augmentation:
     Attributes:
         apply: changes a batch.
         kinds: the kinds of data that it takes, as in `Problem.kind`.
-        labels: whether it changes labels as well as inputs; such take classification only.
+        labels: whether it changes labels as well as inputs; such take classes and labels, not values.
     """
 
     apply: Callable[..., Any]
@@ -71,7 +71,7 @@ def check(names: str, problem: Problem) -> tuple[str, ...]:
                 f"--augment={name} takes {kinds} data; the data is {problem.kind}",
                 f"for such data: {', '.join(fitting) or 'none'}",
             )
-        if AUGMENTATIONS.get(name).labels and problem.task != "classification":
+        if AUGMENTATIONS.get(name).labels and problem.task not in ("classification", "multilabel"):
             raise UserError(f"--augment={name} mixes classes; the task is {problem.task}", f"leave {name} out")
     return chosen
 
@@ -98,7 +98,7 @@ def augmenter(names: Sequence[str], problem: Problem, seed: int) -> Callable[[An
                 x, y = chosen.apply(x, y, at, problem)
             else:
                 x = chosen.apply(x, at, problem)
-        return x, y
+        return x, x if problem.task == "reconstruction" else y  # What it is to give again is what it saw.
 
     return apply
 

@@ -48,10 +48,19 @@ def decode_one_hot(parts: dict[str, _Split]) -> dict[str, _Split]:
 
 
 def decide_task(task: str, y: np.ndarray) -> str:
-    """Returns "classification" or "regression". Raises UserError when the labels cannot serve the task asked for."""
+    """Returns the task: what is asked for, or with "auto" what the labels look like, as in `Problem.task`.
+
+    Raises:
+        UserError: the labels cannot serve the task asked for.
+    """
     whole = _is_whole(y)
     if task == "auto":
-        task = "classification" if _look_like_classes(y) else "regression"
+        task = "classification" if _look_like_classes(y) else "multilabel" if _look_like_sets(y) else "regression"
+    if task == "multilabel" and y.ndim != 2:
+        raise UserError(
+            f"--task=multilabel but labels have the shape {y.shape}; expected [examples, labels] of 0 and 1",
+            "give one column a label, or leave --task out where an example has one class",
+        )
     if task == "regression" and y.dtype.kind == "U" and y.ndim == 2:
         raise UserError(f"labels are words in an array of shape {y.shape}", "give one word an example")
     if task == "regression" and y.dtype.kind == "U":
@@ -115,6 +124,36 @@ def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tupl
             expected = f"expected 0 to {len(class_names) - 1} as in the training split"
             raise UserError(f"{key}: example {bad[0]} has label {y[bad[0]]}; {expected}")
     return parts, class_names
+
+
+def check_label_sets(
+    parts: dict[str, _Split], class_names: tuple[str, ...]
+) -> tuple[dict[str, _Split], tuple[str, ...]]:
+    """Returns the splits with labels 0 and 1 as float32 [n, labels], and one name a label: their indices if none given.
+
+    Raises:
+        UserError: something else than 0 and 1, names that are not one a label, or no label in the training split.
+    """
+    labels = parts["train"][1].shape[1]
+    if class_names and len(class_names) != labels:
+        raise UserError(f"{len(class_names)} label names, but the labels have {labels} columns")
+    for key, (_, y) in parts.items():
+        bad = np.zeros((1, 2), int) if y.dtype.kind == "U" else np.argwhere((y != 0) & (y != 1))
+        if len(bad):
+            example, label = bad[0]
+            raise UserError(
+                f"{key}: example {example} has {y[example, label]!s} for label {label}; expected 0 or 1",
+                "1 where the label applies to the example, 0 where it does not",
+            )
+    if not parts["train"][1].any():
+        raise UserError("no training example has any label", "there is nothing to learn from zeros alone")
+    names = class_names or tuple(str(index) for index in range(labels))
+    return {key: (x, y.astype(np.float32)) for key, (x, y) in parts.items()}, names
+
+
+def _look_like_sets(y: np.ndarray) -> bool:
+    """Columns of 0 and 1 are labels of which an example may have several, unless nobody has any."""
+    return y.ndim == 2 and y.dtype.kind in "fiub" and bool(np.all((y == 0) | (y == 1)) and np.any(y == 1))
 
 
 def _is_one_hot(y: np.ndarray) -> bool:

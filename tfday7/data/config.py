@@ -25,11 +25,15 @@ class DataConfig(Settings):
         "files, python:MODULE:FUNCTION, keras:NAME or tfds:NAME.",
     )
     data_dir: str = setting("", "Folder with the files of a named data set (IDX files for fashion_mnist).")
-    target: str = setting("", "Column of a .csv file, or feature of .tfrecord files, that holds what to predict.")
+    target: str = setting(
+        "",
+        "Column of a .csv file (or a comma list), or feature of .tfrecord files, that holds what to predict.",
+    )
     task: str = setting(
         "auto",
-        "What to learn; auto: words and whole numbers that repeat are classes, other numbers are values to predict.",
-        choices=("auto", "classification", "regression"),
+        "What to learn; auto: words and whole numbers that repeat are classes, columns of 0 and 1 are labels that an "
+        "example may have several of, other numbers are values to predict. reconstruction: the inputs again.",
+        choices=("auto", "classification", "multilabel", "regression", "reconstruction"),
     )
     image_size: str = setting(
         "", "HxW or one number that images are resized to; default: their common size if small, else 96."

@@ -9,6 +9,14 @@ import numpy as np
 from tfday7.data.lazy import Inputs
 from tfday7.data.table import Encoding
 
+METRICS = {
+    "classification": "accuracy",
+    "multilabel": "f1_score",
+    "regression": "r2_score",
+    "reconstruction": "r2_score",
+    "several": "mean_score",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -16,11 +24,13 @@ class Examples:
 
     Attributes:
         x: float32 [n, ...input_shape], or int32 [n, length] token ids; an array, or read when asked for (`lazy`).
-        y: int64 [n] class indices, or float32 [n, outputs] values.
+        y: int64 [n] class indices, float32 [n, outputs] values, or for several labels an example 0 and 1, float32
+            [n, labels]; for several targets their columns, classes one-hot. For reconstruction `x` itself, the same
+            object: a data set is never held or read twice.
     """
 
     x: Inputs
-    y: np.ndarray
+    y: Inputs
 
     def __len__(self) -> int:
         return len(self.x)
@@ -31,17 +41,21 @@ class Problem:
     """What a model has to fit: everything that an architecture may know about the data.
 
     Attributes:
-        task: "classification" or "regression".
+        task: "classification", "multilabel" (an example has any number of the labels), "regression", or
+            "reconstruction" (the inputs again) or "several" (targets of different kinds: `heads`).
         kind: "image" (height, width, channels), "series" (steps, channels), "tabular" (features), "text" (token ids) or
             "array" (any other rank).
         input_shape: the shape of one example, without the batch.
-        outputs: number of classes, or of values to predict.
-        class_names: one name a class; empty for regression.
+        outputs: number of classes, labels, or values to predict.
+        class_names: one name a class or label; empty for regression.
         vocabulary: the word of each token id, for text; empty otherwise.
         feature_mean, feature_std: float32 of each column or channel of the training split, for tabular data and
             series; None otherwise.
         encoding: how the columns of a table become an example; None where the inputs are what the data holds.
-        target_mean, target_std: float32 [outputs] of the training split, for regression; None otherwise.
+        target_mean, target_std: float32 [outputs] of the training split, for regression; for reconstruction of each
+            column or channel of the inputs; None otherwise. Where a head's classes lie, 0 and 1.
+        name: of a head, the target's; empty otherwise.
+        heads: for several targets the problem of each, in the order of their columns; see `data.heads`.
     """
 
     task: str
@@ -55,11 +69,13 @@ class Problem:
     target_mean: np.ndarray | None = None
     target_std: np.ndarray | None = None
     encoding: Encoding | None = None
+    name: str = ""
+    heads: tuple[Problem, ...] = ()
 
     @property
     def metric(self) -> str:
-        """The metric that decides, higher is better: "accuracy" or "r2_score"."""
-        return "accuracy" if self.task == "classification" else "r2_score"
+        """The metric that decides, higher is better: "accuracy", "f1_score" or "r2_score"."""
+        return METRICS[self.task]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +91,7 @@ class Dataset:
             "pixels / 255"; empty when nothing was done.
         dropped_duplicates: how many examples were dropped because they lie in a later split too.
         skipped: bad files that were left out because the user asked for it, as (file, reason).
+        groups: [n] integers of the training split; examples of one group belong together. None where each stands alone.
     """
 
     name: str
@@ -86,3 +103,4 @@ class Dataset:
     preprocessing: str = ""
     dropped_duplicates: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
+    groups: np.ndarray | None = None

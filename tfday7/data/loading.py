@@ -7,14 +7,24 @@ keeps its side when more data is added.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
+from collections.abc import Mapping
 
 import numpy as np
 from absl import logging
 
 from tfday7.core.errors import UserError
-from tfday7.data import lazy
-from tfday7.data.checks import check_alike, check_arrays, check_labels, decide_task, decode_one_hot
+from tfday7.data import heads, lazy
+from tfday7.data.checks import (
+    check_alike,
+    check_arrays,
+    check_label_sets,
+    check_labels,
+    decide_task,
+    decode_one_hot,
+)
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Examples, Problem
 from tfday7.data.lazy import Inputs, LazyInputs
@@ -46,37 +56,55 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     Args:
         raw: what the source found.
         name: what to call the data set.
-        task: "classification", "regression", or "auto" to decide by the labels.
+        task: as in `Problem.task`, or "auto" to decide by the labels.
 
     Raises:
         UserError: as `load`.
     """
-    parts = {"train": (raw.x, raw.y), "validation": raw.validation, "test": raw.test}
+    y, several = heads.encode(raw.x, raw.y, task) if isinstance(raw.y, Mapping) else (raw.y, ())
+    task = heads.SEVERAL if several else task
+    parts = {"train": (raw.x, y), "validation": raw.validation, "test": raw.test}
+    if task == "reconstruction":
+        parts = _without_labels(parts, raw)
     given = {key: check_arrays(key, *part) for key, part in parts.items() if part is not None}
     check_alike(given)
-    if task != "regression":
+    if task in ("auto", "classification"):
         given = decode_one_hot(given)
     task = decide_task(task, given["train"][1])
     class_names: tuple[str, ...] = ()
     if task == "classification":
         given, class_names = check_labels(given, raw.class_names)
+    elif task == "multilabel":
+        given, class_names = check_label_sets(given, raw.class_names)
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
     given, preprocessing = _scaled(given)
     given, dropped = _without_repeats(given)
-    train, validation, test = _splits(given, raw.groups)
-    named = (*class_names, *raw.vocabulary, *filter(None, [raw.origin]))
+    train, validation, test, groups = _splits(given, raw.groups)
+    targets = (repr((head.name, head.class_names)) for head in several)
+    named = (*class_names, *targets, *raw.vocabulary, *filter(None, [raw.origin]))
+    fingerprint = _fingerprint((train, validation, test), named)
+    if task == "reconstruction":
+        train, validation, test = (Examples(part.x, part.x) for part in (train, validation, test))
     return Dataset(
         name=name,
-        problem=_problem(task, class_names, train, raw),
+        problem=_with_heads(_problem(task, class_names, train, raw), several),
         train=train,
         validation=validation,
         test=test,
-        fingerprint=_fingerprint((train, validation, test), named),
+        fingerprint=fingerprint,
         preprocessing=raw.preprocessing or preprocessing,
         dropped_duplicates=dropped,
         skipped=raw.skipped,
+        groups=groups,
     )
+
+
+def _without_labels(parts: dict[str, _Split | None], raw: Raw) -> dict[str, _Split | None]:
+    """Returns the splits with zeros for labels; what is learned from them is how to give the inputs again."""
+    if raw.vocabulary:
+        raise UserError("--task=reconstruction gives numbers again, but the data is text", "leave --task out")
+    return {key: (part[0], np.zeros(part[0].shape[:1], np.float32)) if part else None for key, part in parts.items()}
 
 
 def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
@@ -128,7 +156,10 @@ def _scaled(parts: dict[str, _Split]) -> tuple[dict[str, _Split], str]:
     return {key: (np.asarray(x, np.float32), y) for key, (x, y) in parts.items()}, ""
 
 
-def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Examples, Examples, Examples]:
+def _splits(
+    given: dict[str, _Split], groups: np.ndarray | None
+) -> tuple[Examples, Examples, Examples, np.ndarray | None]:
+    """Returns the three splits, and the groups of the training split."""
     x, y = given["train"]
     side = content_hashes(x) if groups is None else content_hashes(groups[:, np.newaxis])
     test_share = 0.0 if "test" in given else TEST_SHARE
@@ -151,27 +182,38 @@ def _splits(given: dict[str, _Split], groups: np.ndarray | None) -> tuple[Exampl
                 f"no example is left for the {key} split of {len(x)} examples",
                 "give more examples, or an .npz file with x_train, x_val and x_test of your own",
             )
-    return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"])
+    kept = None if groups is None else groups[~in_test & ~in_validation]
+    return Examples(*parts["train"]), Examples(*parts["validation"]), Examples(*parts["test"]), kept
 
 
 def _problem(task: str, class_names: tuple[str, ...], train: Examples, raw: Raw) -> Problem:
     kind = "text" if raw.vocabulary else {1: "tabular", 2: "series", 3: "image"}.get(train.x.ndim - 1, "array")
-    regression = task == "regression"
-    mean, std = (raw.moments or _moments(train.x)) if kind in ("tabular", "series") else (None, None)
-    target_mean, target_std = _moments(train.y) if regression else (None, None)
+    regression = task in ("regression", heads.SEVERAL)
+    again = task == "reconstruction"
+    measured = kind in ("tabular", "series") or again
+    mean, std = (raw.moments or _moments(train.x)) if measured else (None, None)
+    scaled = (mean, std) if kind in ("tabular", "series") else (None, None)
+    target_mean, target_std = _moments(train.y) if regression else (mean, std) if again else (None, None)
     return Problem(
         task=task,
         kind=kind,
         input_shape=train.x.shape[1:],
-        outputs=train.y.shape[1] if regression else len(class_names),
+        outputs=math.prod(train.x.shape[1:]) if again else len(class_names) or train.y.shape[1],
         class_names=class_names,
         vocabulary=raw.vocabulary,
-        feature_mean=mean,
-        feature_std=std,
+        feature_mean=scaled[0],
+        feature_std=scaled[1],
         target_mean=target_mean,
         target_std=target_std,
         encoding=raw.encoding,
     )
+
+
+def _with_heads(problem: Problem, several: tuple[Problem, ...]) -> Problem:
+    if not several or problem.target_mean is None or problem.target_std is None:
+        return problem
+    several, mean, std = heads.with_moments(several, problem.target_mean, problem.target_std)
+    return dataclasses.replace(problem, heads=several, target_mean=mean, target_std=std)
 
 
 def _moments(values: Inputs) -> tuple[np.ndarray, np.ndarray]:

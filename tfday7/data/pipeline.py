@@ -18,7 +18,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
 from tfday7.data.dataset import Examples
-from tfday7.data.lazy import Inputs, LazyInputs
+from tfday7.data.lazy import Inputs, LazyInputs, chunks
 
 MAX_EVALUATION_BATCH_SIZE = 1024
 MIN_EVALUATION_BATCH_SIZE = 8
@@ -54,7 +54,7 @@ def training_batches(
         first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
         change: applied to each batch as (x, y, step); see `augmentation.augmenter`.
     """
-    read_x, read_y = _reader(examples.x), _reader(examples.y)
+    read = _pair_reader(examples)
     parallel = tf.data.AUTOTUNE if isinstance(examples.x, LazyInputs) else None  # A gather is too short to hand over.
     steps = steps_per_epoch(examples, batch_size)
     shuffle_seed = derive_seed(seed, "shuffle")
@@ -64,7 +64,7 @@ def training_batches(
 
         def batch(step: Any) -> Any:
             chosen = order[step * batch_size : (step + 1) * batch_size]
-            return change(read_x(chosen), read_y(chosen), epoch * steps + step)
+            return change(*read(chosen), epoch * steps + step)
 
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
         return tf.data.Dataset.range(first, steps).map(batch, parallel)
@@ -79,14 +79,13 @@ def evaluation_batches(examples: Examples) -> Any:
     if not isinstance(examples.x, LazyInputs):
         # Without a mapped function: making one ready for each pass would take 10 ms, half of a short epoch.
         with tf.device("/CPU:0"):
-            batches = tf.data.Dataset.from_tensor_slices((examples.x, examples.y)).batch(size)
+            batches = _slices(examples).batch(size)
         small = examples.x.nbytes <= MAX_CACHED_BYTES
         return (batches.cache() if small else batches).prefetch(1)
-    read_x, read_y = _reader(examples.x), _reader(examples.y)
+    read = _pair_reader(examples)
 
     def batch(step: Any) -> Any:
-        chosen = tf.range(step * size, tf.minimum((step + 1) * size, len(examples)))
-        return read_x(chosen), read_y(chosen)
+        return read(tf.range(step * size, tf.minimum((step + 1) * size, len(examples))))
 
     return tf.data.Dataset.range(steps_per_epoch(examples, size)).map(batch, tf.data.AUTOTUNE).prefetch(1)
 
@@ -95,6 +94,14 @@ def predict(model: Any, examples: Examples) -> np.ndarray:
     """Returns a Keras model's outputs [n, ...] on a split, in order."""
     with user_errors(examples):
         return model.predict(evaluation_batches(examples).map(lambda x, y: x), verbose=0)
+
+
+def predict_in_parts(model: Any, inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields a Keras model's outputs and its inputs, one part after the other; all may not fit in memory."""
+    # Keras's predict_on_batch fails on a model that was compiled for several steps an execution.
+    call = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+    for x in chunks(inputs):
+        yield call(tf.constant(x)).numpy(), x
 
 
 @contextlib.contextmanager
@@ -107,6 +114,27 @@ def user_errors(*parts: Examples) -> Iterator[None]:
             if isinstance(part.x, LazyInputs) and part.x.failure:
                 raise part.x.failure from error
         raise
+
+
+def _slices(examples: Examples) -> Any:
+    """Returns a `tf.data.Dataset` of (x, y) of examples in memory; inputs that are labels, too, are held once."""
+    if examples.y is not examples.x:
+        return tf.data.Dataset.from_tensor_slices((examples.x, examples.y))
+    return tf.data.Dataset.from_tensor_slices(examples.x).map(lambda x: (x, x))
+
+
+def _pair_reader(examples: Examples) -> Callable[[Any], tuple[Any, Any]]:
+    """Returns a function from indices [batch] to (x, y), [batch, ...]; inputs that are labels, too, are read once."""
+    read_x = _reader(examples.x)
+    if examples.y is not examples.x:
+        read_y = _reader(examples.y)
+        return lambda chosen: (read_x(chosen), read_y(chosen))
+
+    def both(chosen: Any) -> tuple[Any, Any]:
+        x = read_x(chosen)
+        return x, x
+
+    return both
 
 
 def _reader(x: Inputs) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ sources.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ class Raw:
 
     Attributes:
         x, y: examples and labels that still have to be split, or the training split when `test` is given. `y` holds
-            whole numbers or strings (classes) or floats (values).
+            whole numbers or strings (classes) or floats (values). Targets of different kinds come as arrays by name;
+            then there is no split of the source's own.
         validation, test: splits that the source brings itself, as (x, y); None is made by content hash.
         class_names: names for whole-number labels; empty when the numbers are the names.
         vocabulary: the word of each token id, when `x` is int32 [n, length] text; index 0 is padding, 1 is unknown.
@@ -48,7 +49,7 @@ class Raw:
     """
 
     x: Inputs
-    y: np.ndarray
+    y: np.ndarray | Mapping[str, np.ndarray]
     validation: tuple[Inputs, np.ndarray] | None = None
     test: tuple[Inputs, np.ndarray] | None = None
     class_names: tuple[str, ...] = ()

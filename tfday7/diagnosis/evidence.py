@@ -20,9 +20,9 @@ class Evidence:
 
     Attributes:
         loss, val_loss: float64 [epochs], NaN where a value was not finite.
-        metric: "accuracy" or "r2_score".
+        metric: as in `Problem.metric`.
         train_score, validation_score: of the delivered weights; None when not measured.
-        baseline: the score of always saying the most common class, or the mean.
+        baseline: the score of the best constant answer: the most common class or labels, or the mean.
         validation_examples: size of the validation split.
         kind: of the data, as in `Problem.kind`.
         stopped: how training ended: "finished", "early" or "nan".

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.data import Problem
-from tfday7.data.scoring import score
+from tfday7.data.heads import placed
+from tfday7.data.lazy import Inputs
+from tfday7.data.scoring import decisions, score
 from tfday7.exporting.records import Parity
 
 # Largest difference allowed, relative to the largest output (regression: to the target's deviation), and drop of the
@@ -20,7 +22,9 @@ LIMITS = {
 SPACINGS = 4
 
 
-def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: np.ndarray) -> Parity:
+def compare(
+    kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarray, y: Inputs, meaning: str = ""
+) -> Parity:
     """Compares an artefact's outputs with the Keras model's.
 
     Args:
@@ -28,52 +32,69 @@ def compare(kind: str, problem: Problem, expected: np.ndarray, outputs: np.ndarr
         problem: decides the metric.
         expected, outputs: [n, outputs] of the Keras model and of the artefact.
         y: the labels, for the metric.
+        meaning: of the outputs, as of `score`.
 
-    The metric may always drop by one example, the finest step that it has on a small split.
+    The metric may always drop by one example (F1: by one label), the finest step that it has on a small split.
     """
     difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
     per_example = difference.reshape(len(difference), -1).max(axis=1)
-    scale = problem.target_std if problem.target_std is not None else np.float64(np.abs(expected).max() or 1.0)
+    scale, scale_name = _scale(problem, expected)
     limits = dict(LIMITS[kind])
     spacing = float(np.finfo(np.float32).eps) * float(np.abs(expected).max()) / float(np.min(scale))
     limits["relative_difference"] = max(limits["relative_difference"], SPACINGS * spacing)
-    if problem.task == "classification":
+    if problem.task in ("classification", "several"):
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
+    if problem.task == "multilabel":
+        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(np.sum(y[:]))))
     parity = Parity(
         metric=problem.metric,
-        keras_metric=score(problem, expected, y),
-        artefact_metric=score(problem, outputs, y),
+        keras_metric=score(problem, expected, y, meaning),
+        artefact_metric=score(problem, outputs, y, meaning),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         relative_difference=float((difference / scale).max()),
-        agreement=_agreement(problem, expected, outputs),
+        agreement=_agreement(problem, expected, outputs, meaning),
         worst_example=int(per_example.argmax()),
         examples=len(y),
         limits=limits,
         failures=[],
     )
-    parity.failures.extend(_failures(parity, bool(np.isfinite(outputs).all())))
+    parity.failures.extend(_failures(parity, scale_name, bool(np.isfinite(outputs).all())))
     return parity
 
 
-def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray) -> float | None:
-    if problem.task != "classification":
+def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, meaning: str) -> float | None:
+    if problem.heads:
+        found = [_agreement(head, expected[:, at], outputs[:, at], meaning) for head, at in placed(problem)]
+        return min((share for share in found if share is not None), default=None)
+    if problem.task in ("regression", "reconstruction"):
         return None
-    return float(np.mean(expected.argmax(axis=-1) == outputs.argmax(axis=-1)))
+    same = decisions(problem, expected, meaning) == decisions(problem, outputs, meaning)
+    return float(np.mean(same.reshape(len(same), -1).all(axis=1)))
 
 
-def _scale_name(parity: Parity) -> str:
-    return "the largest output" if parity.agreement is not None else "the target's deviation"
+def _scale(problem: Problem, expected: np.ndarray) -> tuple[np.ndarray, str]:
+    """Returns what differences are measured against, and its name."""
+    if problem.heads:
+        scales = [_scale(head, expected[:, columns])[0] for head, columns in placed(problem)]
+        sizes = [head.outputs for head in problem.heads]
+        return np.concatenate([np.broadcast_to(s, n) for s, n in zip(scales, sizes, strict=True)]), "its target's scale"
+    if problem.target_mean is None or problem.target_std is None:
+        return np.asarray(np.abs(expected).max() or 1.0, np.float64), "the largest output"
+    if problem.task == "regression":
+        return problem.target_std, "the target's deviation"
+    largest = np.abs((expected - problem.target_mean) / problem.target_std).max() or 1.0
+    return problem.target_std * largest, "the largest output in deviations"
 
 
-def _failures(parity: Parity, finite: bool) -> list[str]:
+def _failures(parity: Parity, scale_name: str, finite: bool) -> list[str]:
     if not finite:
         return ["outputs hold NaN or infinity"]
     found = []
     limit = parity.limits["relative_difference"]
     if parity.relative_difference > limit:
         found.append(
-            f"largest difference is {parity.relative_difference:.1%} of {_scale_name(parity)}; allowed {limit:.2%}"
+            f"largest difference is {parity.relative_difference:.1%} of {scale_name}; allowed {limit:.2%}"
             f" (worst: test example {parity.worst_example})"
         )
     drop, allowed = parity.keras_metric - parity.artefact_metric, parity.limits["metric_drop"]

@@ -14,8 +14,9 @@ class Parity:
         metric: its name; `keras_metric` and `artefact_metric` are its values on the test split.
         largest_difference, mean_difference: of the outputs, absolute.
         relative_difference: the largest difference over the largest absolute output of the Keras model; for regression
-            over the target's standard deviation.
-        agreement: share of examples with the same decision; None for regression.
+            over the target's standard deviation, for reconstruction both are in deviations.
+        agreement: share of examples with the same decision (on every label; of several targets, on the
+            one that agrees least); None where nothing is decided.
         worst_example: index in the test split of the largest difference.
         examples: how many were compared.
         limits: what was allowed: relative_difference, metric_drop.

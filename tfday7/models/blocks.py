@@ -57,8 +57,13 @@ def head(x: Any, problem: Problem, penalty: Any = None) -> Any:
     if problem.target_mean is None or problem.target_std is None:
         return keras.layers.Dense(problem.outputs, dtype="float32", kernel_regularizer=penalty, name="logits")(x)
     x = keras.layers.Dense(problem.outputs, dtype="float32", kernel_regularizer=penalty, name="standardized_output")(x)
-    scale, offset = problem.target_std.tolist(), problem.target_mean.tolist()
-    if problem.outputs == 1:
+    return in_units(x, problem.target_mean, problem.target_std)
+
+
+def in_units(x: Any, mean: np.ndarray, std: np.ndarray) -> Any:
+    """Returns x * std + mean, float32, as the layer "output": from standardized values to the target's own unit."""
+    scale, offset = std.tolist(), mean.tolist()
+    if len(scale) == 1:
         scale, offset = scale[0], offset[0]
     return keras.layers.Rescaling(scale, offset, dtype="float32", name="output")(x)
 

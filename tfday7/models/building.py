@@ -18,6 +18,7 @@ from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
 
 OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
+LOGIT_UNIT = 4.0  # A logit of 4 is a probability of 0.98, about as rare as two deviations of a value.
 SCALES = ("width", "depth", "dropout", "l2")
 
 
@@ -50,6 +51,29 @@ def check_name(config: ModelConfig) -> None:
         )
 
 
+def implied_task(config: ModelConfig, task: str) -> str:
+    """Returns what a model is to learn: the task asked for, or the only one that a named architecture learns.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    named = config.model in ARCHITECTURES.names()
+    if not named and not transfer.is_application(config.model):
+        return task
+    only = ARCHITECTURES.get(config.model).task if named else ""
+    if only and task not in ("auto", only):
+        raise UserError(
+            f"--task={task} contradicts --model={config.model}, which learns {only}", "leave one of the two out"
+        )
+    if task == "reconstruction" and not only:
+        makers = [name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).task == task]
+        raise UserError(
+            f"--task=reconstruction contradicts --model={config.model}, which does not give its inputs again",
+            f"use --model={' or '.join(makers)}, or a model of your own whose outputs have the shape of its inputs",
+        )
+    return only or task
+
+
 def check(config: ModelConfig, problem: Problem) -> None:
     """Checks the name, and whether a named architecture takes this kind of data.
 
@@ -57,15 +81,16 @@ def check(config: ModelConfig, problem: Problem) -> None:
         UserError: as `check_name`, or the data does not fit; the hint lists the models that do.
     """
     check_name(config)
+    implied_task(config, problem.task)
     if transfer.is_application(config.model):
         transfer.check(config.model, problem)
     if config.model not in ARCHITECTURES.names():
         return
     kinds = ARCHITECTURES.get(config.model).kinds
     if kinds and problem.kind not in kinds:
-        fitting = (
-            name for name in ARCHITECTURES.names() if problem.kind in (ARCHITECTURES.get(name).kinds or (problem.kind,))
-        )
+        every = {name: ARCHITECTURES.get(name) for name in ARCHITECTURES.names()}
+        same_task = {name: found for name, found in every.items() if found.task == every[config.model].task}
+        fitting = (name for name, found in same_task.items() if problem.kind in (found.kinds or (problem.kind,)))
         raise UserError(
             f"--model={config.model} takes {' or '.join(kinds)} data, but the examples have the shape "
             f"{problem.input_shape} ({problem.kind})",
@@ -110,6 +135,7 @@ def build(config: ModelConfig, problem: Problem, precision: str = "float32", see
         model = _under_policy(precision, lambda: transfer.build(*arguments), config.model)
     else:
         model = _from_architecture(config, problem, precision)
+    model = _joined(model, problem) if problem.heads and len(model.outputs) == len(problem.heads) else model
     check_fits(model, problem, config.model)
     return model if model.outputs[0].dtype == "float32" else _with_float32_outputs(model)
 
@@ -125,8 +151,15 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
     ):
         raise UserError(f"--model={name} takes inputs of shape {shape}; the examples have {problem.input_shape}")
     shape = tuple(model.outputs[0].shape[1:])
-    if shape != (problem.outputs,):
-        what = "classes" if problem.task == "classification" else "values to predict"
+    if problem.task == "reconstruction":
+        if shape != problem.input_shape:
+            raise UserError(
+                f"--model={name} gives outputs of shape {shape}; to give its inputs again: {problem.input_shape}"
+            )
+    elif shape != (problem.outputs,):
+        what = {"classification": "classes", "multilabel": "labels"}.get(problem.task, "values to predict")
+        if problem.heads:
+            what = f"columns of targets ({', '.join(f'{head.name}: {head.outputs}' for head in problem.heads)})"
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 
 
@@ -139,6 +172,28 @@ def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) ->
         return model
     options = Options(0, 0, config.dropout)
     return _under_policy(precision, lambda: transfer.with_new_head(model, problem, options), config.model)
+
+
+def _joined(model: Any, problem: Problem) -> Any:
+    """Returns a model of several outputs with one: theirs side by side, in the order of the targets.
+
+    They meet in deviations, and logits in fours, and get their units back behind it, as our own architectures have it:
+    an int8 file leaves that last step out, and has one scale for all of them.
+    """
+    if any(len(output.shape) != 2 for output in model.outputs):
+        return model
+    parts, means, stds = [], [], []
+    for i, (head, output) in enumerate(zip(problem.heads, model.outputs, strict=True)):
+        mean, std = 0.0, LOGIT_UNIT
+        if head.target_mean is not None and head.target_std is not None:
+            mean, std = float(head.target_mean[0]), float(head.target_std[0])
+        even = keras.layers.Rescaling(1 / std, -mean / std, dtype="float32", name=f"tfday7_even_{i + 1}")
+        parts.append(even(output))
+        means += [mean] * output.shape[-1]
+        stds += [std] * output.shape[-1]
+    together = keras.layers.Concatenate(dtype="float32", name="tfday7_together")(parts)
+    outputs = keras.layers.Rescaling(stds, means, dtype="float32", name="tfday7_outputs")(together)
+    return keras.Model(model.inputs, outputs, name=model.name)
 
 
 def _with_float32_outputs(model: Any) -> Any:

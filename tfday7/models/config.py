@@ -13,8 +13,8 @@ class ModelConfig(Settings):
 
     model: str = setting(
         "cnn",
-        "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, keras.applications:NAME, "
-        "python:MODULE:FUNCTION, or a model file (.keras, .h5, folder).",
+        "Model: linear, mlp, cnn, ds_cnn, resnet8, mobilenet_v2, lstm, gru, transformer, autoencoder, "
+        "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, folder).",
     )
     width: int | None = setting(
         None, "Units or filters of the first layer; default: the architecture's own.", minimum=1, maximum=65536

@@ -9,19 +9,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.optimizers import advice_sources as sources
 from tfday7.optimizers import advisor_tuning, catalog
-from tfday7.optimizers.advice import Advice, as_flag
+from tfday7.optimizers.advice import Advice, Reason, as_flag
 from tfday7.optimizers.advisor_choice import Choice, because, choose
 from tfday7.optimizers.advisor_settings import starting_values
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.optimizers.situation import Case, Situation, case
 
 AUTO = "auto"
+# What a reason is about, by the first part of its id; the others are about the choice itself.
+ABOUT = {
+    "rate": "learning_rate", "beta": "beta_2", "lion": "beta_1", "momentum": "momentum", "rho": "rho",
+    "decay": "weight_decay", "schedule": "schedule", "warmup": "warmup_steps", "clip": "global_clipnorm",
+    "batch": "batch_size", "patience": "patience", "budget": "trials",
+}  # fmt: skip
 
 
 def advise(given: Situation, found: Situation | None = None, optimizer: str = "") -> Advice:
@@ -62,21 +68,24 @@ def check(config: OptimizerConfig) -> None:
 
 
 def resolve(config: OptimizerConfig, found: Situation) -> tuple[OptimizerConfig, list[dict[str, Any]]]:
-    """Returns the settings with everything concrete that was "auto", and the reasons as JSON values in English.
+    """Returns the settings with everything concrete that was "auto", and the reasons for that, JSON values in English.
 
     `--optimizer=auto` settles every setting that is at its default; one that was set stays. `--learning_rate=auto`
     with a named optimizer settles the rate alone.
 
     Raises:
-        UserError: too little is known.
+        UserError: too little is known, or a setting that was given does not go with the optimizer that was chosen.
     """
     if not is_auto(config):
         return config, []
     named = "" if config.optimizer == AUTO else config.optimizer
     advice = advise(found, optimizer=named)
-    chosen = _rate_alone(advice) if named else {"optimizer": advice.optimizer, **advice.settings}
-    resolved = dataclasses.replace(config, **_open(config, chosen))
-    return resolved, [reason.to_json("en") for reason in advice.reasons]
+    wanted = ("learning_rate",) if named else ("optimizer", *advice.settings)
+    settled = _open(config, {"optimizer": advice.optimizer, **advice.settings}, wanted)
+    resolved = dataclasses.replace(config, **settled)
+    catalog.check(resolved)  # A setting that was given may have no meaning for the optimizer that was chosen.
+    applied = [reason for reason in advice.reasons if _is_about(reason) in ("", *settled)]
+    return resolved, [reason.to_json("en") for reason in applied]
 
 
 def flags(config: OptimizerConfig) -> list[str]:
@@ -101,17 +110,11 @@ def from_record(record: Mapping[str, Any]) -> tuple[OptimizerConfig, list[dict[s
         raise UserError(f"run.json: its optimizer cannot be read ({error})", "--overwrite starts again") from error
 
 
-def _rate_alone(advice: Advice) -> dict[str, Any]:
-    return {"learning_rate": advice.settings["learning_rate"]}
-
-
-def _open(config: OptimizerConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _open(config: OptimizerConfig, chosen: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
     """Returns those of the chosen values that the config takes and leaves open: at its default, or "auto"."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return {
-        name: value
-        for name, value in chosen.items()
-        if name in defaults and getattr(config, name) in (defaults[name], AUTO)
+        name: chosen[name] for name in wanted if name in defaults and getattr(config, name) in (defaults[name], AUTO)
     }
 
 
@@ -119,3 +122,8 @@ def _settled(filled: Case, optimizer: str) -> Choice:
     natural = choose(filled)
     runner_up = natural.optimizer if natural.optimizer != optimizer else natural.runner_up
     return Choice(optimizer, runner_up, (because(filled, "settled", sources.PLAYBOOK_CHOICE, optimizer=optimizer),))
+
+
+def _is_about(reason: Reason) -> str:
+    """Returns the setting that a reason is about; "" for the choice itself."""
+    return ABOUT.get(reason.id.partition("_")[0], "")

@@ -17,20 +17,18 @@ from tfday7.optimizers.situation import Case
 
 Rate = tuple[float, tuple[Reason, ...]]
 
-# Share of Adam's rate. Lion: 3 to 10 times smaller (its paper, section 5); schedule-free: 1 to 10 times larger (its
-# paper, section 4.3); Adamax: twice, as in Adam's paper.
+# Share of Adam's rate, by their papers: Lion 3 to 10 times smaller, schedule-free 1 to 10 times larger, Adamax twice.
 RATIO_TO_ADAM = {
     "adam": 1.0, "adamw": 1.0, "nadam": 1.0, "radam": 1.0, "adabelief": 1.0, "rmsprop": 1.0, "adamax": 2.0,
     "lion": 0.2, "schedule_free_adamw": 2.0,
 }  # fmt: skip
 # (most weights, Adam's rate). Transformers: GPT-3's table 2.1 and BERT's appendix at the top, Vaswani et al. below.
 TRANSFORMER_RATES = ((10_000_000, 1e-3), (200_000_000, 3e-4), (1_000_000_000, 2e-4), (math.inf, 1e-4))
-OTHER_RATES = ((1_000_000, 3e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
-RECURRENT_RATES = ((1_000_000, 2e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
+OTHER_RATES = ((20_000, 1e-2), (1_000_000, 3e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
 FINE_TUNING_RATE, FINE_TUNING_SHARE = 3e-5, 0.1  # BERT's 2e-5 to 5e-5; a tenth for others.
 SMALL_TRANSFORMER = 10_000_000
-FEW_STEPS = 1000
-HIGHEST = 1e-2  # Of Adam's rates; above, small models were worse in every measurement.
+FEW_STEPS, MOST_FOR_FEW_STEPS = 2000, 3.0
+HIGHEST = 2e-2  # Of Adam's rates; nothing above was measured to be better.
 
 
 def learning_rate(case: Case, optimizer: str) -> Rate:
@@ -65,8 +63,10 @@ def _adam(case: Case) -> Rate:
         reasons.append(because(case, "rate_batch", sources.SQUARE_ROOT, "batch_size", scale=scale))
     steps = case.total_steps
     if steps is not None and steps < FEW_STEPS:
-        rate *= 2
-        reasons.append(because(case, "rate_few_steps", sources.MEASURED, "examples", "epochs", steps=steps))
+        scale = min(math.sqrt(FEW_STEPS / steps), MOST_FOR_FEW_STEPS)
+        rate *= scale
+        values = {"steps": steps, "scale": scale}
+        reasons.append(because(case, "rate_few_steps", sources.MEASURED, "examples", "epochs", **values))
     return min(rate, HIGHEST), tuple(reasons)
 
 
@@ -76,8 +76,7 @@ def _by_size(case: Case) -> tuple[float, Reason]:
         rate = 1e-4 if transformer else 1e-3
         source = sources.TRANSFORMER if transformer else sources.ADAM
         return rate, because(case, "rate_kind", source, "model_kind", rate=rate)
-    others = RECURRENT_RATES if case.model_kind == "rnn" else OTHER_RATES
-    table = TRANSFORMER_RATES if transformer else others
+    table = TRANSFORMER_RATES if transformer else OTHER_RATES
     rate = next(rate for most, rate in table if case.parameters <= most)
     source = sources.GPT3 if transformer else f"{sources.TRANSFER_OF_RATES}; {sources.MEASURED}"
     return rate, because(case, "rate_size", source, "model_kind", "parameters", rate=rate)

@@ -100,9 +100,14 @@ def _warm_up(case: Case, optimizer: str) -> Settings:
         return {"warmup_steps": count}, (why,)
     share = {"transformer": 0.06, "rnn": 0.03}.get(case.model_kind, 0.02)
     count = min(int(steps * share), TRANSFORMER_WARM_UP_STEPS)
+    if not count:
+        return {"warmup_steps": 0}, ()
+    source = sources.ROBERTA if case.model_kind == "transformer" else sources.WARM_UP
+    if optimizer == "sgd":
+        source = sources.LARGE_BATCH_SGD
     values = {"count": count, "share": share, "steps": steps}
     inputs = ("model_kind", "examples", "epochs")
-    return {"warmup_steps": count}, (because(case, "warmup", sources.BERT, *inputs, **values),)
+    return {"warmup_steps": count}, (because(case, "warmup", source, *inputs, **values),)
 
 
 def _clipping(case: Case, optimizer: str) -> Settings:

@@ -83,7 +83,8 @@ def signs(case: Case, choice: Choice, settings: Mapping[str, Value]) -> tuple[Si
     longer = max(2 * warm_up, 100)
     if case.total_steps is not None:
         longer = max(1, min(longer, case.total_steps // 4))
-    lowest = min(1e-5, rate / 10)
+    own_scale = optimizer in ("sgd", "lars", *SHRINKING)
+    lowest = rate / 10 if own_scale else min(1e-5, rate / 10)
     explode = (f"--warmup_steps={longer}", "--global_clipnorm=1", f"--optimizer={choice.runner_up}",
                f"--learning_rate={lowest:.2g}")  # fmt: skip
     found = [

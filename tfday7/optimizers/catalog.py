@@ -59,13 +59,13 @@ def build(config: OptimizerConfig, total_steps: int, model: Any) -> Any:
         total_steps: optimizer steps in the whole run, which the schedule spans.
         model: its vectors (biases, normalization scales) are exempt from weight decay.
     """
+    if config.optimizer == "auto" or isinstance(config.learning_rate, str):
+        raise UserError(
+            "auto is not settled yet", "tfday7.optimizers.advisor.resolve does it, for the data and the model"
+        )
     from tfday7.optimizers.schedules import WarmupSchedule
 
     spec = check(config)
-    if isinstance(config.learning_rate, str):
-        raise UserError(
-            f"--learning_rate={config.learning_rate} is not settled", "`advisor.resolve` comes before `build`"
-        )
     peak = config.learning_rate if config.learning_rate is not None else spec.learning_rate
     rate: Any = peak
     if config.schedule != "constant" or config.warmup_steps:

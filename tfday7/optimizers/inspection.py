@@ -33,8 +33,8 @@ def inspect(dataset: Dataset | None = None, model: Any = None, **known: Any) -> 
 def model_kind(model: Any) -> str:
     """Returns "transformer", "rnn", "cnn", "embedding" or "mlp", by the layers that a tf_keras model is made of.
 
-    Attention makes a transformer even behind convolutions; otherwise recurrent layers count before convolutions, and
-    both before embeddings, which are "embedding" only with nothing but dense layers after them.
+    Attention makes a transformer even behind convolutions; otherwise recurrent layers count before convolutions. With
+    hidden layers behind its embeddings a model is an "mlp": Adagrad's rate for rare rows is too large for those.
     """
     layers = list(_leaves(model))
     names = {type(layer).__name__ for layer in layers}
@@ -45,8 +45,9 @@ def model_kind(model: Any) -> str:
         return "rnn"
     if any("Conv" in name for name in names):
         return "cnn"
-    trained = any(type(layer).__name__ == "Embedding" and layer.trainable for layer in layers)
-    return "embedding" if trained else "mlp"
+    embedded = any(type(layer).__name__ == "Embedding" and layer.trainable for layer in layers)
+    dense = sum(type(layer).__name__ == "Dense" for layer in layers)
+    return "embedding" if embedded and dense <= 1 else "mlp"
 
 
 def _leaves(model: Any) -> Iterator[Any]:

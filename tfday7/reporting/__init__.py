@@ -8,6 +8,7 @@ from tfday7.reporting.description import description
 from tfday7.reporting.html import write_report
 from tfday7.reporting.optimizer_advice import optimizer_advice
 from tfday7.reporting.progress import TerminalProgress
+from tfday7.reporting.search import search_summary
 from tfday7.reporting.terminal import summary
 
-__all__ = ["TerminalProgress", "description", "optimizer_advice", "summary", "write_report"]
+__all__ = ["TerminalProgress", "description", "optimizer_advice", "search_summary", "summary", "write_report"]

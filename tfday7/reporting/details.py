@@ -8,7 +8,7 @@ import shlex
 from typing import Any
 
 from tfday7.core.run_folder import FLAGS
-from tfday7.core.units import format_bytes, format_count, format_duration
+from tfday7.core.units import format_bytes, format_count, format_duration, format_number
 from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string, strings
 from tfday7.reporting.words import Words
 
@@ -41,7 +41,8 @@ def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
         Detail(words("detail.output"), _tensor(made), code=True),
         Detail(words("detail.dequantize"), _dequantize(made), code=True),
         Detail(words("detail.restore"), _restoration(made), code=True),
-        Detail(words("detail.meaning"), words.known(f"meaning.{made.get('meaning')}", string(made.get("meaning")))),
+        Detail(words("detail.meaning"), _meaning(made, words)),
+        *_heads(made, words),
         Detail(words("detail.labels"), _some(labels, words)),
         Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
     ]
@@ -52,9 +53,24 @@ def of_run(records: RunRecords, words: Words) -> list[Detail]:
     """Returns what the run was made of: data, model, training, machine, versions."""
     return [
         detail
-        for detail in [*_data(records, words), *_training(records, words), *_machine(records, words)]
+        for detail in [
+            *_data(records, words),
+            *targets(records, words),
+            *_training(records, words),
+            *_machine(records, words),
+        ]
         if detail.value
     ]
+
+
+def targets(records: RunRecords, words: Words) -> list[Detail]:
+    """Returns the score of each of several targets beside guessing it; nothing for a single one."""
+    found = []
+    for head in mappings(records.of_run("metric").get("heads"), "run.json: metric: heads"):
+        value, guess = (format_number(number(head.get(key))) for key in ("test", "baseline"))
+        score = words("head.score", metric=words.metric(string(head.get("name"))), value=value, guess=guess)
+        found.append(Detail(words("detail.head", name=string(head.get("target"))), score))
+    return found
 
 
 def started(records: RunRecords) -> str:
@@ -90,7 +106,14 @@ def _data(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.fingerprint"), string(data.get("fingerprint")), code=True),
         Detail(words("detail.model"), string(model.get("name"))),
         Detail(words("tile.parameters"), format_count(count(model.get("parameters"))) if model else ""),
+        Detail(words("detail.optimizer"), _optimizer(records.of_run("optimizer")), code=True),
     ]
+
+
+def _optimizer(record: dict[str, Any]) -> str:
+    """Returns the optimizer with its settings as they were settled, for example "adamw learning_rate=0.003"."""
+    settings = {name: value for name, value in record.items() if name not in ("name", "reasons") and value is not None}
+    return " ".join([string(record.get("name")), *(f"{name}={value}" for name, value in settings.items())]).strip()
 
 
 def _training(records: RunRecords, words: Words) -> list[Detail]:
@@ -149,6 +172,24 @@ def _machine(records: RunRecords, words: Words) -> list[Detail]:
             ),
         ),
     ]
+
+
+def _heads(made: dict[str, Any], words: Words) -> list[Detail]:
+    """Returns for each of several targets its outputs, counted from 0, its task and its labels."""
+    found = []
+    for head in mappings(made.get("heads"), "exports.json: heads"):
+        first, end = (strings(head.get("columns")) or ["?", "?"])[:2]
+        last = str(int(end) - 1) if end.isdigit() else end
+        task = words.known(f"task.{head.get('task')}", string(head.get("task")))
+        parts = [words("head.columns", first=first, last=last), task, _some(strings(head.get("labels")), words)]
+        name = words("detail.head", name=string(head.get("name")))
+        found.append(Detail(name, words.joined([part for part in parts if part])))
+    return found
+
+
+def _meaning(made: dict[str, Any], words: Words) -> str:
+    meaning = string(made.get("meaning"))
+    return words.known(f"meaning.{made.get('task')}.{meaning}", words.known(f"meaning.{meaning}", meaning))
 
 
 def _tensor(side: dict[str, Any]) -> str:

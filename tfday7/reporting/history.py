@@ -15,7 +15,7 @@ from tfday7.reporting.records import RunRecords, count, number
 
 MAX_POINTS = 1000
 LOG_SPAN = 100.0  # Two decades.
-METRICS = ("accuracy", "r2_score", "mae")
+METRICS = ("accuracy", "f1_score", "r2_score", "mae")
 LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 FLOOR = -1.0  # R² of -1 is useless already; how far below it began would flatten the rest of the curve.
 
@@ -68,8 +68,9 @@ class History:
 
     @property
     def metric(self) -> str:
-        """The name of the metric beside the loss; empty when there is none."""
-        return next((name for name in METRICS if name in self.curves), "")
+        """The name of the metric beside the loss, of several targets that of one of them; empty when there is none."""
+        own = [name for name in self.curves if not name.startswith("val_")]
+        return next((name for end in METRICS for name in own if name == end or name.endswith(f"_{end}")), "")
 
     def pair(self, name: str) -> list[Curve]:
         """Returns the curve on training and the one on validation examples, those of them that hold a number."""

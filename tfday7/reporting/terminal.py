@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tfday7.core.run_folder import MODEL, REPORT, RunFolder
 from tfday7.core.units import format_bytes, format_count, format_number
 from tfday7.reporting.comparison import Comparison, Row, compare
+from tfday7.reporting.details import targets
 from tfday7.reporting.findings import Verdict, verdict
 from tfday7.reporting.headline import headline, milliseconds
 from tfday7.reporting.phrases import agreement, reasons, relative
@@ -48,6 +49,7 @@ def summary(folder: RunFolder, lang: str = "en") -> Group:
     ]
     if table.rows or table.keras_metric is not None:
         parts += [Text(), ComparisonTable(table, words)]
+        parts += [Text(printable(f"{line.name}: {line.value}")) for line in targets(records, words)]
         parts += [Text(printable(line)) for line in _notes(table, words)]
     places = _places(folder, table)
     if places:

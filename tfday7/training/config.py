@@ -70,16 +70,16 @@ def check(training: TrainingConfig, optimizer: OptimizerConfig, task: str, train
 
     Args:
         training, optimizer: the settings.
-        task: "classification" or "regression".
+        task: as in `Problem.task`.
         train_examples: size of the training split.
 
     Raises:
         UserError: a contradiction; the message names both flags.
     """
-    if training.class_weights != "none" and task == "regression":
-        raise UserError(f"--class_weights={training.class_weights} has no meaning for --task=regression")
-    if training.label_smoothing and task == "regression":
-        raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task=regression")
+    if training.class_weights != "none" and task != "classification":
+        raise UserError(f"--class_weights={training.class_weights} has no meaning for --task={task}")
+    if training.label_smoothing and task not in ("classification", "multilabel", "several"):
+        raise UserError(f"--label_smoothing={training.label_smoothing} has no meaning for --task={task}")
     if training.batch_size > train_examples:
         raise UserError(
             f"--batch_size={training.batch_size} is larger than the training split of {train_examples} examples"

@@ -63,6 +63,7 @@ def fit(
     training: TrainingConfig,
     folder: RunFolder | None = None,
     observer: Observer | None = None,
+    until: int | None = None,
 ) -> Fit:
     """Trains the model in place and leaves it with the weights of its best epoch.
 
@@ -73,13 +74,14 @@ def fit(
         folder: where metrics, TensorBoard logs and checkpoints go; training resumes from a checkpoint there. None
             writes nothing.
         observer: told of progress.
+        until: stop after this epoch; the next call goes on from there as if there had been no stop. None for the end.
 
     Raises:
         Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
     """
     steps = compile_model(model, dataset, optimizer, training)
-    session = _Session(model, training, steps, folder)
+    session = _Session(model, training, steps, folder, min(until or training.epochs, training.epochs))
     session.resume(dataset)
     with stop_requests() as stop:
         callbacks = session.callbacks(stop)
@@ -112,9 +114,10 @@ def compile_model(model: Any, dataset: Dataset, optimizer: OptimizerConfig, trai
 class _Session:
     """One call of `fit`: the position in the run, and the callbacks that keep its state."""
 
-    def __init__(self, model: Any, training: TrainingConfig, steps: int, folder: RunFolder | None) -> None:
+    def __init__(self, model: Any, training: TrainingConfig, steps: int, folder: RunFolder | None, until: int) -> None:
         self.model = model
         self.training = training
+        self.until = until
         self.steps = steps
         self.folder = folder
         self.store = CheckpointStore(folder / CHECKPOINTS) if folder else None
@@ -170,14 +173,14 @@ class _Session:
 
     def run(self, dataset: Dataset, callbacks: list[Any]) -> None:
         """Calls Keras's `fit` for the epochs that are left."""
-        if self.epoch >= self.training.epochs or self.best.stopped_early or self.nan.epoch:
+        if self.epoch >= self.until or self.best.stopped_early or self.nan.epoch:
             return
         self.input_ms = input_ms(dataset, self.training)
         # Keras's own hook for the position in an interrupted epoch; `initial_epoch` alone can only start whole ones.
         self.model._maybe_load_initial_counters_from_ckpt = lambda steps, epoch: (self.epoch, self.step)
         self.model.fit(
             training_batches(dataset, self.training, self.epoch, self.step),
-            epochs=self.training.epochs,
+            epochs=self.until,
             initial_epoch=self.epoch,
             steps_per_epoch=self.steps,
             validation_data=pipeline.evaluation_batches(dataset.validation),

@@ -26,6 +26,39 @@ def test_columns_keep_their_order_around_the_target(tmp_path: Path) -> None:
     assert raw.y.tolist() == [10, 20]
 
 
+def test_several_targets_are_columns_of_numbers_in_the_order_given(tmp_path: Path) -> None:
+    raw = _read(tmp_path, "wet,a,cold\n0,1.5,1\n1,2,1\n", target="cold, wet")
+    assert raw.x.tolist() == [[1.5], [2.0]]
+    assert raw.y.tolist() == [[1, 0], [1, 1]]
+    assert raw.class_names == ("cold", "wet")
+    assert _read(tmp_path, "u,a,v\n0.5,1,1\n1,2,1\n", target="u,v").y.tolist() == [[0.5, 1.0], [1.0, 1.0]]
+
+
+def test_with_words_among_them_each_target_is_one_of_its_own(tmp_path: Path) -> None:
+    raw = _read(tmp_path, "a,b,c\n1,2,red\n3,4.5,blue\n", target="c,b")
+    assert isinstance(raw.y, dict)
+    assert {name: values.tolist() for name, values in raw.y.items()} == {"c": ["red", "blue"], "b": [2.0, 4.5]}
+
+
+def test_a_column_whose_name_holds_a_comma_is_one_target(tmp_path: Path) -> None:
+    raw = _read(tmp_path, '"a,b",a,b\n1,2,3\n', target="a,b")
+    assert (raw.x.tolist(), raw.y.tolist(), raw.class_names) == ([[2.0, 3.0]], [1], ())
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("a,bb", "unknown --target column 'bb'"),
+        ("a,a", "names a column more than once"),
+        ("a,b,c", "names every column"),
+        ("a,", "unknown --target column ''"),
+    ],
+)
+def test_targets_that_cannot_be_several_are_refused(tmp_path: Path, target: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        _read(tmp_path, "a,b,c\n1,2,red\n3,4,blue\n", target=target)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -18,6 +18,7 @@ from tfday7.exporting import tflite
 from tfday7.exporting.litert import LiteRTModel
 from tfday7.exporting.records import Origin
 from tfday7.models import ModelConfig, building
+from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
 
@@ -28,10 +29,11 @@ VOCABULARY = ("[padding]", "[unknown]", *"abcdefgh")
 CASES = [
     ("linear", "text"), ("linear", "series"), ("mlp", "text"), ("lstm", "text"), ("lstm", "series"), ("gru", "text"),
     ("gru", "series"), ("transformer", "text"), ("ds_cnn", "image"), ("ds_cnn", "series"), ("mobilenet_v2", "image"),
+    ("autoencoder", "image"),
 ]  # fmt: skip
 
 
-def _dataset(kind: str) -> Dataset:
+def _dataset(kind: str, task: str = "classification") -> Dataset:
     """Which half is larger: of the words' ids, of the steps' values, or of the image."""
     generator = np.random.default_rng(7)
     y = np.arange(160) % 2
@@ -44,7 +46,7 @@ def _dataset(kind: str) -> Dataset:
     x = generator.uniform(0, 0.4, (160, *shape)).astype(np.float32)
     x[y == 1, 4:] += 0.5
     x[y == 0, :4] += 0.5
-    return prepare(Raw(x, y), kind)
+    return prepare(Raw(x, y), kind, task)
 
 
 def _model(name: str, dataset: Dataset) -> Any:
@@ -54,7 +56,7 @@ def _model(name: str, dataset: Dataset) -> Any:
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
-    dataset = _dataset(kind)
+    dataset = _dataset(kind, ARCHITECTURES.get(name).task or "classification")
     whole, resumed = _model(name, dataset), _model(name, dataset)
     fitting.fit(whole, dataset, ADAM, TrainingConfig(epochs=6), RunFolder(tmp_path / "whole"))
     fitting.fit(resumed, dataset, ADAM, TrainingConfig(epochs=3), RunFolder(tmp_path / "parts"))

@@ -26,7 +26,7 @@ def load(config: DataConfig) -> Raw:
     """Returns features in the order of the file, and the target: float64 [n, columns] if all of them are numbers.
 
     The target stays text unless every value is a number; whole numbers stay whole (they may be classes). Several
-    targets are numbers, [n, targets].
+    columns of numbers are one array [n, targets]; with words among them each column is a target of its own.
     """
     cells = columns.read_table(config.data)
     header = list(cells.columns)
@@ -34,8 +34,13 @@ def load(config: DataConfig) -> Raw:
         raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
     target = _target_columns(config, header)
     asked = _asked_kinds(config, header, target)
-    y = _targets(config, cells, target)
+    y = _targets(cells, target)
     if config.window:
+        if isinstance(y, dict):
+            raise UserError(
+                f"--target={config.target} with --window={config.window}: not all of these columns are made of numbers",
+                "several targets of a time series are numbers: encode them so, or train a model for each alone",
+            )
         return table_windows.from_table(config, cells, target, y, asked)
     kept = [name for name in header if name not in target and asked.get(name) != "drop"]
     if not kept:
@@ -87,19 +92,14 @@ def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
     return several
 
 
-def _targets(config: DataConfig, cells: Table, names: tuple[str, ...]) -> np.ndarray:
-    """Returns the targets [n], or numbers [n, targets] for several columns."""
-    found = [_typed(_target(cells, name)) for name in names]
-    if len(found) < 2:
-        return found[0] if found else np.zeros(len(cells))
-    for name, values in zip(names, found, strict=True):
-        if values.dtype.kind == "U":
-            raise UserError(
-                f"{config.data}, column {name!r}: --target={config.target} names several columns, and this one is not "
-                "made of numbers",
-                "several targets are values, or labels that are 0 or 1: encode it so, or train a model for it alone",
-            )
-    return np.stack(found, axis=1)
+def _targets(cells: Table, names: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray]:
+    """Returns the targets [n]; of several columns numbers [n, targets], or each by its name if one holds words."""
+    typed = [_typed(_target(cells, name)) for name in names]
+    if len(names) < 2:
+        return typed[0] if typed else np.zeros(len(cells))
+    if any(values.dtype.kind == "U" for values in typed):
+        return dict(zip(names, typed, strict=True))
+    return np.stack(typed, axis=1)
 
 
 def _target(cells: Table, name: str) -> list[str]:

@@ -36,7 +36,9 @@ def load(config: DataConfig) -> Raw:
     for name, split in SPLITS.items():
         x, y = folder / f"x_{name}.npy", folder / f"y_{name}.npy"
         if split == "train" or x.exists() or y.exists():
-            splits[split] = (_open(x, mapped=True), _open(y, mapped=False))
+            inputs = _open(x, mapped=True)
+            unlabelled = config.task == "reconstruction"  # Labels, if there are any, have no part in it.
+            splits[split] = (inputs, np.zeros(inputs.shape[:1]) if unlabelled else _open(y, mapped=False))
     return as_raw(splits, config.data)
 
 

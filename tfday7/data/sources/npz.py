@@ -18,6 +18,8 @@ SPLITS = ("train", "val", "test")
 def load(config: DataConfig) -> Raw:
     """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
     arrays, found = read_arrays(config.data, _known_names())
+    if config.task == "reconstruction":  # Labels, if there are any, have no part in it.
+        arrays |= {f"y{name[1:]}": np.zeros(x.shape[:1]) for name, x in arrays.items() if name.startswith("x")}
     train, validation, test = (_split(config.data, arrays, found, split) for split in SPLITS)
     if train is None:
         raise UserError(f"{config.data}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")

@@ -1,0 +1,64 @@
+"""A bake-off: every optimizer gets the same trials, each with its own ranges, and the same seeds.
+
+Comparing optimizers at one fixed setting says which one likes that setting (Choi et al., 2019, arXiv:1910.05446).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfday7.tuning.config import TuningConfig
+from tfday7.tuning.study import Study
+
+
+def run(studies: Mapping[str, Study], config: TuningConfig, say: Callable[[str], Any]) -> dict[str, Any]:
+    """Runs a study for each optimizer and returns their record: that of the winner, and all of them under "compare".
+
+    Args:
+        studies: name of the optimizer -> its study.
+        config: its target; by default the worst value of any rerun, which all of them reach.
+        say: told what begins.
+    """
+    records = {}
+    for name, study in studies.items():
+        say(f"{name}: {config.trials} trials")
+        records[name] = study.run()
+    direction = next(iter(studies.values())).direction
+    better, worse, worst = (max, min, "low") if direction == "max" else (min, max, "high")
+    spreads = {name: record["best"]["spread"] for name, record in records.items() if record["best"]["spread"]}
+    target = config.target_value
+    if target is None:
+        target = worse((spread[worst] for spread in spreads.values()), default=None)
+    rows = [_row(name, record, target, direction) for name, record in records.items()]
+    winner = better(spreads, key=lambda name: spreads[name]["mean"]) if spreads else next(iter(records))
+    return {**records[winner], "compare": {"target": target, "winner": winner, "optimizers": rows}}
+
+
+def _row(name: str, record: Mapping[str, Any], target: float | None, direction: str) -> dict[str, Any]:
+    reruns = record["best"]["reruns"]
+    reached = [_reached(rerun, target, direction) for rerun in reruns if target is not None]
+    known = [each for each in reached if each is not None]
+    complete = len(known) == len(reruns) > 0
+    return {
+        "optimizer": name,
+        "value": record["best"]["value"],
+        "spread": record["best"]["spread"],
+        "settings": record["best"]["flags"],
+        "trials": len(record["trials"]),
+        "infeasible": sum(trial["value"] is None for trial in record["trials"]),
+        "seconds": round(sum(trial["seconds"] for trial in record["trials"]), 3),
+        "epochs_to_target": statistics.median(epochs for epochs, _ in known) if complete else None,
+        "seconds_to_target": round(statistics.median(seconds for _, seconds in known), 3) if complete else None,
+        "curves": [rerun["curve"] for rerun in reruns],
+    }
+
+
+def _reached(rerun: Mapping[str, Any], target: float, direction: str) -> tuple[int, float] | None:
+    """Returns after how many epochs and seconds a training first reached the target; None when it never did."""
+    sign = 1.0 if direction == "max" else -1.0
+    for epoch, value in enumerate(rerun["curve"], start=1):
+        if value is not None and sign * value >= sign * target:
+            return epoch, rerun["seconds"] * epoch / len(rerun["curve"])
+    return None

@@ -1,0 +1,173 @@
+"""The space that a search looks through: what was asked for, and for the rest what the advisor would tune.
+
+Each optimizer has its own ranges, around the settings that are advised for it on this data and this model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.data import DataConfig, Dataset
+from tfday7.models.architecture import ARCHITECTURES
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers import OptimizerConfig, advisor
+from tfday7.optimizers.advice import Advice
+from tfday7.optimizers.situation import Situation
+from tfday7.training.config import TrainingConfig
+from tfday7.tuning.job import Job
+from tfday7.tuning.parameters import CONFIGS, Parameter, Value, check_values
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """What a search looks through.
+
+    Attributes:
+        parameters: all hyperparameters; those of one optimizer mean nothing with another.
+        first: points to begin with, the advised settings of each optimizer.
+    """
+
+    parameters: tuple[Parameter, ...]
+    first: tuple[dict[str, Value], ...] = ()
+
+    def active(self, optimizer: str) -> tuple[Parameter, ...]:
+        """Returns the parameters that mean something with an optimizer."""
+        return tuple(parameter for parameter in self.parameters if parameter.optimizer in ("", optimizer))
+
+    def edges(self, values: Mapping[str, Value]) -> dict[str, str]:
+        """Returns which of a point's values lie at a bound: key -> "low" or "high"."""
+        sides = {p.key: p.edge(values[p.key]) for p in self.parameters if p.key in values}
+        return {key: side for key, side in sides.items() if side}
+
+    def widened(self, values: Mapping[str, Value]) -> Space:
+        """Returns the space with the ranges at whose bounds a point lies moved beyond them, as far as that is allowed.
+
+        All other ranges stay as they are; there are no first points. The same space where no range can be moved.
+        """
+        edges = self.edges(values)
+        moved = {p.key: p.widened(edges[p.key]) for p in self.parameters if p.key in edges}
+        kept = {key: p for key, p in moved.items() if p.range[0] < p.range[1]}  # type: ignore[operator]
+        return Space(tuple(kept.get(p.key, p) for p in self.parameters)) if kept else self
+
+
+def job_and_space(
+    dataset: Dataset,
+    configs: tuple[DataConfig, ModelConfig, OptimizerConfig, TrainingConfig],
+    tuned: Mapping[str, Parameter | None],
+    found: Situation,
+) -> tuple[Job, Space]:
+    """Returns what the trials repeat, and the space that they are drawn from.
+
+    Args:
+        dataset: the data.
+        configs: the settings that hold where a trial changes nothing; an "auto" in them is settled for each optimizer.
+        tuned: what is to be tuned, from `parameters.parse`; empty leaves it to the advisor.
+        found: what the advisor goes by, with the number of trials.
+
+    Raises:
+        UserError: a hyperparameter has no range that could be guessed.
+    """
+    data, model, optimizer, training = configs
+    advised = _advised(optimizer, tuned, found)
+    job = Job(dataset, data, model, training, {name: _settled(optimizer, advice) for name, advice in advised.items()})
+    choice = Parameter("optimizer", tuple(advised), "choice")
+    parameters = [choice] if len(advised) > 1 else []
+    for name in [name for name in tuned if name != "optimizer"] or _names(advised):
+        parameters += _parameters(name, tuned.get(name), job, advised)
+    for parameter in parameters:
+        check_values(parameter)
+    space = Space(tuple(parameters))
+    return job, dataclasses.replace(space, first=tuple(_start(space, job, advice) for advice in advised.values()))
+
+
+def _advised(optimizer: OptimizerConfig, tuned: Mapping[str, Parameter | None], found: Situation) -> dict[str, Advice]:
+    """Returns the advice for each optimizer of the search, the one to begin with first."""
+    given = tuned.get("optimizer")
+    if given is not None:
+        names = tuple(str(value) for value in given.range)
+    elif "optimizer" in tuned or optimizer.optimizer == advisor.AUTO:
+        natural = advisor.advise(found)
+        names = (natural.optimizer, natural.runner_up) if "optimizer" in tuned else (natural.optimizer,)
+    else:
+        names = (optimizer.optimizer,)
+    if any(parameter is None for name, parameter in tuned.items() if name != "optimizer"):
+        found = dataclasses.replace(found, trials=None)  # What is named is tuned, however few trials there are.
+    return {name: advisor.advise(found, optimizer=name) for name in names}
+
+
+def _settled(optimizer: OptimizerConfig, advice: Advice) -> OptimizerConfig:
+    """Returns the settings with an optimizer; what is left at its default is as advised where the optimizer was."""
+    defaults = {field.name: field.default for field in dataclasses.fields(optimizer)}
+    if optimizer.optimizer == advice.optimizer:
+        names = ["learning_rate"] if optimizer.learning_rate in (None, advisor.AUTO) else []
+    else:
+        names = [name for name in advice.settings if name in defaults]
+    open_names = [name for name in names if getattr(optimizer, name) in (defaults[name], advisor.AUTO)]
+    settings: dict[str, Any] = {name: advice.settings[name] for name in open_names}
+    return dataclasses.replace(optimizer, optimizer=advice.optimizer, **settings)
+
+
+def _names(advised: Mapping[str, Advice]) -> list[str]:
+    known = {field.name for config in CONFIGS for field in dataclasses.fields(config)}
+    names = [tunable.name for advice in advised.values() for tunable in advice.tune]
+    return list(dict.fromkeys(name for name in names if name in known))
+
+
+def _parameters(name: str, given: Parameter | None, job: Job, advised: Mapping[str, Advice]) -> list[Parameter]:
+    if given is not None:
+        return [given]
+    found = []
+    for optimizer, advice in advised.items():
+        tunable = next((tunable for tunable in advice.tune if tunable.name == name), None)
+        if tunable is not None:
+            integer = tunable.scale != "choice" and all(isinstance(end, int) for end in tunable.range)
+            owner = optimizer if len(advised) > 1 else ""
+            found.append(Parameter(name, tunable.range, tunable.scale, owner, integer))
+    return found or [_usual(name, job)]
+
+
+def _usual(name: str, job: Job) -> Parameter:
+    """Returns the range that is usual for a flag which no advice is on."""
+    batch, examples = job.training.batch_size, len(job.dataset.train)
+    known = job.model.model in ARCHITECTURES.names()
+    width = job.model.width or (ARCHITECTURES.get(job.model.model).width if known else 0)
+    depth = job.model.depth or (ARCHITECTURES.get(job.model.model).depth if known else 0)
+    usual: dict[str, tuple[tuple[Value, ...], str]] = {
+        "batch_size": (tuple(size for size in (batch // 2, batch, 2 * batch) if 1 <= size <= examples), "choice"),
+        "dropout": ((0.0, 0.5), "linear"),
+        "l2": ((1e-6, 1e-2), "log"),
+        "label_smoothing": ((0.0, 0.2), "linear"),
+        "schedule": (("constant", "cosine", "linear"), "choice"),
+        "weight_decay": ((1e-4, 1e-1), "log"),
+        "global_clipnorm": ((0.1, 10.0), "log"),
+    }
+    if known:
+        usual["width"] = ((max(1, width // 2), width, 2 * width), "choice")
+        usual["depth"] = ((depth, depth + 1), "choice")
+    if name not in usual:
+        raise UserError(
+            f"--tune={name}: there is no usual range for it here", f"give one, for example --tune={name}=LOW..HIGH"
+        )
+    return Parameter(name, *usual[name])
+
+
+def _start(space: Space, job: Job, advice: Advice) -> dict[str, Value]:
+    """Returns the point of a space that lies nearest to the advised settings of an optimizer."""
+    settled = {**vars(job.model), **vars(job.training), **vars(job.optimizers[advice.optimizer]), **advice.settings}
+    settled["optimizer"] = advice.optimizer
+    values = {p.key: nearest(p, settled.get(p.name)) for p in space.active(advice.optimizer)}
+    return values
+
+
+def nearest(parameter: Parameter, wanted: Any) -> Value:
+    """Returns the value of a range that is nearest to the wanted one; its middle where there is none."""
+    if parameter.scale == "choice":
+        return wanted if wanted in parameter.range else parameter.range[len(parameter.range) // 2]
+    if not isinstance(wanted, (int, float)):
+        return parameter.at(0.5)
+    low, high = map(float, parameter.range)
+    value = min(max(float(wanted), low), high)
+    return round(value) if parameter.integer else value

@@ -1,0 +1,194 @@
+"""A whole study: the search, a second one beyond a bound where the best setting lies, and the best one's spread.
+
+Everything that has ended lies in the study's folder, so that a study that was killed goes on:
+
+    space.json    trial_*/outcome.json        the search, with keras-tuner's own state
+    widened/...                               the same beyond the bound
+    reruns/SEED.json                          the best setting with other seeds
+
+Importing this module loads Keras 3, through keras-tuner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tfday7.core import files
+from tfday7.core.errors import GateError, UserError
+from tfday7.tuning import findings, trial, workers
+from tfday7.tuning.config import TuningConfig
+from tfday7.tuning.job import Job
+from tfday7.tuning.parameters import Parameter
+from tfday7.tuning.search import Trial, search
+from tfday7.tuning.space import Space
+
+SEARCH, WIDENED, RERUNS, SPACE = "search", "widened", "reruns", "space.json"
+
+
+@dataclasses.dataclass
+class Progress:
+    """Told of what a study does; a study says it in the same order whether it was killed in between or not.
+
+    Attributes:
+        trial: called with each trial that ends, and whether it is the best so far.
+        say: called with a sentence.
+    """
+
+    trial: Callable[[Trial, bool], None] = lambda trial, is_best: None
+    say: Callable[[str], None] = lambda sentence: None
+
+
+@dataclasses.dataclass
+class Study:
+    """A study under way.
+
+    Args:
+        job: what each trial trains.
+        space: what trials are drawn from.
+        config: how.
+        folder: where everything that ends is kept.
+        progress: told of what happens.
+    """
+
+    job: Job
+    space: Space
+    config: TuningConfig
+    folder: Path
+    progress: Progress = dataclasses.field(default_factory=Progress)
+
+    @property
+    def direction(self) -> str:
+        """Whether the objective is better when it is higher, "max", or lower, "min"."""
+        return "min" if self.config.objective == "loss" else "max"
+
+    def run(self) -> dict[str, Any]:
+        """Runs what is left of the study and returns its record, which `tuning.json` holds.
+
+        Raises:
+            UserError: the folder holds the study of another space.
+            GateError: no trial was feasible; the trials are kept.
+        """
+        found = self._search(self.space, SEARCH, self.config.trials)
+        best = findings.best_of(found, self.direction)
+        if best is None:
+            reasons = sorted({each.outcome.reason for each in found})
+            raise GateError(
+                f"none of {len(found)} trials was feasible: {'; '.join(reasons[:3])}",
+                "try lower learning rates, for example --tune=learning_rate=1e-6..1e-3",
+            )
+        space = self._widened(best)
+        if space is not self.space:
+            more = self._search(space, WIDENED, max(1, math.ceil(self.config.trials / 2)), len(found))
+            found = found + [dataclasses.replace(each, number=each.number + len(found)) for each in more]
+            best = findings.best_of(found, self.direction) or best
+        return self._record(found, best, space)
+
+    def _search(self, space: Space, name: str, trials: int, before: int = 0) -> list[Trial]:
+        folder = self.folder / name
+        self._check_same_space(folder, space)
+        best: float | None = None
+        sign = 1.0 if self.direction == "max" else -1.0
+
+        def on_trial(ended: Trial) -> None:
+            nonlocal best
+            value = ended.outcome.value
+            is_best = value is not None and (best is None or sign * value > sign * best)
+            best = value if is_best else best
+            self.progress.trial(dataclasses.replace(ended, number=ended.number + before), is_best)
+
+        seed = self.job.training.seed + (1_000_003 if name == WIDENED else 0)
+        if self.config.tuner_workers > 1:
+            return workers.search(self.job, space, self.config, folder, trials, seed, on_trial)
+        return search(self.job, space, self.config, folder, trials, seed, on_trial)
+
+    def _check_same_space(self, folder: Path, space: Space) -> None:
+        path, wanted = folder / SPACE, [parameter.to_json() for parameter in space.parameters]
+        if path.exists() and files.read_json(path) != wanted:
+            raise UserError(
+                f"{folder} holds the search of another space",
+                "choose a new folder with --run_dir=FOLDER, or replace that search with --overwrite",
+            )
+        files.write_json(path, wanted)
+
+    def _widened(self, best: Trial) -> Space:
+        """Returns the space of the second search; the first one's when there is to be none."""
+        path = self.folder / WIDENED / SPACE
+        if path.exists():  # Of a study that was stopped here: what was begun is finished, whatever is best now.
+            return Space(tuple(map(Parameter.from_json, files.read_json(path))))
+        space = self.space.widened(best.values) if self.config.widen else self.space
+        if space is not self.space:
+            bounds = " and ".join(f"{key} ({side})" for key, side in self.space.edges(best.values).items())
+            self.progress.say(f"the best trial lies at the bound of {bounds}; the search goes on beyond it")
+        return space
+
+    def _reruns(self, best: Trial) -> list[dict[str, Any]]:
+        """Returns the outcomes of the best settings with other seeds than the search's."""
+        done = []
+        for number in range(1, self.config.reruns + 1):
+            seed = self.job.training.seed + number
+            path = self.folder / RERUNS / f"{best.number}_{seed}.json"
+            if not path.exists():
+                outcome = trial.run(self.job, best.values, self.config.objective, self.config.folds, seed)
+                files.write_json(path, {"seed": seed, **outcome.to_json()})
+            done.append(files.read_json(path))
+            self.progress.say(f"seed {seed} of the best setting: {done[-1]['value']}")
+        return done
+
+    def _record(self, found: list[Trial], best: Trial, space: Space) -> dict[str, Any]:
+        reruns = self._reruns(best)
+        values = [rerun["value"] for rerun in reruns if rerun["value"] is not None]
+        return {
+            **self._question(),
+            "widened": [new.to_json() for new, old in _pairs(space, self.space) if new != old],
+            "trials": [each.to_json() for each in found],
+            "best": {
+                "trial": best.number,
+                "value": best.outcome.value,
+                "values": dict(best.values),
+                "flags": self.job.flags(best.values),
+                "reruns": reruns,
+                "spread": findings.spread(values) if values else None,
+                "at_bound": space.edges(best.values),
+            },
+            "importance": findings.importance(found, _hull(self.space, space)),
+            "target": self._target(found),
+        }
+
+    def _question(self) -> dict[str, Any]:
+        name = trial.objective_name(self.job.dataset, self.config.objective)
+        return {
+            "objective": {"name": name, "direction": self.direction},
+            "tuner": self.config.tuner,
+            "trials_asked": self.config.trials,
+            "epochs": self.job.training.epochs,
+            "folds": self.config.folds,
+            "workers": self.config.tuner_workers,
+            "seed": self.job.training.seed,
+            "space": [parameter.to_json() for parameter in self.space.parameters],
+        }
+
+    def _target(self, found: list[Trial]) -> dict[str, Any] | None:
+        target = self.config.target_value
+        if target is None:
+            return None
+        return {"value": target, "reached": findings.reached(found, target, self.direction)}
+
+
+def _pairs(one: Space, other: Space) -> Iterator[tuple[Parameter, Parameter]]:
+    return zip(one.parameters, other.parameters, strict=True)
+
+
+def _hull(one: Space, other: Space) -> Space:
+    """Returns the space with ranges that hold the points of both."""
+
+    def joined(first: Parameter, second: Parameter) -> Parameter:
+        if first.scale == "choice":
+            return first
+        ends: Any = (*first.range, *second.range)
+        return dataclasses.replace(first, range=(min(ends), max(ends)))
+
+    return Space(tuple(joined(*pair) for pair in _pairs(one, other)))
