@@ -207,6 +207,14 @@ def test_no_row_that_tests_is_seen_in_training(tmp_path: Path) -> None:
     np.testing.assert_allclose(dataset.problem.feature_mean, [mean, mean + 0.5], rtol=1e-6)
 
 
+def test_folds_of_windows_are_stretches_of_time(tmp_path: Path) -> None:
+    lines = ["v,w", *(f"{t},{t}.5" for t in range(2000))]
+    dataset = _load(tmp_path, lines, target="w", window=4)
+    assert dataset.groups is not None
+    first_rows = dataset.train.x[:][:, 0, 0]
+    np.testing.assert_array_equal(dataset.groups, first_rows // 50)  # Ten times 4 rows and the target's.
+
+
 def test_a_class_can_be_the_target_of_windows_and_words_are_no_channel(tmp_path: Path) -> None:
     lines = ["t,v,state", *(f"{t},{t % 7},{'on' if t % 7 > 3 else 'off'}" for t in range(120))]
     dataset = _load(tmp_path, lines, target="state", window=5, time="t")
