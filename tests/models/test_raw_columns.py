@@ -40,8 +40,8 @@ np.save(sys.argv[3], model(inputs).numpy())
 print(json.dumps([model.name, sorted(model.input), "tfday7" in sys.modules]))
 """
 
-CELLS = {
-    "linear": ["Rome", "", "São Paulo", "a\nb", "[UNK]", "rare", 'q"u,ote', "Oslo"],  # A column called like the model.
+CELLS = {  # One column is called like the model.
+    "linear": ["Rome", "", "São Paulo", "a\nb", "[UNK]", "rare", 'q"u,ote', " Rome "],
     "size": ["1", "-2.75", "", "1e3", "0", "7", "8", "9"],
     "note": ["", "Good, GOOD food!", "it's a_b-c", "Ünder ünder", "good\nfood", "!!!", "food", "bad\tfood"],
     "when": ["2024-02-29", "1970-01-01T06:00", "", "2031-12-31T23:59:59", "2000-01-01", "2024-07-04T12:00",
@@ -59,7 +59,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw = random.Random(0)
         for _ in range(240):
             row = [draw.choice(cells) for cells in CELLS.values()]
-            writer.writerow([*row, "yes" if row[0] in ("Rome", "Oslo", "") else "no"])
+            writer.writerow([*row, "yes" if row[0] in ("Rome", "rare", "") else "no"])
     return found
 
 

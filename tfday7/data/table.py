@@ -218,7 +218,7 @@ def _column(
         ids = words.ids(table.columns[name], train, MAX_WORDS, table.path, name)
         return Column(name, given, kind, ids.vocabulary), ids
     if kind == "categorical":
-        cells = list(map(str.strip, table.columns[name]))
+        cells = table.columns[name]  # With their spaces: no layer of the delivered model could take them off.
         counts = collections.Counter(text for text, trains in zip(cells, train.tolist(), strict=True) if trains)
         frequent = sorted((-count, text) for text, count in counts.items() if text != UNKNOWN and "\0" not in text)
         known = tuple(text for _, text in frequent[:MAX_VALUES])

@@ -13,6 +13,8 @@ from tfday7.data.columns import Table
 from tfday7.data.config import DataConfig
 from tfday7.data.source import Raw
 
+STRETCH = 10  # Windows, end to end. Folds are made of such stretches: single windows overlap in almost all their rows.
+
 
 def from_table(config: DataConfig, cells: Table, target: tuple[str, ...], y: np.ndarray, asked: dict[str, str]) -> Raw:
     """Returns windows of all columns of numbers; the target's own past is one of them if it is made of numbers.
@@ -46,6 +48,7 @@ def from_table(config: DataConfig, cells: Table, target: tuple[str, ...], y: np.
         *parts["train"],
         validation=parts["validation"],
         test=parts["test"],
+        groups=cut.starts["train"] // (STRETCH * (window + horizon)),
         class_names=target if len(target) > 1 else (),
         preprocessing=f"windows of {window} rows, the columns in this order: {', '.join(channels)}",
         origin=hashlib.blake2b(rows.tobytes() + y[order].tobytes(), digest_size=8).hexdigest(),

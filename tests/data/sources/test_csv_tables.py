@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import random
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tfday7.core.errors import UserError
 from tfday7.data import DataConfig, Dataset, load
@@ -204,6 +207,14 @@ def test_no_row_that_tests_is_seen_in_training(tmp_path: Path) -> None:
     np.testing.assert_allclose(dataset.problem.feature_mean, [mean, mean + 0.5], rtol=1e-6)
 
 
+def test_folds_of_windows_are_stretches_of_time(tmp_path: Path) -> None:
+    lines = ["v,w", *(f"{t},{t}.5" for t in range(2000))]
+    dataset = _load(tmp_path, lines, target="w", window=4)
+    assert dataset.groups is not None
+    first_rows = dataset.train.x[:][:, 0, 0]
+    np.testing.assert_array_equal(dataset.groups, first_rows // 50)  # Ten times 4 rows and the target's.
+
+
 def test_a_class_can_be_the_target_of_windows_and_words_are_no_channel(tmp_path: Path) -> None:
     lines = ["t,v,state", *(f"{t},{t % 7},{'on' if t % 7 > 3 else 'off'}" for t in range(120))]
     dataset = _load(tmp_path, lines, target="state", window=5, time="t")
@@ -246,6 +257,24 @@ def test_a_bad_cell_in_a_series_is_named(tmp_path: Path, bad: str) -> None:
 def test_a_window_longer_than_the_file_names_file_and_flag(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"table\.csv: --window=500 and --horizon=1 take 501 rows"):
         _load(tmp_path, _series(), target="y", window=500, series="place", time="t")
+
+
+CELL = st.sampled_from(["", " ", "1", "-2.5", "nan", "2024-01-01", "2024-13-01", "x", "a b c d", "é\n", '"', "\0"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(CELL, CELL, st.sampled_from("xy")), min_size=1, max_size=80), st.booleans())
+def test_any_table_is_loaded_or_refused(tmp_path: Path, rows: list[tuple[str, str, str]], fill: bool) -> None:
+    path = tmp_path / "table.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("a", "b", "label"), *rows])
+    for kinds in ("", "a=text,b=categorical", "a=categorical,b=drop"):
+        try:
+            dataset = load(DataConfig(data=str(path), target="label", columns=kinds, fill_missing=fill))
+        except UserError as error:
+            assert "table.csv" in error.message  # noqa: PT017
+        else:
+            assert np.isfinite(dataset.train.x[:]).all()
 
 
 def test_the_flags_of_tables_are_refused_by_other_sources() -> None:
