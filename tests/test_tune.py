@@ -1,4 +1,4 @@
-"""`tfday7.tune` as a user runs it: a search whose winner trains, workers that change nothing, a kill that loses nothing."""
+"""`tfday7.tune` as a user runs it: the winner trains, workers change nothing, a kill loses nothing."""
 
 from __future__ import annotations
 
