@@ -24,6 +24,8 @@ from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training.config import TrainingConfig
+from tfday7.tuning import settling
+from tfday7.tuning.settling import Settled
 
 Say = Callable[[str], Any]
 
@@ -112,7 +114,7 @@ def run(
     plan.check_exports(folder, overwrite)
     dataset = _load(plan, say)
     model = _build(plan, dataset, say)
-    plan, reasons = _settle(plan, dataset, model, say, None if overwrite else folder.record().get("optimizer"))
+    plan, settled = _settle(plan, dataset, model, say, {} if overwrite else folder.record())
     with folder.locked():
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
@@ -121,7 +123,7 @@ def run(
         folder.remove_partials()
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
-        _begin(plan, folder, dataset, model, reasons)
+        _begin(plan, folder, dataset, model, settled)
         try:
             _train(plan, folder, dataset, model, observer)
         except Interrupted:
@@ -145,7 +147,7 @@ def describe(plan: Plan) -> dict[str, Any]:
 
     dataset = _load(plan, lambda sentence: None)
     model = _build(plan, dataset, lambda sentence: None)
-    plan, _ = _settle(plan, dataset, model, lambda sentence: None)
+    plan, _ = _settle(plan, dataset, model, lambda sentence: None, {})
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
     pipeline_ms = input_ms(dataset, plan.training)
     steps = math.ceil(len(dataset.train) / plan.training.batch_size)
@@ -215,39 +217,18 @@ def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
     return model
 
 
-def _settle(
-    plan: Plan, dataset: Dataset, model: Any, say: Say, before: dict[str, Any] | None = None
-) -> tuple[Plan, list[dict[str, Any]]]:
-    """Returns the plan with an optimizer of which nothing is left "auto", and the reasons.
-
-    A run that goes on keeps what it began with, `before`: more epochs would otherwise change the optimizer under way.
-    """
-    from tfday7.models import building
-    from tfday7.optimizers import advisor, inspection
-
-    if not advisor.is_auto(plan.optimizer):
-        return plan, []
-    if before:
-        optimizer, reasons = advisor.from_record(before)
-    else:
-        training = plan.training
-        trained = building.brings_weights(plan.model)
-        found = inspection.inspect(
-            dataset,
-            model,
-            batch_size=training.batch_size,
-            epochs=training.epochs,
-            fine_tuning=trained and (not training.freeze or training.unfreeze_epochs > 0),
-            trials=0,
-        )
-        optimizer, reasons = advisor.resolve(plan.optimizer, found)
-    say(f"optimizer: {' '.join(advisor.flags(optimizer))} (auto; run.json has the reasons)")
-    return dataclasses.replace(plan, optimizer=optimizer), reasons
-
-
-def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons: list[dict[str, Any]]) -> None:
+def _settle(plan: Plan, dataset: Dataset, model: Any, say: Say, before: Mapping[str, Any]) -> tuple[Plan, Settled]:
+    """Returns the plan with an optimizer of which nothing is left open, and how that came; `before` is run.json."""
     from tfday7.optimizers import advisor
 
+    settled = settling.settle(plan.optimizer, dataset, model, (plan.model, plan.training), before)
+    if settling.is_open(plan.optimizer):
+        how = "range test" if settled.range_test else "auto"
+        say(f"optimizer: {' '.join(advisor.flags(settled.config))} ({how}; run.json has the reasons)")
+    return dataclasses.replace(plan, optimizer=settled.config), settled
+
+
+def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, settled: Settled) -> None:
     problem = dataset.problem
     folder.clear(RESULTS)
     folder.update(
@@ -276,7 +257,7 @@ def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, reasons:
             "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
         },
         model={"name": model.name, "parameters": model.count_params()},
-        optimizer=advisor.to_record(plan.optimizer, reasons),
+        **settled.record(),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from tfday7.core.settings import Settings, setting
 
+FIND = "find"  # Of the learning rate: settled by a range test.
+
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig(Settings):
@@ -17,11 +19,12 @@ class OptimizerConfig(Settings):
         "Optimizer: sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, lion, ...; auto: chosen for the data and the "
         "model, with every setting of it that is at its default.",
     )
-    learning_rate: float | Literal["auto"] | None = setting(
+    learning_rate: float | Literal["auto", "find"] | None = setting(
         None,
-        "Peak learning rate; auto: chosen for the data and the model; default: the optimizer's own (adam 0.001, ...).",
+        "Peak learning rate; auto: chosen for the data and the model; find: by a range test of at most 140 steps; "
+        "default: the optimizer's own (adam 0.001, ...).",
         above=0,
-        words=("auto",),
+        words=("auto", FIND),
     )
     schedule: str = setting(
         "constant",

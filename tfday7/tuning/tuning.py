@@ -20,10 +20,10 @@ from tfday7.data import DataConfig, Dataset
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.optimizers.advice import as_flag
-from tfday7.optimizers.situation import Situation
 from tfday7.training.config import TrainingConfig
 from tfday7.tuning import parameters
 from tfday7.tuning.config import TuningConfig
+from tfday7.tuning.settling import situation
 
 if TYPE_CHECKING:
     from tfday7.tuning.search import Trial
@@ -114,21 +114,6 @@ def _studies(
         record = study("", configs[2]).run()
     hparams_log.write(folder / TENSORBOARD, record)
     return {"hardware": environment.hardware(), "versions": environment.versions(), **record}
-
-
-def situation(dataset: Dataset, model: Any, config: ModelConfig, training: TrainingConfig, trials: int) -> Situation:
-    """Returns what the advisor goes by."""
-    from tfday7.models import building
-    from tfday7.optimizers import inspection
-
-    return inspection.inspect(
-        dataset,
-        model,
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-        fine_tuning=building.brings_weights(config) and (not training.freeze or training.unfreeze_epochs > 0),
-        trials=trials,
-    )
 
 
 def _open(optimizer: OptimizerConfig, name: str) -> OptimizerConfig:

@@ -1,0 +1,93 @@
+"""What a training leaves open about its optimizer, settled before it begins: by advice, or by a range test."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tfday7.data import Dataset
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers import OptimizerConfig, advisor
+from tfday7.optimizers.config import FIND
+from tfday7.optimizers.situation import Situation
+from tfday7.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """An optimizer of which nothing is left open.
+
+    Attributes:
+        config: its settings.
+        reasons: why, of what was "auto"; JSON values.
+        range_test: of the rate where it was "find", as JSON values; None otherwise.
+    """
+
+    config: OptimizerConfig
+    reasons: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    range_test: dict[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Returns what run.json says of it."""
+        return {"optimizer": advisor.to_record(self.config, self.reasons), "range_test": self.range_test}
+
+
+def is_open(config: OptimizerConfig) -> bool:
+    """Returns whether something is left to be settled."""
+    return advisor.is_auto(config) or config.learning_rate == FIND
+
+
+def settle(
+    config: OptimizerConfig,
+    dataset: Dataset,
+    model: Any,
+    configs: tuple[ModelConfig, TrainingConfig],
+    before: Mapping[str, Any],
+) -> Settled:
+    """Returns the settings with everything concrete.
+
+    Args:
+        config: the settings, some of them "auto" or "find".
+        dataset, model: what is trained; the model keeps its weights.
+        configs: how it was built and will be trained.
+        before: what run.json holds of an earlier call. A run that goes on keeps what it began with: more epochs would
+            otherwise change the optimizer under way.
+
+    Raises:
+        UserError: too little is known, or the loss falls at no rate.
+    """
+    if not is_open(config):
+        return Settled(config)
+    if before.get("optimizer"):
+        return Settled(*advisor.from_record(before["optimizer"]), before.get("range_test"))
+    model_config, training = configs
+    settled, reasons = advisor.resolve(config, situation(dataset, model, model_config, training, trials=0))
+    if settled.learning_rate != FIND:
+        return Settled(settled, reasons)
+    from tfday7.tuning import range_test
+
+    found = range_test.run(model, dataset, settled, training)
+    return Settled(dataclasses.replace(settled, learning_rate=found.learning_rate), reasons, found.to_json())
+
+
+def situation(dataset: Dataset, model: Any, config: ModelConfig, training: TrainingConfig, trials: int) -> Situation:
+    """Returns what the advisor goes by.
+
+    Args:
+        dataset, model: they are inspected.
+        config: says whether the model comes with weights that should last.
+        training: batch size and epochs.
+        trials: what tuning may cost.
+    """
+    from tfday7.models import building
+    from tfday7.optimizers import inspection
+
+    return inspection.inspect(
+        dataset,
+        model,
+        batch_size=training.batch_size,
+        epochs=training.epochs,
+        fine_tuning=building.brings_weights(config) and (not training.freeze or training.unfreeze_epochs > 0),
+        trials=trials,
+    )
