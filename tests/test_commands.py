@@ -19,11 +19,13 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
 TRAIN_FLAGS = {
-    "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features", "max_examples",
-    "model", "width", "depth", "dropout", "l2", "pretrained", "allow_unsafe_model", "optimizer", "learning_rate",
-    "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs", "batch_size", "precision", "seed",
-    "deterministic", "augment", "label_smoothing", "patience", "freeze", "unfreeze_epochs", "class_weights",
-    "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite", "describe", "json", "lang",
+    "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features",
+    "max_examples", "model", "width", "depth", "dropout", "l2", "pretrained", "allow_unsafe_model", "optimizer",
+    "learning_rate", "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "clipnorm", "clipvalue",
+    "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
+    "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
+    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite",
+    "describe", "json", "lang",
 }  # fmt: skip
 
 
