@@ -77,7 +77,8 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
     "lion": OptimizerSpec(
         "tf_keras", "Lion", "Chen et al., 2023, arXiv:2302.06675", 1e-4, (1e-6, 1e-3), {"beta_1": 0.9, "beta_2": 0.99}
     ),
-    "nadam": OptimizerSpec("tf_keras", "Nadam", "Dozat, 2016, ICLR workshop", 1e-3, _ADAM_RATES, _ADAM),
+    # tf_keras's own is wrong in a graph: rules/nadam.py.
+    "nadam": OptimizerSpec("tfday7", "nadam", "Dozat, 2016, ICLR workshop", 1e-3, _ADAM_RATES, _ADAM),
     "rmsprop": OptimizerSpec(
         "tf_keras", "RMSprop", "Tieleman & Hinton, 2012, Coursera lecture 6e", 1e-3, (1e-5, 1e-2),
         {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7},

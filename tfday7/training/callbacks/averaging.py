@@ -30,7 +30,7 @@ class Averaging(keras.callbacks.Callback):
         variables = self.model.trainable_variables
         averaged = averages(self.model.optimizer, variables)
         if averaged is not None:
-            values = [np.asarray(value) for value in averaged]
+            values = [value.numpy() for value in averaged]
             self._trained = [(variable, variable.numpy()) for variable in variables]
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
