@@ -54,10 +54,8 @@ def test_the_table_holds_every_optimizer_of_tf_keras() -> None:
         for name, member in inspect.getmembers(keras.optimizers, inspect.isclass)
         if issubclass(member, keras.optimizers.Optimizer) and name != "Optimizer"
     }
-    specs = catalog.OPTIMIZERS.values()
-    assert {spec.class_name for spec in specs if spec.origin == "tf_keras"} == classes - {
-        "Nadam"
-    }  # Ours: see its rule.
+    specs = catalog.OPTIMIZERS.values()  # But for two that are wrong there, as their rules say.
+    assert {spec.class_name for spec in specs if spec.origin == "tf_keras"} == classes - {"Adafactor", "Nadam"}
     assert {name.lower() for name in classes} <= set(catalog.OPTIMIZERS)
     assert set(RATES) == set(catalog.OPTIMIZERS)
 

@@ -1,10 +1,11 @@
-"""LAMB, Muon and Nadam step by step beside Keras 3's."""
+"""Adafactor, LAMB, Muon and Nadam step by step beside Keras 3's."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pytest
 from optimizers.stepping import GRADIENTS, START, STEPS, assert_same_path, ours, small_model
 
 from tfday7.core.frameworks import keras, keras3, tf
@@ -44,6 +45,12 @@ def test_muon_without_nesterov_is_keras_3s() -> None:
     )
     mine = ours(optimizer="muon", learning_rate=0.01, nesterov=False, momentum=0.8)
     assert_same_path(mine, keras3_steps(theirs), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.01, 1.0])  # The second is above 1 / sqrt(step), which then decides.
+def test_adafactor_is_keras_3s(rate: float) -> None:
+    mine = ours(optimizer="adafactor", learning_rate=rate)
+    assert_same_path(mine, keras3_steps(keras3.optimizers.Adafactor(rate)), tolerance=1e-4)
 
 
 def test_nadam_is_keras_3s() -> None:
