@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from optimizers.stepping import GRADIENTS, HERE, START, small_model
 from support import ROOT
 
 from tfday7.core.frameworks import keras, tf
+from tfday7.core.run_folder import RunFolder
+from tfday7.data import Dataset
+from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.optimizers import state as optimizer_state
 from tfday7.optimizers.table import OPTIMIZERS
-from tfday7.training import state
+from tfday7.training import TrainingConfig, fitting, state
 
 
 def _compiled(name: str, **settings: Any) -> Any:
@@ -117,3 +121,24 @@ def test_a_sparse_gradient_is_the_dense_one_with_zeros(name: str) -> None:
     dense[2], dense[0] = [1.0 + 4.0, -2.0, 3.0 + 1.0], rows[1]  # A row that is named twice counts twice.
     sparse = after(tf.IndexedSlices(rows, tf.constant([2, 0, 2]), tf.constant([4, 3])))
     np.testing.assert_allclose(sparse, after(tf.constant(dense)), rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "precision"), [("nadam", "float32"), ("muon", "mixed_float16"), ("tfa_yogi", "mixed_float16")]
+)
+def test_a_run_that_goes_on_equals_one_that_did_not_stop(
+    name: str, precision: str, blobs: Dataset, tmp_path: Path
+) -> None:
+    if name not in HERE:
+        pytest.skip("tensorflow-addons has no wheels for this Python")
+    config = OptimizerConfig(optimizer=name, warmup_steps=10)
+
+    def losses(folder: str, epochs: int) -> list[float]:
+        model = building.build(ModelConfig(model="mlp", width=8, depth=1), blobs.problem, precision)
+        training = TrainingConfig(epochs=epochs, precision=precision)
+        fitted = fitting.fit(model, blobs, config, training, RunFolder(tmp_path / folder))
+        return [record[key] for record in fitted.records for key in ("loss", "val_loss")]
+
+    losses("grown", 1)
+    assert losses("grown", 3) == losses("whole", 3)
