@@ -1,4 +1,4 @@
-"""What a run needs of every optimizer alike: replicas, resume, half precision, clipping, sparse gradients."""
+"""What a run needs of every optimizer alike: replicas, a mesh, resume, loss scaling, clipping, sparse gradients."""
 
 from __future__ import annotations
 
@@ -36,17 +36,29 @@ def _train(model: Any, steps: list[list[np.ndarray]]) -> None:
         model.optimizer.apply_gradients(zip(map(tf.constant, gradients), model.trainable_variables, strict=True))
 
 
+def _apart(script: str, *names: str) -> dict[str, tuple[float, float]]:
+    """Runs a script that trains in two ways: virtual devices must be set before TensorFlow starts."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = [sys.executable, str(ROOT / "tests" / "optimizers" / script), *names]
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return {name: (moved, apart) for name, (moved, apart) in json.loads(ended.stdout).items()}
+
+
 @pytest.mark.slow
 def test_two_replicas_end_where_one_device_does() -> None:
-    """One process for all: virtual devices must be set before TensorFlow starts, which takes longest."""
-    script = ROOT / "tests" / "optimizers" / "two_replicas.py"
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    ended = subprocess.run(
-        [sys.executable, str(script), *HERE], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
-    distances = json.loads(ended.stdout)
+    distances = _apart("two_replicas.py", *HERE)
     assert set(distances) == set(HERE)
+    for name, (moved, apart) in distances.items():
+        assert moved > 1e-3, name
+        assert apart < 1e-6, name
+
+
+@pytest.mark.slow
+def test_a_mesh_of_four_ends_where_one_device_does() -> None:
+    """Matrices split over two devices, twice; tf_keras's own Adam, AdamW and SGD are the other side for these three."""
+    distances = _apart("on_a_mesh.py")
+    assert set(distances) == {name for name, spec in OPTIMIZERS.items() if spec.rule}
     for name, (moved, apart) in distances.items():
         assert moved > 1e-3, name
         assert apart < 1e-6, name
@@ -86,7 +98,7 @@ def test_a_step_under_a_loss_scale_is_the_step_without_it(name: str) -> None:
         np.testing.assert_allclose(mine, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", [name for name in HERE if OPTIMIZERS[name].origin != "tf_keras"] + ["sgd"])
 @pytest.mark.parametrize("clipping", ["clipnorm", "clipvalue", "global_clipnorm"])
 def test_gradients_are_clipped_before_the_step(name: str, clipping: str) -> None:
     clipped, plain = _compiled(name, **{clipping: 0.5}), _compiled(name)

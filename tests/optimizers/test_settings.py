@@ -92,7 +92,27 @@ def test_without_tensorflow_addons_its_names_say_what_to_take(monkeypatch: pytes
 def test_legacy_optimizers_are_refused_on_a_mesh() -> None:
     with pytest.raises(UserError, match="--optimizer=tfa_lamb cannot train on a mesh"):
         catalog.check_mesh(OptimizerConfig(optimizer="tfa_lamb"))
-    catalog.check_mesh(OptimizerConfig(optimizer="lamb"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "rmsprop"}, "--optimizer=rmsprop cannot train on a mesh"),
+        ({"optimizer": "lookahead"}, "--optimizer=lookahead cannot train on a mesh"),
+        ({"use_ema": True}, "--use_ema=true cannot be kept on a mesh"),
+        ({"optimizer": "lamb", "lookahead_steps": 5}, "--lookahead_steps=5 cannot be kept on a mesh"),
+    ],
+)
+def test_what_reads_a_variable_after_assigning_it_is_refused_on_a_mesh(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        catalog.check_mesh(OptimizerConfig(**settings))
+    assert caught.value.message == message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", sorted(name for name, spec in OPTIMIZERS.items() if spec.rule))
+def test_every_rule_can_train_on_a_mesh(name: str) -> None:
+    catalog.check_mesh(OptimizerConfig(optimizer=name))
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))

@@ -78,22 +78,34 @@ def check_mesh(config: OptimizerConfig) -> None:
     """Checks that an optimizer can train variables that are spread over a mesh of devices.
 
     Raises:
-        UserError: it is one of TensorFlow Addons', whose API knows no mesh.
+        UserError: it reads variables that it has assigned in the same step, which gives their old values on a mesh (so
+            do most of tf_keras's own, moving averages and Lookahead), or its API knows no mesh (TensorFlow Addons').
     """
-    if check(config).legacy:
+    spec = check(config)
+    able = ", ".join(sorted(name for name, other in OPTIMIZERS.items() if other.rule))
+    if spec.legacy:
         raise UserError(
             f"--optimizer={config.optimizer} cannot train on a mesh: it has TensorFlow's legacy optimizer API",
             f"--optimizer={config.optimizer.removeprefix('tfa_')} is the same rule",
         )
+    if not spec.rule:
+        raise UserError(f"--optimizer={config.optimizer} cannot train on a mesh", f"these can: {able}")
+    for name in ("use_ema", "lookahead_steps"):
+        if name in _given(config):
+            raise UserError(f"--{name}={_text(getattr(config, name))} cannot be kept on a mesh", "leave it out")
 
 
-def build(config: OptimizerConfig, total_steps: int, model: Any) -> Any:
+def build(config: OptimizerConfig, total_steps: int, model: Any, mesh: Any = None) -> Any:
     """Returns a tf_keras optimizer for the model's trainable variables.
 
     Args:
         config: which optimizer, and its settings.
         total_steps: optimizer steps in the whole run, which the schedule spans.
         model: its vectors (biases, normalization scales) are exempt from weight decay.
+        mesh: the `tf.experimental.dtensor.Mesh` that the model's variables are spread over; None for none.
+
+    Raises:
+        UserError: as `check`, or, with a mesh, as `check_mesh`.
     """
     from tfday7.optimizers.schedules import WarmupSchedule
 
@@ -104,31 +116,39 @@ def build(config: OptimizerConfig, total_steps: int, model: Any) -> Any:
         rate = WarmupSchedule(config.schedule, peak, config.warmup_steps, total_steps)
     settings = {**spec.settings, **_given(config)}
     vectors = [variable for variable in model.trainable_variables if variable.shape.rank <= 1]
-    if spec.legacy:
+    if mesh is not None:
+        check_mesh(config)
+        optimizer = _by_rule(spec.rule, rate, {**settings, "mesh": mesh}, model)
+    elif spec.legacy:
         return _legacy(spec, rate, settings, vectors)
-    optimizer = _optimizer(spec, rate, settings, model)
+    elif spec.origin == "tfday7":
+        optimizer = _by_rule(spec.rule, rate, settings, model)
+    else:
+        kind = _looking_ahead(getattr(keras.optimizers, spec.class_name), settings)
+        optimizer = kind(learning_rate=rate, **settings)
     if optimizer.weight_decay:
         optimizer.exclude_from_weight_decay(var_list=vectors)
     return optimizer
 
 
-def _optimizer(spec: OptimizerSpec, rate: Any, settings: dict[str, Any], model: Any) -> Any:
-    from tfday7.optimizers.lookahead import with_lookahead
+def _by_rule(rule: str, rate: Any, settings: dict[str, Any], model: Any) -> Any:
+    from tfday7.optimizers.matrices import hidden_matrices
     from tfday7.optimizers.rule_optimizer import RuleOptimizer
 
-    lookahead_steps = settings.pop("lookahead_steps", None)
-    kind: Any = RuleOptimizer if spec.origin == "tfday7" else getattr(keras.optimizers, spec.class_name)
-    if lookahead_steps:
-        kind = with_lookahead(kind, lookahead_steps)
-    if spec.origin == "tf_keras":
-        return kind(learning_rate=rate, **settings)
-    common = {name: settings.pop(name) for name in COMMON if name in settings}
-    optimizer = kind(spec.class_name, rate, settings, **common)
-    if spec.class_name == "muon":
-        from tfday7.optimizers.matrices import hidden_matrices
-
+    kind = _looking_ahead(RuleOptimizer, settings)
+    common = {name: settings.pop(name) for name in (*COMMON, "mesh") if name in settings}
+    optimizer = kind(rule, rate, settings, **common)
+    if rule == "muon":
         optimizer.use_matrices(hidden_matrices(model))
     return optimizer
+
+
+def _looking_ahead(kind: Any, settings: dict[str, Any]) -> Any:
+    """Takes `lookahead_steps` out of the settings and returns the class that looks so far ahead."""
+    from tfday7.optimizers.lookahead import with_lookahead
+
+    steps = settings.pop("lookahead_steps", None)
+    return with_lookahead(kind, steps) if steps else kind
 
 
 def _legacy(spec: OptimizerSpec, rate: Any, settings: dict[str, Any], vectors: list[Any]) -> Any:

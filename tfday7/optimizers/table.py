@@ -26,6 +26,7 @@ class OptimizerSpec:
         learning_rate_range: the rates between which a search on a logarithmic scale should look.
         settings: its own settings, with their defaults.
         common: settings that most optimizers share and that this one takes too; none of them is set by default.
+        same_rule: the module of `rules` with the same steps as its tf_keras class; "" if there is none.
         constant_schedule: whether the rate must not fall, because averaging takes the place of that.
         averages: whether it keeps averaged weights, which are those to validate, save and export.
     """
@@ -37,6 +38,7 @@ class OptimizerSpec:
     learning_rate_range: tuple[float, float]
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     common: tuple[str, ...] = COMMON
+    same_rule: str = ""
     constant_schedule: bool = False
     averages: bool = False
 
@@ -44,6 +46,11 @@ class OptimizerSpec:
     def takes(self) -> tuple[str, ...]:
         """All settings that have a meaning for it, its own first."""
         return (*self.settings, *(name for name in self.common if name not in self.settings))
+
+    @property
+    def rule(self) -> str:
+        """The module of `rules` with its steps, which a mesh needs; "" if there is none."""
+        return self.class_name if self.origin == "tfday7" else self.same_rule
 
     @property
     def legacy(self) -> bool:
@@ -68,11 +75,11 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
     "adagrad": OptimizerSpec(
         "tf_keras", "Adagrad", "Duchi et al., 2011, JMLR 12", 1e-2, (1e-3, 1.0), {"epsilon": 1e-7}
     ),
-    "adam": OptimizerSpec("tf_keras", "Adam", _ADAM_PAPER, 1e-3, _ADAM_RATES, _ADAM),
+    "adam": OptimizerSpec("tf_keras", "Adam", _ADAM_PAPER, 1e-3, _ADAM_RATES, _ADAM, same_rule="adam"),
     "adamax": OptimizerSpec("tf_keras", "Adamax", f"{_ADAM_PAPER}, section 7", 2e-3, (2e-5, 2e-2), _ADAM),
     "adamw": OptimizerSpec(
         "tf_keras", "AdamW", "Loshchilov & Hutter, 2019, arXiv:1711.05101", 1e-3, _ADAM_RATES,
-        {**_ADAM, "weight_decay": 0.004},
+        {**_ADAM, "weight_decay": 0.004}, same_rule="adam",
     ),
     "ftrl": OptimizerSpec("tf_keras", "Ftrl", "McMahan et al., 2013, KDD", 1e-2, (1e-3, 1.0)),
     "lion": OptimizerSpec(
@@ -86,7 +93,7 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
     ),
     "sgd": OptimizerSpec(
         "tf_keras", "SGD", "Polyak, 1964; Nesterov's form: Sutskever et al., 2013, ICML", 1e-2, (1e-3, 1.0),
-        {"momentum": 0.9, "nesterov": False},
+        {"momentum": 0.9, "nesterov": False}, same_rule="sgd",
     ),
     "lookahead": OptimizerSpec(
         "tf_keras", "Adam", "Zhang et al., 2019, arXiv:1907.08610", 1e-3, _ADAM_RATES, {**_ADAM, **_LOOKAHEAD},

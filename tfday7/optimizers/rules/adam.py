@@ -1,6 +1,6 @@
 """Adam (Kingma & Ba, 2015, arXiv:1412.6980, algorithm 1), with decoupled decay: AdamW (arXiv:1711.05101).
 
-tf_keras has both; this form serves the rules that build on it.
+tf_keras has both; this form serves meshes, and the rules that build on it.
 """
 
 from __future__ import annotations

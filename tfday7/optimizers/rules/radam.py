@@ -17,9 +17,10 @@ THRESHOLD = 5.0  # The paper says 4; its authors' code, and TensorFlow Addons, 5
 def update(gradient: Any, variable: Any, slots: Slots, step: Step, settings: Settings) -> tuple[Any, dict[str, Any]]:
     """Moves by the mean gradient, divided by the root of its mean square as far as that is rectified."""
     first, second, slots = moments(gradient, slots, step, settings)
-    adapted = _rectification(step, settings["beta_2"]) * first / (tf.sqrt(second) + settings["epsilon"])
-    length, _ = _lengths(step, settings["beta_2"])
-    return descend(variable, tf.where(length >= THRESHOLD, adapted, first), step), slots
+    length, limit = _lengths(step, settings["beta_2"])
+    known = tf.cast(length >= THRESHOLD, variable.dtype)  # 0 or 1: DTensor crashes in `tf.where` with a scalar choice.
+    adapted = _rectification(length, limit) / (tf.sqrt(second) + settings["epsilon"])
+    return descend(variable, (known * adapted + (1.0 - known)) * first, step), slots
 
 
 def _lengths(step: Step, beta_2: float) -> tuple[Any, float]:
@@ -29,11 +30,10 @@ def _lengths(step: Step, beta_2: float) -> tuple[Any, float]:
     return limit - 2.0 * step.number * (1.0 - correction) / correction, limit
 
 
-def _rectification(step: Step, beta_2: float) -> Any:
-    now, limit = _lengths(step, beta_2)
-    now = tf.maximum(now, THRESHOLD)  # Below, the term is not used and has no real root.
+def _rectification(length: Any, limit: float) -> Any:
+    length = tf.maximum(length, THRESHOLD)  # Below, the term is not used and has no real root.
     limit = max(limit, THRESHOLD)
-    return tf.sqrt((now - 4.0) * (now - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * now))
+    return tf.sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length))
 
 
 __all__ = ["slots", "update"]
