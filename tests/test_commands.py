@@ -22,8 +22,10 @@ TRAIN_FLAGS = {
     "data", "data_dir", "target", "task", "image_size", "image_channels", "skip_bad_files", "features",
     "columns", "fill_missing", "window", "horizon", "series", "time",
     "max_examples", "model", "width", "depth", "dropout", "l2", "pretrained", "head", "allow_unsafe_model",
-    "optimizer", "learning_rate", "schedule", "warmup_steps", "weight_decay", "global_clipnorm", "epochs",
-    "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
+    "optimizer", "learning_rate", "schedule", "warmup_steps", "weight_decay", "global_clipnorm",
+    "clipnorm", "clipvalue",
+    "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
+    "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
     "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite",
     "describe", "json", "lang",
 }  # fmt: skip

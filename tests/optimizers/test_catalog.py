@@ -9,13 +9,17 @@ import pytest
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
-from tfday7.optimizers import OptimizerConfig, catalog
+from tfday7.optimizers import OptimizerConfig, catalog, state, tfa
 
 # Name -> learning rate with which 200 steps solve both toy problems.
 RATES = {
-    "adadelta": 50.0, "adafactor": 0.1, "adagrad": 1.0, "adam": 0.1, "adamax": 0.2, "adamw": 0.1, "ftrl": 2.0,
-    "lion": 0.02, "nadam": 0.1, "rmsprop": 0.05, "sgd": 0.1,
+    "adabelief": 0.1, "adadelta": 50.0, "adafactor": 0.1, "adagrad": 1.0, "adam": 0.1, "adamax": 0.2, "adamw": 0.1,
+    "ftrl": 2.0, "lamb": 0.03, "lars": 10.0, "lion": 0.02, "lookahead": 0.2, "muon": 0.1, "nadam": 0.1,
+    "novograd": 0.02, "radam": 0.1, "rmsprop": 0.05, "schedule_free_adamw": 0.5, "sgd": 0.1, "yogi": 0.2,
+    "tfa_adabelief": 0.1, "tfa_lamb": 0.03, "tfa_novograd": 0.02, "tfa_radam": 0.1, "tfa_yogi": 0.2,
 }  # fmt: skip
+HERE = [name for name in sorted(RATES) if not name.startswith("tfa_") or tfa.is_installed()]
+DECAYING = [name for name in HERE if "weight_decay" in catalog.OPTIMIZERS[name].takes]
 
 
 def _layer(kernel: np.ndarray, bias: np.ndarray) -> keras.Model:
@@ -25,6 +29,12 @@ def _layer(kernel: np.ndarray, bias: np.ndarray) -> keras.Model:
     model = keras.Model(inputs, layer(inputs))
     layer.set_weights([kernel, bias])
     return model
+
+
+def _config(name: str, learning_rate: float, weight_decay: float | None) -> OptimizerConfig:
+    """These settings, without a decay for those that have none."""
+    decay = weight_decay if name in DECAYING else None
+    return OptimizerConfig(optimizer=name, learning_rate=learning_rate, weight_decay=decay)
 
 
 def _step(optimizer: keras.optimizers.Optimizer, model: keras.Model, *gradients: np.ndarray) -> list[np.ndarray]:
@@ -44,17 +54,19 @@ def test_the_table_holds_every_optimizer_of_tf_keras() -> None:
         for name, member in inspect.getmembers(keras.optimizers, inspect.isclass)
         if issubclass(member, keras.optimizers.Optimizer) and name != "Optimizer"
     }
-    assert {spec.class_name for spec in catalog.OPTIMIZERS.values()} == classes
+    specs = catalog.OPTIMIZERS.values()  # But for two that are wrong there, as their rules say.
+    assert {spec.class_name for spec in specs if spec.origin == "tf_keras"} == classes - {"Adafactor", "Nadam"}
+    assert {name.lower() for name in classes} <= set(catalog.OPTIMIZERS)
     assert set(RATES) == set(catalog.OPTIMIZERS)
 
 
-@pytest.mark.parametrize("name", sorted(RATES))
+@pytest.mark.parametrize("name", HERE)
 def test_a_quadratic_is_minimized(name: str) -> None:
     """f(w) = (w - t)' diag(1, 3) (w - t) / 2 from 5.0 or more at the start to below 0.05."""
     target, curvature = tf.constant([[2.0], [-1.0]]), tf.constant([[1.0], [3.0]])
     model = _layer(np.array([[0.0], [1.0]], np.float32), np.zeros(1, np.float32))
     variable = model.trainable_variables[0]
-    optimizer = catalog.build(OptimizerConfig(optimizer=name, learning_rate=RATES[name], weight_decay=0.0), 200, model)
+    optimizer = catalog.build(_config(name, RATES[name], 0.0), 200, model)
 
     @tf.function
     def loss_after(steps: int) -> tf.Tensor:
@@ -63,19 +75,20 @@ def test_a_quadratic_is_minimized(name: str) -> None:
         return 0.5 * tf.reduce_sum(curvature * (variable - target) ** 2)
 
     assert float(0.5 * tf.reduce_sum(curvature * (variable - target) ** 2)) == 0.5 * (1 * 2**2 + 3 * 2**2)
-    optimizer.build([variable])
+    state.build(optimizer, [variable])
     assert float(loss_after(200)) < 0.05
 
 
-@pytest.mark.parametrize("name", sorted(RATES))
+@pytest.mark.parametrize("name", HERE)
 def test_a_logistic_regression_is_fitted(name: str) -> None:
     """From log 2 = 0.693 to below 0.12; the Bayes loss of these two clouds is about 0.01."""
     generator = np.random.default_rng(0)
     y = np.repeat([0.0, 1.0], 100).astype(np.float32)[:, np.newaxis]
     x = (generator.normal(size=(200, 2)) + np.array([3.0, -2.0]) * (2 * y - 1)).astype(np.float32)
     model = _layer(np.zeros((2, 1), np.float32), np.zeros(1, np.float32))
-    config = OptimizerConfig(optimizer=name, learning_rate=RATES[name], weight_decay=0.0)
-    model.compile(catalog.build(config, 200, model), keras.losses.BinaryCrossentropy(from_logits=True))
+    model.compile(
+        catalog.build(_config(name, RATES[name], 0.0), 200, model), keras.losses.BinaryCrossentropy(from_logits=True)
+    )
     assert model.evaluate(x, y, verbose=0) == pytest.approx(np.log(2))
     model.fit(x, y, batch_size=200, epochs=200, verbose=0)
     assert model.evaluate(x, y, verbose=0) < 0.12
@@ -130,11 +143,11 @@ def test_weight_decay_follows_the_schedule() -> None:
     np.testing.assert_allclose(kernel, KERNEL * (1 - 0.1 / 4 * 0.5), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(RATES))
+@pytest.mark.parametrize("name", DECAYING)
 def test_weight_decay_works_with_every_optimizer_and_zero_switches_it_off(name: str) -> None:
     def stepped(decay: float | None) -> list[np.ndarray]:
         model = _layer(KERNEL, BIAS)
-        config = OptimizerConfig(optimizer=name, learning_rate=0.01, weight_decay=decay)
+        config = _config(name, 0.01, decay)
         return _step(catalog.build(config, 10, model), model, *GRADIENTS)
 
     (plain, plain_bias), (decayed, decayed_bias) = stepped(0.0), stepped(0.1)
@@ -156,7 +169,7 @@ def test_all_gradients_are_scaled_together(limit: float, factor: float) -> None:
     np.testing.assert_allclose(bias, BIAS - 0.1 * factor * GRADIENTS[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(RATES))
+@pytest.mark.parametrize("name", HERE)
 def test_without_a_rate_the_optimizers_own_is_taken(name: str) -> None:
     optimizer = catalog.build(OptimizerConfig(optimizer=name), 10, _layer(KERNEL, BIAS))
     assert float(optimizer.learning_rate) == pytest.approx(catalog.OPTIMIZERS[name].learning_rate)
@@ -174,4 +187,4 @@ def test_the_schedule_spans_the_run(schedule: str, expected: float) -> None:
 def test_an_unknown_optimizer_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown optimizer 'adamm'") as caught:
         catalog.check(OptimizerConfig(optimizer="adamm"))
-    assert caught.value.hint.startswith("did you mean adam? known: adadelta, adafactor, ")
+    assert caught.value.hint.startswith("did you mean adam? known: adabelief, adadelta, ")

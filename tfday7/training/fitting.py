@@ -17,6 +17,7 @@ from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.training import state
 from tfday7.training.batches import input_ms, training_batches
 from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
+from tfday7.training.callbacks.averaging import Averaging
 from tfday7.training.callbacks.best_weights import BestWeights
 from tfday7.training.callbacks.checkpointing import Checkpointing
 from tfday7.training.callbacks.epoch_seed import EpochSeed
@@ -155,7 +156,7 @@ class _Session:
         """Returns the callbacks in the order in which they depend on each other."""
         chosen: list[Any] = [EpochSeed(self.training.seed), self.pacing, self.nan]
         chosen += [each for each in (self.unfreezing, self.adaptive) if each is not None]
-        chosen += [self.log, self.best]
+        chosen += [self.log, self.best, Averaging()]
         if self.tensorboard is not None:
             chosen.append(self.tensorboard)
         first = (self.epoch, self.step)

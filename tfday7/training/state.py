@@ -14,6 +14,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
+from tfday7.optimizers import state as optimizer_state
 
 
 def generators(model: Any) -> list[Any]:
@@ -33,7 +34,7 @@ def variables(model: Any) -> Iterator[tuple[str, Any]]:
     """Yields (name, variable) of all state of a compiled model whose optimizer is built."""
     groups = {
         "model": model.variables,
-        "optimizer": _optimizer_variables(model.optimizer),
+        "optimizer": optimizer_state.variables(model.optimizer),
         "random": [generator.state for generator in generators(model)],
         "metric": [variable for metric in model.metrics for variable in metric.variables],
     }
@@ -73,17 +74,9 @@ def build_slots(model: Any, x: np.ndarray, y: np.ndarray) -> None:
         model: a compiled model.
         x, y: one example or more, to build the metrics with; nothing is learned from them.
     """
-    model.optimizer.build(model.trainable_variables)
+    optimizer_state.build(model.optimizer, model.trainable_variables)
     model.evaluate(x, y, verbose=0)
     model.reset_metrics()
-
-
-def _optimizer_variables(optimizer: Any) -> list[Any]:
-    found = list(optimizer.variables)
-    if hasattr(optimizer, "dynamic_counter"):  # A LossScaleOptimizer keeps its own state out of `variables`.
-        state = optimizer._loss_scale
-        found += [state.current_loss_scale, state.counter]
-    return found
 
 
 def _layers(model: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.frameworks import keras
+from tfday7.optimizers.state import learning_rate
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -40,7 +41,7 @@ class MetricsLog(keras.callbacks.Callback):
         values = {name: float(value) for name, value in (logs or {}).items()}
         record: dict[str, Any] = {"epoch": epoch + 1}
         record |= {name: value if math.isfinite(value) else None for name, value in values.items()}
-        record["learning_rate"] = float(keras.backend.get_value(self.model.optimizer.learning_rate))
+        record["learning_rate"] = learning_rate(self.model.optimizer)
         record["seconds"] = round(time.perf_counter() - self._started, 4)
         self.records.append(record)
         if self.path is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core.frameworks import keras, tf
+from tfday7.optimizers.state import learning_rate
 
 SECONDS_BETWEEN_WRITES = 1.0
 PREFIX = "val_"
@@ -33,7 +34,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Collects the epoch."""
         values = {name: float(value) for name, value in (logs or {}).items()}
-        values["learning_rate"] = float(keras.backend.get_value(self.model.optimizer.learning_rate))
+        values["learning_rate"] = learning_rate(self.model.optimizer)
         self._pending.append((epoch, values))
         if time.monotonic() - self._written_at >= SECONDS_BETWEEN_WRITES:
             self._write()

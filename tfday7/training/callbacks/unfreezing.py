@@ -8,6 +8,7 @@ from absl import logging
 
 from tfday7.core.frameworks import keras
 from tfday7.models import transfer
+from tfday7.optimizers import state
 
 
 class Unfreezing(keras.callbacks.Callback):
@@ -28,7 +29,7 @@ class Unfreezing(keras.callbacks.Callback):
         super().__init__()
         self.epochs = epochs
         self.layers = transfer.freezable(model)
-        model.optimizer.build(model.trainable_variables)
+        state.build(model.optimizer, model.trainable_variables)
         transfer.freeze(self.layers)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
