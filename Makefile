@@ -37,7 +37,7 @@ types: install
 	$(BIN)/mypy
 
 tests: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -57,9 +57,10 @@ def test_a_best_trial_at_a_bound_widens_the_search_once(
 
 
 def test_infeasible_trials_are_recorded_with_their_reason_and_never_win(
-    make_job: Callable[..., Any], formula: Formula, tmp_path: Path
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     record = _study(make_job, "learning_rate=1e-2..1e3", tmp_path).run()
+    assert capfd.readouterr() == ("", "")  # No traceback for what is no error.
     infeasible = [each for each in record["trials"] if each["value"] is None]
     assert infeasible
     assert all(each["values"]["learning_rate"] > 1 and "diverged" in each["reason"] for each in infeasible)

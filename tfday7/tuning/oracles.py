@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
+from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.engine import conditions
 from keras_tuner.src.tuners.bayesian import BayesianOptimizationOracle
 from keras_tuner.src.tuners.hyperband import HyperbandOracle
@@ -23,8 +24,10 @@ OBJECTIVE = "objective"
 TRIES = 100  # Points in a row that were all tried before: then the space is exhausted.
 HYPERBAND_FACTOR = 3
 
-# keras-tuner 1.4.8 prints a line for every condition that it sends to a worker; stdout may belong to --json.
+# keras-tuner 1.4.8 prints a line for every condition that it sends to a worker (stdout may belong to --json), and a
+# traceback for every infeasible trial, whose reason is in the record.
 conditions.print = lambda *_: None
+keras_tuner_config.DEBUG = False
 
 
 def make_oracle(tuner: str, space: Space, direction: str, trials: int, seed: int, epochs: int) -> Any:
