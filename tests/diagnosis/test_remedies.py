@@ -71,3 +71,19 @@ def test_what_the_run_has_already_is_no_remedy() -> None:
     assert remedies.unless_set(_run(schedule="constant"), "--schedule=cosine") == "--schedule=cosine"
     assert remedies.no_regularization(_run(model="mlp", dropout="0.0", l2="0.0")) is None
     assert remedies.no_regularization(_run(model="mlp", dropout="0.3", l2="0.0")) == "--dropout=0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy", "taken"),
+    [
+        ({}, "--global_clipnorm=1.0", True),
+        ({"clipnorm": "5.0"}, "--global_clipnorm=1.0", False),  # One way of clipping at a time.
+        ({"optimizer": "sgd"}, "--optimizer=adam", True),
+        ({"optimizer": "sgd", "momentum": "0.95"}, "--optimizer=adam", False),  # Adam has no momentum to set.
+        ({"optimizer": "sgd", "use_ema": "true"}, "--schedule=cosine", True),
+        ({"optimizer": "schedule_free_adamw"}, "--schedule=cosine", False),
+        ({"optimizer": "schedule_free_adamw", "warmup_steps": "0"}, "--warmup_steps=100", True),
+    ],
+)
+def test_what_the_run_would_refuse_is_no_remedy(flags: dict[str, str], remedy: str, taken: bool) -> None:
+    assert remedies.unless_set(_run(**flags), remedy) == (remedy if taken else None)

@@ -1,13 +1,20 @@
 """The flags that apply a remedy to the run at hand.
 
-"" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already.
+"" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already, or has
+settings that contradict it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from tfday7.core.errors import UserError
+from tfday7.core.settings import typed_fields
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
+from tfday7.optimizers import catalog
 from tfday7.optimizers.catalog import OPTIMIZERS
 from tfday7.optimizers.config import OptimizerConfig
 
@@ -49,9 +56,23 @@ def augment(evidence: Evidence) -> str | None:
 
 
 def unless_set(evidence: Evidence, flag: str) -> str | None:
-    """Returns the flag, or None when the run has just that value already."""
+    """Returns the flag, or None when the run has just that value already or cannot take it."""
     name, _, value = flag.removeprefix("--").partition("=")
-    return None if evidence.flags.get(name) == value else flag
+    return None if evidence.flags.get(name) == value else if_taken(evidence, flag)
+
+
+def if_taken(evidence: Evidence, flags: str) -> str | None:
+    """Returns the flags, or None when they contradict the run's optimizer or its settings."""
+    given = {**evidence.flags, **dict(flag.removeprefix("--").split("=", 1) for flag in flags.split())}
+    if given.get("optimizer", OptimizerConfig.optimizer) not in OPTIMIZERS:
+        return flags
+    read: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float, bool: "true".__eq__}
+    kinds = {field.name: kind for field, kind, _ in typed_fields(OptimizerConfig) if field.name != "learning_rate"}
+    try:
+        catalog.check(OptimizerConfig(**{name: read[kinds[name]](given[name]) for name in kinds if name in given}))
+    except UserError:
+        return None
+    return flags
 
 
 def lower_rate(evidence: Evidence, divisor: float) -> str:

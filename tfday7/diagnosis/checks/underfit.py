@@ -37,7 +37,7 @@ def check(evidence: Evidence) -> Match | None:
     flags = {
         "longer": f"--epochs={evidence.epochs * 3}",
         "wider": remedies.width(evidence, 2),
-        "optimizer": "--optimizer=adam --learning_rate=0.001",
+        "optimizer": remedies.if_taken(evidence, "--optimizer=adam --learning_rate=0.001"),
         "regularization": remedies.no_regularization(evidence),
     }
     if improving:
