@@ -86,6 +86,24 @@ def test_shift_moves_each_image_evenly_within_an_eighth_and_fills_with_zero(
     assert abs(correlation) < 4 / math.sqrt(n)  # The two axes are drawn on their own.
 
 
+def test_crop_stretches_a_part_of_between_half_and_all_of_each_side() -> None:
+    """Of two ramps, one along each axis, a part that is stretched is a flatter ramp: its slope is the part's size."""
+    down, right = np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 17), indexing="ij")
+    x = np.tile(np.stack([down, right], axis=-1)[np.newaxis], (500, 1, 1, 1)).astype(np.float32)
+    y = changed("crop", x)
+    assert y.shape == x.shape
+    for axis in (0, 1):
+        ramps = y[:, :, 0, 0] if axis == 0 else y[:, 0, :, 1]
+        slopes = np.diff(ramps, axis=1)
+        np.testing.assert_allclose(slopes, slopes[:, :1] * np.ones_like(slopes), atol=1e-5)
+        first, last = ramps[:, 0], ramps[:, -1]
+        assert (first >= -1e-6).all()
+        assert (last <= 1 + 1e-6).all()
+        sizes = last - first
+        assert sizes.min() >= 0.5 - 1e-5
+        assert np.mean(sizes) == pytest.approx(0.75, abs=4 * 0.5 / math.sqrt(12 * 500))  # Uniform from 0.5 to 1.
+
+
 def test_cutout_sets_one_rectangle_to_the_mean_and_leaves_the_rest() -> None:
     x = _images(400, 8, 8, 1)
     y = changed("cutout", x)
@@ -174,7 +192,7 @@ def test_mixup_mixes_each_example_and_its_label_by_the_same_share(labels_as: str
 
 def test_draws_depend_on_seed_and_step_alone() -> None:
     x = tf.constant(_images(50))
-    names = ("flip", "shift", "noise", "cutout", "color")
+    names = ("flip", "shift", "crop", "noise", "cutout", "color")
     first = inputs(names, 1, x, 7).numpy()
     np.testing.assert_array_equal(first, inputs(names, 1, x, tf.constant(7, tf.int64)).numpy())
     traced = tf.function(lambda x, step: inputs(names, 1, x, step))
@@ -204,14 +222,21 @@ def test_a_comma_list_names_augmentations(names: str, expected: tuple[str, ...])
 def test_an_unknown_augmentation_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown augmentation 'flop'") as caught:
         parse("shift,flop")
-    assert caught.value.hint.startswith("did you mean flip? known: color, cutout, flip, mask, mixup, noise, shift")
+    assert caught.value.hint.startswith(
+        "did you mean flip? known: color, crop, cutout, flip, mask, mixup, noise, shift"
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "problem", "message", "hint"),
     [
         ("flip", TABLE, "--augment=flip takes image data; the data is tabular", "mask, mixup, noise"),
-        ("token_dropout", IMAGE, "takes text data; the data is image", "color, cutout, flip, mixup, noise, shift"),
+        (
+            "token_dropout",
+            IMAGE,
+            "takes text data; the data is image",
+            "color, crop, cutout, flip, mixup, noise, shift",
+        ),
         ("mask", TEXT, "takes tabular or series data; the data is text", "token_dropout"),
         (
             "mixup",

@@ -10,6 +10,7 @@ from tfday7.data.dataset import Problem
 
 SHIFT_SHARE = 8  # At most 1/8 of the side, as the usual crop out of 32 pixels padded by 4 (He et al., 2015).
 CUTOUT_SHARE = 2  # Half of the side: 16 of 32 pixels for CIFAR-10 (DeVries & Taylor, 2017, arXiv:1708.04552).
+MIN_CROP = 0.5
 MAX_BRIGHTNESS = 0.2
 MAX_CONTRAST = 0.3
 
@@ -32,6 +33,16 @@ def shift(x: Any, seed: Any, problem: Problem) -> Any:
         offset = tf.random.stateless_uniform([tf.shape(x)[0], 1], stream(seed, axis), 0, 2 * limit + 1, tf.int32)
         moved = tf.gather(moved, offset + tf.range(side)[tf.newaxis], axis=axis, batch_dims=1)
     return moved
+
+
+@AUGMENTATIONS.register("crop")
+@augmentation(kinds=("image",))
+def crop(x: Any, seed: Any, problem: Problem) -> Any:
+    """Stretches a part of each image to the whole: between half and all of each side (arXiv:1409.4842)."""
+    count = tf.shape(x)[0]
+    size = tf.random.stateless_uniform([count, 2], stream(seed, 1), MIN_CROP, 1.0)
+    start = tf.random.stateless_uniform([count, 2], stream(seed, 2)) * (1.0 - size)
+    return tf.image.crop_and_resize(x, tf.concat([start, start + size], axis=1), tf.range(count), x.shape[1:3])
 
 
 @AUGMENTATIONS.register("cutout")
