@@ -29,7 +29,8 @@ class TrainingConfig(Settings):
     deterministic: bool = setting(False, "Make every operation repeatable bit for bit; slower on GPUs.")
     augment: str = setting(
         "",
-        "Random changes of training data (comma list): flip, shift, crop, cutout, color, mixup, noise, mask, token_dropout.",
+        "Random changes of training data (comma list): flip, shift, crop, cutout, color, mixup, noise, mask, "
+        "token_dropout.",
     )
     label_smoothing: float = setting(0.0, "Share of each label that is spread over all classes.", minimum=0, below=1)
     patience: int = setting(0, "Stop after this many epochs without a better val_loss; 0 never stops early.", minimum=0)
