@@ -387,7 +387,7 @@ def test_a_config_without_auto_is_left_as_it_is() -> None:
 
 def test_auto_that_was_not_settled_is_refused_where_an_optimizer_is_built() -> None:
     for config in (OptimizerConfig(optimizer="auto"), OptimizerConfig(learning_rate="auto")):
-        with pytest.raises(UserError, match="auto is not settled"):
+        with pytest.raises(UserError, match="auto and find are not settled"):
             catalog.build(config, 10, None)
 
 
