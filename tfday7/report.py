@@ -30,7 +30,7 @@ def main() -> None:
     if output.json:
         print_json(record)
     else:
-        COMMAND.console().print(drawn)
+        COMMAND.console().print(drawn, crop=False)
 
 
 if __name__ == "__main__":

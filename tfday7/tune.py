@@ -51,7 +51,7 @@ def main() -> None:
     if output.json:
         print_json(record)
     else:
-        console.print(search_summary(folder, output.lang, path))
+        console.print(search_summary(folder, output.lang, path), crop=False)
 
 
 if __name__ == "__main__":

@@ -143,7 +143,8 @@ def _points(trial: Training, lines: Lines, fans: Sequence[dict[int, float | None
 
 
 def _line(link: ElementTree.Element, points: list[Point | None], best: bool) -> None:
-    solid, dashed = [], []
+    solid: list[str] = []
+    dashed: list[str] = []
     before: tuple[int, Point] | None = None
     for index, point in enumerate(points):
         if point is None:

@@ -13,6 +13,7 @@ from tfday7.reporting.records import RunRecords, number
 from tfday7.reporting.search_records import curve
 from tfday7.reporting.words import Words
 
+EXPLODED = 5.0  # Times the lowest loss; at four times it counts as diverged.
 MARKS = ("steepest", "lowest", "chosen", "diverges")
 
 
@@ -44,12 +45,21 @@ def range_test(records: RunRecords, lang: str) -> RangeTest | None:
     shown = {name: f"{rate:.3g}" for name, rate in marks.items() if rate is not None}
     sentence = say("range_test.found" if "diverges" in shown else "range_test.stays", **shown)
     x = axes.numeric("", [*rates, *marks.values()], log=True)
-    y = axes.objective("", losses, maximized=False)
-    plot = Plot(sentence, x, dataclasses.replace(y, clamped=True), 620, 260)
+    y = axes.objective("", _before_explosion(losses), maximized=False)
+    plot = Plot(sentence, x, y, 440, 240)
     _draw(plot, rates, losses, marks, say)
     legend = [(name, say(f"range_test.{name}", rate=rate)) for name, rate in shown.items()]
     title = say("range_test.log_title" if y.scale == LOG else "range_test.title")
-    return RangeTest(sentence, figure(title, plot.svg(), legend, "half"))
+    return RangeTest(sentence, figure(title, plot.svg(), legend, "alone"))
+
+
+def _before_explosion(losses: list[float | None]) -> list[float | None]:
+    """Returns the losses up to where they are so large that the axis would show nothing else."""
+    known = [loss for loss in losses if loss is not None]
+    bottom = losses.index(min(known))
+    largest = max(EXPLODED * min(known), *(loss for loss in losses[: bottom + 1] if loss is not None))
+    end = next((i for i, loss in enumerate(losses) if i > bottom and (loss is None or loss > largest)), len(losses))
+    return losses[:end]
 
 
 def _draw(

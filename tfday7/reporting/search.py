@@ -45,7 +45,8 @@ def search_summary(folder: RunFolder, lang: str = "en", report: Path | None = No
     parts += [Text(text("search.trials", lang), style="bold"), _trials(record, lang), Text()]
     command = text("search.train", lang, path=shlex.quote(str(folder / BEST_FLAGS)))
     ends = [command] + [text("search.page.report", lang, path=report)] * (report is not None)
-    return Group(*parts, *(Text(printable(line)) for line in ends))
+    whole = [Text(printable(line), no_wrap=True, overflow="ignore") for line in ends]  # To be copied.
+    return Group(*parts, *whole)
 
 
 def sentences_of(record: Mapping[str, Any], lang: str) -> Iterator[str]:

@@ -54,12 +54,12 @@ def progress(records: SearchRecords, unit: str, say: Words, beside: bool) -> Fig
     """Returns the objective over the trials, with the best so far."""
     numbers = [trial.number for trial in records.trials]
     x = axes.numeric("", [min(numbers) - 0.5, max(numbers) + 0.5], whole=True)
-    plot_size = {"width": 270, "height": 348} if beside else {"width": HALF, "height": 240}
+    width, height = (270, 348) if beside else (HALF, 240)
     best = records.ranked[0]
     description = say(
         "page.progress_described", objective=unit, number=best.number, value=shown(best.value), count=len(numbers)
     )
-    plot = Plot(description, x, _objective(records, unit), **plot_size)
+    plot = Plot(description, x, _objective(records, unit), width, height)
     asked = count(records.record.get("trials_asked"))
     seam = x.place(asked + 0.5) if asked and records.listed("widened") else None
     if seam is not None:
@@ -171,11 +171,12 @@ def _row(plot: Plot, row: Spread, told: str) -> None:
     low, mean, high = (plot.x.place(value) or 0.0 for value in (row.low, row.mean, row.high))
     if low < high:
         plot.line([(low, down), (high, down)], f"span {row.look}", told)
-        plot.mark(mean, down, row.look, told)
     for value in row.values:
         place = plot.x.place(value)
         if place is not None:
             plot.dot(place, down, row.look, f"{row.name}: {shown(value)}", radius=5.0 if row.look == "best" else 3.5)
+    if low < high:
+        plot.mark(mean, down, row.look, told)
 
 
 def training_curves(records: SearchRecords, unit: str, say: Words) -> Figure | None:
@@ -193,13 +194,8 @@ def training_curves(records: SearchRecords, unit: str, say: Words) -> Figure | N
     x = axes.numeric("", [1.0, float(max(2, longest))], whole=True)
     y = axes.objective(unit, [*points, number(records.compare.get("target"))], records.maximized)
     ends = [f"{name} {shown(_mean(found, len(max(found, key=len)) - 1))}" for name, found in groups if any(found)]
-    plot = Plot(
-        say("page.curves_described", objective=unit, ends=say("page.names").join(ends)),
-        x,
-        y,
-        HALF,
-        300 if records.compare else 200,
-    )
+    description = say("page.curves_described", objective=unit, ends=say("page.names").join(ends))
+    plot = Plot(description, x, y, HALF, 300 if records.compare else 200)
     target = number(records.compare.get("target"))
     place = y.place(target) if target is not None else None
     if place is not None:

@@ -49,7 +49,9 @@ def lead(records: SearchRecords, say: Words) -> str:
 def tiles(records: SearchRecords, unit: str, say: Words) -> list[Tile]:
     """Returns the key figures; those of a bake-off count the trials of all optimizers."""
     best, found = records.ranked[0], spread(records.best)
-    tiles = [Tile(capitalized(unit), shown(best.value), say("page.number", number=best.number))]
+    winner = string(records.compare.get("winner"))
+    trial = say("page.number_of" if winner else "page.number", number=best.number, optimizer=winner)
+    tiles = [Tile(capitalized(unit), shown(best.value), trial)]
     if found:
         note = say("page.seeds_range", seeds=len(records.reruns), low=shown(found["low"]), high=shown(found["high"]))
         tiles.append(Tile(say("page.reruns"), f"{shown(found['mean'])} ± {found['std']:.2g}", note))

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.errors import UserError
-from tfday7.core.run_folder import FLAGS, TRIALS, TUNING, RunFolder
+from tfday7.core.run_folder import FLAGS, RUN, TRIALS, TUNING, RunFolder
 from tfday7.reporting.records import count, mapping, mappings, number, string, text_file
 
 
@@ -125,8 +125,8 @@ def read(folder: RunFolder) -> SearchRecords:
 
 
 def is_search(folder: RunFolder) -> bool:
-    """Returns whether a folder is that of a search, ended or not."""
-    return (folder / TUNING).exists() or (folder / TRIALS).is_dir()
+    """Returns whether a folder is that of a search, ended or not, and not that of a training."""
+    return not (folder / RUN).exists() and ((folder / TUNING).exists() or (folder / TRIALS).is_dir())
 
 
 def plain(key: str) -> str:
