@@ -248,6 +248,7 @@ def test_a_search_that_has_not_ended_is_told_to_go_on(tmp_path: Path) -> None:
 def test_two_thousand_trials_stay_below_two_megabytes(tmp_path: Path) -> None:
     parsed = page(tmp_path, search_record(trials=trials(2000)))
     assert (tmp_path / "run" / "report.html").stat().st_size < 2_000_000
+    assert {href.removeprefix("#") for href in parsed.values("href")} <= set(parsed.values("id"))
     assert "300 of 2000 are shown." in parsed.text()
     assert "500 of 2000 are shown." in parsed.text()
 

@@ -134,9 +134,10 @@ def _decades(low: float, high: float, limit: int) -> list[float]:
 
 
 def _even(low: float, high: float, limit: int, whole: bool) -> list[float]:
-    rough = (high - low) / max(1, limit)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in (*STEPS, 10) if step * power >= rough * (1 - 1e-9))
-    step = max(step, 1.0) if whole else step
-    first = math.ceil(low / step - 1e-9)
-    return [float(f"{index * step:.12g}") for index in range(first, math.floor(high / step + 1e-9) + 1)]
+    power = 10.0 ** (math.floor(math.log10((high - low) / max(1, limit))) - 1)
+    steps = (step * power * 10**more for more in range(4) for step in STEPS)
+    for step in steps:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first <= max(1, limit) and (step >= 1 or not whole):
+            return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
+    return [low, high]

@@ -21,9 +21,10 @@ HALF = 440
 ROW = 30  # Height of a row of bars or of spreads.
 
 
-def drawn(records: SearchRecords) -> list[Training]:
-    """Returns the trials that are drawn, the best first, then those that led nowhere; all of them if they are few."""
-    return [*records.ranked[: MOST - min(MOST // 5, len(records.infeasible))], *records.infeasible[: MOST // 5]]
+def drawn(records: SearchRecords, most: int = MOST) -> list[Training]:
+    """Returns the trials that are shown, the best first, then those that led nowhere: all of them if they are few."""
+    kept = min(most // 5, len(records.infeasible))
+    return [*records.ranked[: most - kept], *records.infeasible[:kept]]
 
 
 def all_trials(records: SearchRecords, found: Sequence[Axis], unit: str, say: Words) -> Figure | None:

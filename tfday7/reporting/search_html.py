@@ -77,6 +77,6 @@ def _table(records: SearchRecords, say: Words) -> dict[str, Any]:
     names = list(dict.fromkeys(plain(key) for trial in records.trials for key in trial.values))
     return {
         "names": names[:COLUMNS],
-        "rows": [*records.ranked, *records.infeasible][:ROWS],
+        "rows": search_charts.drawn(records, ROWS),
         "reason": lambda trial: reason(trial, say),
     }
