@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from tfday7.reporting.axes import CHOICE, Axis
 
 LETTER = 6.4  # Width of a label's letter in pixels, about.
+HALF, ROW = 440, 30  # Width of a chart that takes half the page; height of a row of bars or of spreads.
 Point = tuple[float, float]
 
 
@@ -162,3 +163,9 @@ def runs(points: Sequence[tuple[float | None, float | None]]) -> Iterator[list[P
             run.append((x, y))
     if run:
         yield run
+
+
+def margin(names: Sequence[str], width: int) -> int:
+    """Returns the room for names beside a chart: what the longest needs, two fifths of the chart at most."""
+    wide = max(sum(2 if ord(letter) > 0x2E80 else 1 for letter in name) for name in names)
+    return int(min(0.4 * width, max(40, wide * LETTER + 16)))

@@ -12,8 +12,8 @@ from tfday7.reporting.figures import series
 from tfday7.reporting.headline import Tile
 from tfday7.reporting.records import count, mapping, number, string
 from tfday7.reporting.search import shown
-from tfday7.reporting.search_charts import optimizer_order, ranked_optimizers
 from tfday7.reporting.search_records import SearchRecords, key_of, spread
+from tfday7.reporting.seed_charts import optimizer_order, ranked_optimizers
 from tfday7.reporting.words import Words, capitalized
 
 

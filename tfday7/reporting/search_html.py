@@ -8,7 +8,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.run_folder import BEST_FLAGS, FLAGS, REPORT, RunFolder
-from tfday7.reporting import search_axes, search_charts, search_details
+from tfday7.reporting import search_axes, search_charts, search_details, seed_charts
 from tfday7.reporting.html import page
 from tfday7.reporting.parallel import reason
 from tfday7.reporting.records import mapping
@@ -64,7 +64,7 @@ def _figures(records: SearchRecords, unit: str, say: Words) -> dict[str, Any]:
     parallel = search_charts.all_trials(records, found, unit, say)
     beside = parallel is not None and parallel.look == "compact"
     trials = [parallel, search_charts.progress(records, unit, say, beside)]
-    seeds = [search_charts.training_curves(records, unit, say), search_charts.seeds(records, unit, say)]
+    seeds = [seed_charts.training_curves(records, unit, say), seed_charts.seeds(records, unit, say)]
     return {
         "trial_figures": [figure for figure in trials if figure],
         "seed_figures": [figure for figure in seeds if figure],
