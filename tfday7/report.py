@@ -1,13 +1,15 @@
-"""Render a run's records again: report.html, and the summary on the terminal.
+"""Render the records of a run or of a search again: report.html, and the summary on the terminal.
 
     python -m tfday7.report --run_dir=runs/quickstart --lang=zh
 
-Exit codes: 0 done, 2 the folder holds no run.
+Exit codes: 0 done, 2 the folder holds no run, or a search that has not ended.
 """
 
 from __future__ import annotations
 
 from tfday7.cli import Command, ExistingRunConfig, OutputConfig, existing_run, print_json
+from tfday7.core import files
+from tfday7.core.run_folder import TUNING
 
 COMMAND = Command("report", __doc__, [ExistingRunConfig, OutputConfig])
 
@@ -19,11 +21,16 @@ def main() -> None:
     output, folder = COMMAND.config(OutputConfig), existing_run(COMMAND)
     if COMMAND.flags.only_check_args:
         return
-    reporting.write_report(folder, output.lang)
-    if output.json:
-        print_json(folder.record())
+    if reporting.is_search(folder):
+        path = reporting.write_search_report(folder, output.lang)
+        record, drawn = files.read_json(folder / TUNING), reporting.search_summary(folder, output.lang, path)
     else:
-        COMMAND.console().print(reporting.summary(folder, output.lang))
+        reporting.write_report(folder, output.lang)
+        record, drawn = folder.record(), reporting.summary(folder, output.lang)
+    if output.json:
+        print_json(record)
+    else:
+        COMMAND.console().print(drawn, crop=False)
 
 
 if __name__ == "__main__":

@@ -41,16 +41,17 @@ def main() -> None:
         return
     files.check_writable(folder.path, "run_dir")
     console = COMMAND.console()
-    from tfday7.reporting import search_summary
+    from tfday7.reporting import search_summary, write_search_report
 
     def say(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
 
     record = tuning.run(configs, tuned, folder, flags, run.overwrite, say)  # type: ignore[arg-type]
+    path = write_search_report(folder, output.lang)
     if output.json:
         print_json(record)
     else:
-        console.print(search_summary(folder, output.lang))
+        console.print(search_summary(folder, output.lang, path), crop=False)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from reporting.report_folders import complete
+from reporting.report_folders import complete, run_record
+from reporting.search_folders import bakeoff_record, range_test_record, search_folder, search_record, trials
 
-from tfday7.reporting import write_report
+from tfday7.reporting import write_report, write_search_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: `make system-packages` installs it")
@@ -31,6 +32,24 @@ report.onload = () => {{
   result.textContent = "plots " + boxes.map((box) => Math.round(box.width) + "x" + Math.round(box.height)).join(" ") +
     " widest line " + Math.round(Math.max(...lines)) + " overflow " + (root.scrollWidth - root.clientWidth) +
     " tiles " + style.display;
+}};
+</script>
+"""
+# Moves the keyboard to the second-best line of the parallel coordinates, and says what can then be read under the axes.
+FOCUS = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
+<iframe id="report" src="report.html" style="border:0;width:{width}px;height:5000px"></iframe>
+<pre id="result"></pre>
+<script>
+report.onload = () => {{
+  const page = report.contentDocument, root = page.documentElement, lines = [...page.querySelectorAll("a.trial")];
+  const read = () => [...page.querySelectorAll(".told")].filter((told) =>
+    report.contentWindow.getComputedStyle(told).visibility == "visible").map((told) => told.textContent).join("|");
+  const box = page.querySelector(".parallel").getBoundingClientRect();
+  const before = read();
+  report.contentWindow.focus();
+  lines[lines.length - 2].focus();
+  result.textContent = "before " + before + " after " + read() + " size " + Math.round(box.width) + "x" +
+    Math.round(box.height) + " overflow " + (root.scrollWidth - root.clientWidth) + " end";
 }};
 </script>
 """
@@ -83,3 +102,34 @@ def test_no_console_message(tmp_path: Path) -> None:
     ended = browse(tmp_path, report.as_uri(), "--dump-dom")
     assert "CONSOLE" not in ended.stderr
     assert "</html>" in ended.stdout
+
+
+@pytest.mark.parametrize(("width", "lang", "number"), [(390, "en", "trial {}"), (1200, "zh", "第 {} 次")])
+def test_a_search_overflows_nothing_and_reads_trials_out(tmp_path: Path, width: int, lang: str, number: str) -> None:
+    report = write_search_report(search_folder(tmp_path / "run"), lang)
+    probe = report.with_name("probe.html")
+    probe.write_text(FOCUS.format(width=width), encoding="utf-8")
+    ended = browse(
+        tmp_path, probe.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=5000"
+    )
+    found = re.search(r"before (.*) after (.*) size (\d+)x(\d+) overflow (-?\d+) end", ended.stdout)
+    assert found, ended.stderr[-2000:]
+    second = sorted(trials(), key=lambda trial: -(trial["value"] or 0))[1]
+    assert found[1].startswith(number.format(5))
+    assert found[2].startswith(number.format(second["number"]))
+    assert found[2].endswith(f"{second['value']:.4g}")
+    assert "|" not in found[1] + found[2]  # One trial is read out at a time.
+    assert (int(found[3]), int(found[4])) == (700, 348)
+    assert int(found[5]) <= 0
+
+
+def test_no_console_message_of_a_search_a_bake_off_and_a_range_test(tmp_path: Path) -> None:
+    pages = [
+        write_search_report(search_folder(tmp_path / "search", search_record(trials=trials(40))), "zh"),
+        write_search_report(search_folder(tmp_path / "bakeoff", bakeoff_record())),
+        write_report(complete(tmp_path / "run", run={**run_record(), "range_test": range_test_record()})),
+    ]
+    for path in pages:
+        ended = browse(tmp_path, path.as_uri(), "--dump-dom")
+        assert "CONSOLE" not in ended.stderr
+        assert "</html>" in ended.stdout

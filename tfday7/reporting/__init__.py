@@ -9,6 +9,17 @@ from tfday7.reporting.html import write_report
 from tfday7.reporting.optimizer_advice import optimizer_advice
 from tfday7.reporting.progress import TerminalProgress
 from tfday7.reporting.search import search_summary
+from tfday7.reporting.search_html import write_search_report
+from tfday7.reporting.search_records import is_search
 from tfday7.reporting.terminal import summary
 
-__all__ = ["TerminalProgress", "description", "optimizer_advice", "search_summary", "summary", "write_report"]
+__all__ = [
+    "TerminalProgress",
+    "description",
+    "is_search",
+    "optimizer_advice",
+    "search_summary",
+    "summary",
+    "write_report",
+    "write_search_report",
+]

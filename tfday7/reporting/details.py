@@ -57,7 +57,7 @@ def of_run(records: RunRecords, words: Words) -> list[Detail]:
             *_data(records, words),
             *targets(records, words),
             *_training(records, words),
-            *_machine(records, words),
+            *machine(records.of_run("hardware"), records.of_run("versions"), words),
         ]
         if detail.value
     ]
@@ -88,6 +88,27 @@ def command(records: RunRecords) -> str:
     if not records.flags:
         return ""
     return f"python -m tfday7.train --flagfile={shlex.quote(str(records.path / FLAGS))} --run_dir=NEW"
+
+
+def machine(hardware: dict[str, Any], versions: dict[str, Any], words: Words) -> list[Detail]:
+    """Returns what a record says of the machine and the packages."""
+    cores, memory = count(hardware.get("cores")), number(hardware.get("memory_bytes"))
+    parts = [
+        string(hardware.get("cpu")),
+        string(hardware.get("machine")),
+        string(hardware.get("system")),
+        words("cores", count=cores) if cores is not None else "",
+        words("memory", size=format_bytes(memory)) if memory is not None else "",
+    ]
+    return [
+        Detail(words("detail.hardware"), words.joined([part for part in parts if part])),
+        Detail(
+            words("detail.versions"),
+            words("names").join(
+                [f"{name} {string(version)}" for name, version in versions.items() if version is not None]
+            ),
+        ),
+    ]
 
 
 def _data(records: RunRecords, words: Words) -> list[Detail]:
@@ -151,27 +172,6 @@ def _change(change: dict[str, Any], words: Words) -> str:
     return words(
         "change", epoch=string(change.get("epoch")), dropout=string(change.get("dropout")), l2=string(change.get("l2"))
     )
-
-
-def _machine(records: RunRecords, words: Words) -> list[Detail]:
-    hardware, versions = records.of_run("hardware"), records.of_run("versions")
-    cores, memory = count(hardware.get("cores")), number(hardware.get("memory_bytes"))
-    parts = [
-        string(hardware.get("cpu")),
-        string(hardware.get("machine")),
-        string(hardware.get("system")),
-        words("cores", count=cores) if cores is not None else "",
-        words("memory", size=format_bytes(memory)) if memory is not None else "",
-    ]
-    return [
-        Detail(words("detail.hardware"), words.joined([part for part in parts if part])),
-        Detail(
-            words("detail.versions"),
-            words("names").join(
-                [f"{name} {string(version)}" for name, version in versions.items() if version is not None]
-            ),
-        ),
-    ]
 
 
 def _heads(made: dict[str, Any], words: Words) -> list[Detail]:

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.reporting.axes import LARGEST, LOG_SPAN
 from tfday7.reporting.records import RunRecords, count, number
 
 MAX_POINTS = 1000
-LOG_SPAN = 100.0  # Two decades.
 METRICS = ("accuracy", "f1_score", "r2_score", "mae")
-LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 FLOOR = -1.0  # R² of -1 is useless already; how far below it began would flatten the rest of the curve.
 
 

@@ -21,6 +21,7 @@ from tfday7.reporting.comparison import compare, latency
 from tfday7.reporting.findings import verdict
 from tfday7.reporting.headline import headline, milliseconds, tiles
 from tfday7.reporting.records import RunRecords, count, number, read, string
+from tfday7.reporting.search import shown
 from tfday7.reporting.words import Words, capitalized
 
 if TYPE_CHECKING:
@@ -50,22 +51,28 @@ def write_report(folder: RunFolder, lang: str = "en") -> Path:
 
 def render(records: RunRecords, lang: str) -> str:
     """Returns the page."""
-    environment, words = _environment(), Words(lang)
+    words = Words(lang)
+    return page(TEMPLATE, words, context(records, words))
+
+
+def page(template: str, words: Words, values: dict[str, Any]) -> str:
+    """Returns a template filled in, with the style sheet and the policy that lets a browser use that alone."""
     style = _source(STYLE)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = {"style": style, "style_hash": f"sha256-{digest}", "version": __version__, "lang": HTML_LANGUAGES[lang]}
-    return environment.get_template(TEMPLATE).render(**page, **context(records, words))
+    frame = {"t": words, "style": style, "style_hash": f"sha256-{digest}", "version": __version__}
+    return _environment().get_template(template).render(**frame, lang=HTML_LANGUAGES[words.lang], **values)
 
 
 def context(records: RunRecords, words: Words) -> dict[str, Any]:
     """Returns everything that the template shows, computed."""
     table, found = compare(records), verdict(records, words)
+    sentence = headline(found, table, words)
     return {
-        "t": words,
         "records": records,
+        "title": f"{records.name}: {sentence}",
         "verdict": found,
         "table": table,
-        "headline": headline(found, table, words),
+        "headline": sentence,
         "tiles": tiles(records, table, words),
         "artefacts": [
             (row, details.of_artefact(artefact, words))
@@ -75,6 +82,8 @@ def context(records: RunRecords, words: Words) -> dict[str, Any]:
         "started": details.started(records),
         "run_details": details.of_run(records, words),
         "command": details.command(records),
+        "s": Words(words.lang, "search"),
+        "range_test": _range_test(records, words),
         **_curves(records, words),
     }
 
@@ -98,6 +107,12 @@ def _curves(records: RunRecords, words: Words) -> dict[str, Any]:
     }
 
 
+def _range_test(records: RunRecords, words: Words) -> Any:
+    from tfday7.reporting.range_test import range_test
+
+    return range_test(records, words.lang)
+
+
 @functools.cache
 def _environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -115,6 +130,8 @@ def _environment() -> Environment:
         "count_format": lambda value: format_count(count(value)),
         "duration": format_duration,
         "value": _value,
+        "shown": shown,
+        "figure": lambda value: "?" if value is None else shown(value),
         "score": lambda value: format_number(number(value)),
         "known_number": number,
         "recorded": _recorded,

@@ -55,7 +55,7 @@ def read(folder: RunFolder) -> RunRecords:
         diagnosis=_optional(folder / DIAGNOSIS),
         artefacts=mappings(_optional(folder / EXPORTS).get("artefacts"), f"{EXPORTS}: artefacts"),
         benchmark=mappings(_optional(folder / BENCHMARK).get("rows"), f"{BENCHMARK}: rows"),
-        flags=_flags(folder / FLAGS),
+        flags=text_file(folder / FLAGS),
     )
 
 
@@ -106,14 +106,15 @@ def strings(value: Any) -> list[str]:
     return [string(entry) for entry in value] if isinstance(value, list) else []
 
 
-def _optional(path: Path) -> dict[str, Any]:
-    return mapping(files.read_json(path), str(path)) if path.exists() else {}
-
-
-def _flags(path: Path) -> str:
+def text_file(path: Path) -> str:
+    """Returns a text file, empty when there is none. Raises UserError when it cannot be read."""
     if not path.exists():
         return ""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return mapping(files.read_json(path), str(path)) if path.exists() else {}

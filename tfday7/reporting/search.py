@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core import files
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 SHOWN = 5
 
 
-def search_summary(folder: RunFolder, lang: str = "en") -> Group:
+def search_summary(folder: RunFolder, lang: str = "en", report: Path | None = None) -> Group:
     """Returns the end of a search as a rich renderable.
 
     Args:
         folder: the search's folder.
         lang: "en" or "zh".
+        report: where the report was written.
 
     Raises:
         UserError: the record is missing or damaged.
@@ -42,7 +44,9 @@ def search_summary(folder: RunFolder, lang: str = "en") -> Group:
         parts += [Text(text("search.compare", lang), style="bold"), _compared(record["compare"], lang), Text()]
     parts += [Text(text("search.trials", lang), style="bold"), _trials(record, lang), Text()]
     command = text("search.train", lang, path=shlex.quote(str(folder / BEST_FLAGS)))
-    return Group(*parts, Text(printable(command)))
+    ends = [command] + [text("search.page.report", lang, path=report)] * (report is not None)
+    whole = [Text(printable(line), no_wrap=True, overflow="ignore") for line in ends]  # To be copied.
+    return Group(*parts, *whole)
 
 
 def sentences_of(record: Mapping[str, Any], lang: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from tfday7.reporting.axes import tick
 from tfday7.reporting.charts import HEIGHT, Chart, Line
 
 if TYPE_CHECKING:
@@ -118,17 +119,6 @@ def _scale(axes: Axes, chart: Chart) -> None:
             highest = max(float(line.curve.finite.max()) for line in chart.lines)
             axes.set_ylim(chart.floor, highest + 0.05 * abs(highest - chart.floor))
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
-
-
-def tick(value: float, _position: int | None = None) -> str:
-    """Returns an axis label that fits the margin: "0.05", "1,000", "7.5e-4"."""
-    if 1000 <= abs(value) < 1e5:
-        return f"{value:,.0f}"
-    label = f"{value:.6g}"
-    if len(label) <= 5 and "e" not in label:
-        return label
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}" if not 0.1 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def clean(drawn: bytes, name: str, description: str) -> str:

@@ -16,20 +16,22 @@ class Words:
 
     Attributes:
         lang: "en" or "zh"; UserError when it is another.
+        area: first part of the ids.
     """
 
     lang: str
+    area: str = "report"
 
     def __post_init__(self) -> None:
         if self.lang not in texts.LANGUAGES:
             raise unknown_name("language", self.lang, texts.LANGUAGES)
 
     def __call__(self, key: str, **values: Any) -> str:
-        return texts.text(f"report.{key}", self.lang, **values)
+        return texts.text(f"{self.area}.{key}", self.lang, **values)
 
     def known(self, key: str, otherwise: str) -> str:
         """Returns the sentence if the table has it, else the given text: for names that other parts invent."""
-        return self(key) if f"report.{key}" in texts.table() else otherwise
+        return self(key) if f"{self.area}.{key}" in texts.table() else otherwise
 
     def metric(self, name: str) -> str:
         """Returns what people call a metric, for example "accuracy" or "R²"."""
