@@ -98,14 +98,19 @@ def ranked(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _trials(record: Mapping[str, Any], lang: str) -> Table:
-    best = ranked(record)[:SHOWN]
-    keys = list(dict.fromkeys(key for trial in best for key in trial["values"]))
-    header = [text("search.column.number", lang), record["objective"]["name"], *keys]
+    best = [(trial, _plain(trial["values"])) for trial in ranked(record)[:SHOWN]]
+    names = list(dict.fromkeys(name for _, values in best for name in values))
+    header = [text("search.column.number", lang), record["objective"]["name"], *names]
     rows = [
-        [str(trial["number"]), shown(trial["value"]), *(shown(trial["values"].get(key, "")) for key in keys)]
-        for trial in best
+        [str(trial["number"]), shown(trial["value"]), *(shown(values.get(name, "")) for name in names)]
+        for trial, values in best
     ]
     return _table(header, rows)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a trial's values by their flags: its optimizer's own "adam.beta_1" is --beta_1."""
+    return {key.rpartition(".")[2]: value for key, value in values.items()}
 
 
 def _compared(compared: Mapping[str, Any], lang: str) -> Table:
