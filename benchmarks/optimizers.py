@@ -61,10 +61,10 @@ WORKLOADS = {
     "digits_mlp": Workload(data.DataConfig(), ModelConfig(model="mlp", width=32, depth=1), 8),
     "digits_cnn": Workload(data.DataConfig(), ModelConfig(model="cnn", width=8), 5),
     "fashion_resnet8": Workload(
-        data.DataConfig(data="fashion_mnist"), ModelConfig(model="resnet8", width=8), 4, 32, 2000, 1000
+        data.DataConfig(data="fashion_mnist"), ModelConfig(model="resnet8", width=8), 4, 32, 1000, 1000
     ),
-    "text_transformer": Workload(TEXT, ModelConfig(model="transformer", width=32, depth=1), 3, 32, 2000, 1000),
-    "text_lstm": Workload(TEXT, ModelConfig(model="lstm", width=16), 3, 32, 2000, 1000),
+    "text_transformer": Workload(TEXT, ModelConfig(model="transformer", width=32, depth=1), 3, 32, 1500, 1000),
+    "text_lstm": Workload(TEXT, ModelConfig(model="lstm", width=16), 3, 32, 1500, 1000),
     "diabetes_mlp": Workload(
         data.DataConfig(data=DIABETES, target="progression"), ModelConfig(model="mlp", width=32, depth=1), 30
     ),
