@@ -154,7 +154,7 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
     (folder / "text.npz").write_text("no archive", encoding="utf-8")
     (folder / "folder.npz").mkdir()
     (folder / "short.csv").write_text("a,b\n1\n", encoding="utf-8")
-    (folder / "words.csv").write_text("a,b\nred,1\n", encoding="utf-8")
+    (folder / "words.csv").write_text("a,b\n1,1\nred,2\n", encoding="utf-8")
     good = write_npz(folder / "good.npz", x_train=x, y_train=y)
     images = write_npz(folder / "images.npz", x_train=np.zeros((50, 4, 4, 1)) + x[:, :1, None, None], y_train=y)
     return {
@@ -175,9 +175,9 @@ def bad_files(folder: Path) -> dict[str, tuple[list[str], str]]:
         ),
         "shape": ([f"--data={good}", "--model=cnn"], "--model=cnn takes image data"),
         "too large batch": ([f"--data={good}", "--model=mlp", "--batch_size=1000"], "--batch_size=1000 is larger"),
-        "no target": ([f"--data={folder}/short.csv"], "needs --target"),
+        "no target": ([f"--data={folder}/words.csv"], "needs --target"),
         "row": ([f"--data={folder}/short.csv", "--target=b"], "line 2: 1 values; expected 2"),
-        "cell": ([f"--data={folder}/words.csv", "--target=b"], "line 2, column 'a': 'red'; expected a number"),
+        "cell": ([f"--data={folder}/words.csv", "--target=b"], "line 3, column 'a': 'red'; expected a number"),
         "flag of another source": (["--data=digits", "--target=b"], "--target=b has no meaning for --data=digits"),
         "idx folder": (["--data=fashion_mnist", f"--data_dir={folder}"], "is missing"),
         "augment": ([f"--data={good}", "--model=mlp", "--augment=flip"], "--augment=flip takes image data"),

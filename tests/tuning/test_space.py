@@ -66,6 +66,15 @@ def test_auto_is_settled_for_the_trials(make_job: Callable[..., Any]) -> None:
     assert isinstance(config.learning_rate, float)
 
 
+@pytest.mark.parametrize(("trials", "optimizers"), [(19, 1), (20, 2)])
+def test_with_trials_enough_for_two_an_open_optimizer_is_tuned_beside_its_runner_up(
+    trials: int, optimizers: int, make_job: Callable[..., Any]
+) -> None:
+    job, space = make_job("", optimizer="auto", trials=trials)
+    assert len(job.optimizers) == optimizers
+    assert (space.parameters[0].key == "optimizer") == (optimizers == 2)
+
+
 def test_a_flag_without_a_usual_range_asks_for_one(make_job: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="--tune=patience: there is no usual range") as caught:
         make_job("patience")

@@ -20,6 +20,8 @@ from tfday7.training.config import TrainingConfig
 from tfday7.tuning.job import Job
 from tfday7.tuning.parameters import CONFIGS, Parameter, Value, check_values
 
+ENOUGH_FOR_TWO = 20  # Trials with which the runner-up of an optimizer that is left open is tuned too: ten each.
+
 
 @dataclasses.dataclass(frozen=True)
 class Space:
@@ -90,7 +92,8 @@ def _advised(optimizer: OptimizerConfig, tuned: Mapping[str, Parameter | None], 
         names = tuple(str(value) for value in given.range)
     elif "optimizer" in tuned or optimizer.optimizer == advisor.AUTO:
         natural = advisor.advise(found)
-        names = (natural.optimizer, natural.runner_up) if "optimizer" in tuned else (natural.optimizer,)
+        both = "optimizer" in tuned or (not tuned and (found.trials or 0) >= ENOUGH_FOR_TWO)
+        names = (natural.optimizer, natural.runner_up) if both else (natural.optimizer,)
     else:
         names = (optimizer.optimizer,)
     if any(parameter is None for name, parameter in tuned.items() if name != "optimizer"):
