@@ -114,6 +114,7 @@ def measure(name: str, seeds: int, trials: int, folder: Path) -> dict[str, Any]:
 
 def one_seed(workload: Workload, dataset: data.Dataset, seed: int, trials: int, folder: Path) -> dict[str, Any]:
     """Returns what each method needed with one seed."""
+    check_same(folder / "setup.json", {**dataclasses.asdict(workload), "trials": trials, "data": dataset.fingerprint})
     training = TrainingConfig(epochs=workload.epochs, batch_size=workload.batch_size, seed=seed)
     plain = Job(
         dataset, workload.data, workload.model, training, {name: OptimizerConfig(optimizer=name) for name in OPTIMIZERS}
@@ -126,6 +127,14 @@ def one_seed(workload: Workload, dataset: data.Dataset, seed: int, trials: int, 
     best = max(each.outcome.value for each in found["random"] if each.outcome.value is not None)
     row: dict[str, Any] = {method: needed(ended, best - TOLERANCE) for method, ended in found.items()}
     return {**row, "best_of_random": best, "auto": auto(workload, dataset, training, folder / "auto.json")}
+
+
+def check_same(path: Path, setup: dict[str, Any]) -> None:
+    """Writes what the trials of a folder are of; ends the benchmark when they are of something else."""
+    setup = json.loads(json.dumps(setup))
+    if path.exists() and files.read_json(path) != setup:
+        sys.exit(f"{path.parent} holds trials of another setup: choose another --folder")
+    files.write_json(path, setup)
 
 
 def tuned(

@@ -51,6 +51,30 @@ def test_two_workers_find_the_same(searched: Path) -> None:
     assert one["best"]["values"] == two["best"]["values"]
 
 
+def test_workers_go_on_from_what_workers_have_finished(searched: Path) -> None:
+    trials = searched / "shared" / "trials" / "search"
+    before = {path: path.stat().st_mtime_ns for path in trials.glob("trial_*/outcome.json")}
+    ended = run_command(
+        "tune", *FLAGS, TUNE, "--trials=10", "--tuner_workers=2", "--run_dir=shared", "--json", cwd=searched
+    )
+    assert ended.code == 0, ended.err
+    assert len(before) == 5
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    record = json.loads(ended.out)
+    assert [trial["number"] for trial in record["trials"]] == list(range(1, 11))
+
+
+def test_other_data_do_not_join_a_search(searched: Path) -> None:
+    flags = [flag for flag in FLAGS if not flag.startswith("--data")]
+    table = (ROOT / "configs" / "data" / "diabetes.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    for lines, code in ((table, 0), (table[:-1], 2)):
+        (searched / "table.csv").write_text("".join(lines), encoding="utf-8")
+        common = ("--data=table.csv", "--target=progression", "--tune=learning_rate=0.01..0.05", "--trials=1")
+        ended = run_command("tune", *flags, *common, "--run_dir=table", cwd=searched)
+        assert ended.code == code, ended.err
+    assert "was begun on other data" in ended.err
+
+
 def test_the_trials_are_there_for_tensorboard(searched: Path) -> None:
     runs = sorted(path.name for path in (searched / "search" / "tensorboard").iterdir())
     assert runs == [f"trial_{number:04d}" for number in range(1, 6)]

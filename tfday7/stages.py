@@ -40,6 +40,12 @@ class Plan:
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
 
+    def implied_data(self) -> DataConfig:
+        """Returns the data's settings with the task that the model implies."""
+        from tfday7.models import building
+
+        return dataclasses.replace(self.data, task=building.implied_task(self.model, self.data.task))
+
     def check_names(self) -> None:
         """Checks every name without reading data or loading TensorFlow. Raises UserError for the first unknown one."""
         from tfday7.data import augmentation
@@ -112,7 +118,7 @@ def run(
         say(f"{folder.path} is finished; a larger --epochs goes on, --overwrite starts again")
         return _raise_gate(folder)
     plan.check_exports(folder, overwrite)
-    dataset = _load(plan, say)
+    dataset = load(plan, say)
     model = _build(plan, dataset, say)
     plan, settled = _settle(plan, dataset, model, say, {} if overwrite else folder.record())
     with folder.locked():
@@ -145,7 +151,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     from tfday7.training.batches import input_ms
     from tfday7.training.step_time import measure
 
-    dataset = _load(plan, lambda sentence: None)
+    dataset = load(plan, lambda sentence: None)
     model = _build(plan, dataset, lambda sentence: None)
     plan, _ = _settle(plan, dataset, model, lambda sentence: None, {})
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
@@ -191,12 +197,11 @@ def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
         )
 
 
-def _load(plan: Plan, say: Say) -> Dataset:
+def load(plan: Plan, say: Say) -> Dataset:
+    """Returns the data of a plan, checked against its settings, and says what they are. Raises UserError."""
     from tfday7 import data
-    from tfday7.models import building
 
-    task = building.implied_task(plan.model, plan.data.task)
-    dataset = data.load(dataclasses.replace(plan.data, task=task))
+    dataset = data.load(plan.implied_data())
     plan.check(dataset)
     sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")

@@ -83,11 +83,19 @@ def test_quantizing_is_the_files_own_arithmetic(exported: tuple[Any, dict[str, A
     assert runner.quantize(x).tolist() == [expected]
 
 
-def test_calibration_takes_training_examples_and_nothing_else(pictures: Dataset) -> None:
+def test_calibration_takes_training_examples_and_where_they_are_few_validation_examples(pictures: Dataset) -> None:
     model = building.build(ModelConfig(model="linear"), pictures.problem)
     chosen = {row.tobytes() for row in tflite.calibration_examples(pictures, model)}
-    assert chosen <= {row.tobytes() for row in pictures.train.x}
-    assert not chosen & {row.tobytes() for part in (pictures.validation, pictures.test) for row in part.x}
+    assert chosen == {row.tobytes() for part in (pictures.train, pictures.validation) for row in part.x}
+    assert not chosen & {row.tobytes() for row in pictures.test.x}
+    x = np.random.default_rng(0).normal(size=(900, 2))
+    many = prepare(Raw(x, np.arange(900) % 2), "many")
+    chosen = {
+        row.tobytes()
+        for row in tflite.calibration_examples(many, building.build(ModelConfig(model="linear"), many.problem))
+    }
+    assert len(chosen) == 500
+    assert chosen <= {row.tobytes() for row in many.train.x}
 
 
 def test_calibration_has_the_examples_on_which_outputs_are_extreme_and_is_always_the_same() -> None:

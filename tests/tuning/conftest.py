@@ -27,7 +27,9 @@ def make_job(blobs: Dataset) -> Callable[..., tuple[Job, Space]]:
     """Returns what makes a job and its space from the text of `--tune`."""
 
     def make(tune: str, optimizer: str = "adam", trials: int = 20, **training: Any) -> tuple[Job, Space]:
-        configs = (DataConfig(), ModelConfig(model="mlp", width=8, depth=1), OptimizerConfig(optimizer=optimizer))
+        rate = training.pop("learning_rate", None)
+        settings = OptimizerConfig(optimizer=optimizer, learning_rate=rate)
+        configs = (DataConfig(), ModelConfig(model="mlp", width=8, depth=1), settings)
         config = TrainingConfig(**{"epochs": 6, "batch_size": 16, **training})
         found = Situation(
             data_kind="tabular", model_kind="mlp", parameters=100, batch_size=16, epochs=6, examples=140, trials=trials

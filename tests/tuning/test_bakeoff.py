@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tfday7.core.errors import UserError
+from tfday7.optimizers import OptimizerConfig
 from tfday7.tuning import bakeoff, tuning
 from tfday7.tuning.config import TuningConfig
 from tfday7.tuning.study import Study
@@ -45,6 +46,21 @@ def test_the_target_is_what_the_worst_rerun_reaches_and_all_are_timed_by_it(
     assert (rows["sgd"]["epochs_to_target"], rows["sgd"]["seconds_to_target"]) == (2, 0.5)
 
 
+def test_an_optimizer_that_only_diverges_does_not_end_the_bakeoff(
+    make_job: Callable[..., Any], formula: list[Any], tmp_path: Path
+) -> None:
+    settings = TuningConfig(trials=3, reruns=1, widen=False, compare="sgd,adam")
+    studies = {}
+    for name, tune in {"sgd": "learning_rate=2..2000", "adam": "learning_rate=0.005..0.05"}.items():
+        job, space = make_job(tune, optimizer=name)
+        studies[name] = Study(job, space, settings, tmp_path / name)
+    compare = bakeoff.run(studies, settings, lambda sentence: None)["compare"]
+    assert compare["winner"] == "adam"
+    sgd = next(row for row in compare["optimizers"] if row["optimizer"] == "sgd")
+    assert (sgd["value"], sgd["trials"], sgd["infeasible"]) == (None, 3, 3)
+    assert "diverged" in sgd["reason"]
+
+
 def test_who_does_not_reach_a_given_target_has_no_time(
     make_job: Callable[..., Any], formula: list[Any], tmp_path: Path
 ) -> None:
@@ -56,13 +72,13 @@ def test_who_does_not_reach_a_given_target_has_no_time(
 @pytest.mark.parametrize("compare", ["adam", "adam,adam", "adam, ,adam"])
 def test_a_comparison_needs_two(compare: str) -> None:
     with pytest.raises(UserError, match="expected two or more different optimizers"):
-        tuning.check(TuningConfig(compare=compare))
+        tuning.check(TuningConfig(compare=compare), OptimizerConfig())
 
 
 def test_an_unknown_optimizer_is_named() -> None:
     for config in (TuningConfig(compare="adam,addam"), TuningConfig(tune="optimizer=adam|addam")):
         with pytest.raises(UserError, match="unknown optimizer 'addam'"):
-            tuning.check(config)
+            tuning.check(config, OptimizerConfig())
 
 
 @pytest.mark.parametrize(
@@ -70,6 +86,7 @@ def test_an_unknown_optimizer_is_named() -> None:
     [
         ({"tuner": "hyperband", "folds": 3}, ("--tuner=hyperband", "--folds=3")),
         ({"compare": "adam,sgd", "tune": "dropout"}, ("--compare=adam,sgd", "--tune=dropout")),
+        ({"compare": "adam,sgd", "folds": 3}, ("--compare=adam,sgd", "--folds=3")),
     ],
 )
 def test_contradictions_name_both_flags(settings: dict[str, Any], flags: tuple[str, str]) -> None:

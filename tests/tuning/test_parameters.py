@@ -90,6 +90,7 @@ def test_widening_ends_where_the_flag_does() -> None:
     assert low == 0.6
     assert 0.99 < float(high) < 1.0
     assert Parameter("width", (1, 9), "linear", integer=True).widened("low").range == (1, 1)
+    assert Parameter("warmup_steps", (1, 16), "log", integer=True).widened("low").range == (1, 1)  # 0 has no logarithm.
 
 
 def test_a_parameter_survives_its_record() -> None:

@@ -50,6 +50,12 @@ def test_a_curve_that_never_explodes_has_no_divergence() -> None:
     assert judge(RATES, losses).diverges_at is None
 
 
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_from_the_start_is_said(loss: float) -> None:
+    with pytest.raises(UserError, match="the loss is no number before anything was learned"):
+        judge([1e-6], [loss])
+
+
 def test_a_curve_that_never_falls_is_refused() -> None:
     generator = np.random.default_rng(0)
     flat = (2.3 + 0.05 * generator.normal(size=STEPS)).tolist()

@@ -75,6 +75,26 @@ def test_with_trials_enough_for_two_an_open_optimizer_is_tuned_beside_its_runner
     assert (space.parameters[0].key == "optimizer") == (optimizers == 2)
 
 
+def test_optimizers_that_are_compared_are_settled_alike(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("optimizer=adam|nadam,learning_rate", optimizer="adam")
+    adam, nadam = job.optimizers.values()
+    assert (adam.schedule, adam.warmup_steps) == (nadam.schedule, nadam.warmup_steps)
+
+
+def test_a_given_range_belongs_to_the_optimizers_that_take_it(make_job: Callable[..., Any]) -> None:
+    _, space = make_job("optimizer=adam|sgd,learning_rate,momentum=0.8..0.95")
+    assert "sgd.momentum" in [parameter.key for parameter in space.parameters]
+    assert "momentum" not in [parameter.key for parameter in space.parameters]
+    with pytest.raises(UserError, match="--tune=beta_1 has no meaning for --optimizer=sgd"):
+        make_job("beta_1=0.8..0.99", optimizer="sgd")
+
+
+def test_what_the_user_has_set_is_where_the_search_begins(make_job: Callable[..., Any]) -> None:
+    _, space = make_job("learning_rate,batch_size", learning_rate=0.3, batch_size=7)
+    assert space.first[0] == {"learning_rate": 0.3, "batch_size": 7}
+    assert space.parameters[0].range[1] >= 0.3
+
+
 def test_a_flag_without_a_usual_range_asks_for_one(make_job: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="--tune=patience: there is no usual range") as caught:
         make_job("patience")

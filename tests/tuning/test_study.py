@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,32 @@ def test_a_folder_of_another_space_is_refused_and_keeps_its_trials(
         _study(make_job, "learning_rate=1e-5..0.9", tmp_path).run()
     assert "--overwrite" in caught.value.hint
     assert len(list(tmp_path.glob("search/trial_*/outcome.json"))) == 8
+
+
+def test_a_kill_between_two_files_loses_no_trial(
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path
+) -> None:
+    """The trial was noted as begun, and the state of the oracle not yet written."""
+    tune = "learning_rate=1e-4..0.9"
+    _study(make_job, tune, tmp_path, trials=4, widen=False).run()
+    before = (tmp_path / "search" / "oracle.json").read_text(encoding="utf-8")
+    _study(make_job, tune, tmp_path, trials=5, widen=False).run()
+    (tmp_path / "search" / "oracle.json").write_text(before, encoding="utf-8")
+    orphan = tmp_path / "search" / "trial_4" / "trial.json"
+    state = json.loads(orphan.read_text(encoding="utf-8"))
+    orphan.write_text(json.dumps({**state, "status": "RUNNING", "score": None}), encoding="utf-8")
+    (orphan.parent / "outcome.json").unlink()
+    record = _study(make_job, tune, tmp_path, trials=5, widen=False).run()
+    assert [each["number"] for each in record["trials"]] == [1, 2, 3, 4, 5]
+
+
+def test_settings_that_can_never_begin_are_the_users_mistake(
+    make_job: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = _study(make_job, "learning_rate", tmp_path, trials=2)
+    study.job = dataclasses.replace(study.job, training=dataclasses.replace(study.job.training, batch_size=100_000))
+    with pytest.raises(UserError, match="none of 2 trials could begin: --batch_size=100000"):
+        study.run()
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"trials": 3}'])

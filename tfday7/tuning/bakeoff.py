@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfday7.core.errors import GateError
 from tfday7.tuning.config import TuningConfig
 from tfday7.tuning.study import Study
 
@@ -21,10 +22,16 @@ def run(studies: Mapping[str, Study], config: TuningConfig, say: Callable[[str],
         config: its target; by default the worst value of any rerun, which all of them reach.
         say: told what begins.
     """
-    records = {}
+    records, failed = {}, {}
     for name, study in studies.items():
         say(f"{name}: {config.trials} trials")
-        records[name] = study.run()
+        try:
+            records[name] = study.run()
+        except GateError as error:  # The others are still worth comparing.
+            say(f"{name}: {error.message}")
+            failed[name] = error
+    if not records:
+        raise next(iter(failed.values()))
     direction = next(iter(studies.values())).direction
     better, worse, worst = (max, min, "low") if direction == "max" else (min, max, "high")
     spreads = {name: record["best"]["spread"] for name, record in records.items() if record["best"]["spread"]}
@@ -33,6 +40,7 @@ def run(studies: Mapping[str, Study], config: TuningConfig, say: Callable[[str],
         target = worse((spread[worst] for spread in spreads.values()), default=None)
     rows = [_row(name, record, target, direction) for name, record in records.items()]
     winner = better(spreads, key=lambda name: spreads[name]["mean"]) if spreads else next(iter(records))
+    rows += [_failed(name, studies[name], error) for name, error in failed.items()]
     return {**records[winner], "compare": {"target": target, "winner": winner, "optimizers": rows}}
 
 
@@ -52,6 +60,22 @@ def _row(name: str, record: Mapping[str, Any], target: float | None, direction: 
         "epochs_to_target": statistics.median(epochs for epochs, _ in known) if complete else None,
         "seconds_to_target": round(statistics.median(seconds for _, seconds in known), 3) if complete else None,
         "curves": [rerun["curve"] for rerun in reruns],
+    }
+
+
+def _failed(name: str, study: Study, error: GateError) -> dict[str, Any]:
+    """Returns the row of an optimizer that had no feasible trial."""
+    trials = study.ended()
+    nothing = dict.fromkeys(("value", "spread", "epochs_to_target", "seconds_to_target"))
+    return {
+        "optimizer": name,
+        **nothing,
+        "reason": error.message,
+        "settings": {"optimizer": name},
+        "trials": len(trials),
+        "infeasible": len(trials),
+        "seconds": round(sum(trial.outcome.seconds for trial in trials), 3),
+        "curves": [],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting
@@ -38,6 +39,9 @@ class TuningConfig(Settings):
     tuner_workers: int = setting(
         1, "Processes that train trials at the same time on this machine.", minimum=1, maximum=256
     )
+    tuner_address: str = setting(
+        "", "HOST:PORT at which workers on other machines reach this search; default: this machine alone."
+    )
     compare: str = setting(
         "", "Bake-off: optimizers (comma list) that each get the same trials and seeds; then reported side by side."
     )
@@ -47,10 +51,17 @@ class TuningConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.tuner_address and not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", self.tuner_address):
+            raise UserError(f"--tuner_address={self.tuner_address}: expected HOST:PORT, for example 10.0.0.1:7700")
         if self.tuner == "hyperband" and self.folds > 1:
             raise UserError(
                 f"--tuner=hyperband contradicts --folds={self.folds}: it goes on with runs that are half done",
                 "use another tuner, or leave --folds out",
+            )
+        if self.compare and self.folds > 1:
+            raise UserError(
+                f"--compare={self.compare} contradicts --folds={self.folds}: times to a target need whole trainings",
+                "leave one of them out",
             )
         if self.compare and self.tune:
             raise UserError(

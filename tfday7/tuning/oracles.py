@@ -7,6 +7,7 @@ workers there are. Importing this module loads Keras 3, through keras-tuner.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
@@ -17,6 +18,7 @@ from keras_tuner.src.tuners.hyperband import HyperbandOracle
 from keras_tuner.src.tuners.randomsearch import RandomSearchOracle
 from scipy.stats import qmc
 
+from tfday7.core import files
 from tfday7.tuning.parameters import Value
 from tfday7.tuning.space import Space
 
@@ -77,7 +79,27 @@ def _declare(declared: keras_tuner.HyperParameters, parameter: Any) -> None:
     make(parameter.key, low, high, sampling=parameter.scale)
 
 
-class _FirstPoints:
+class _Kept:
+    """Writes its state whole or not at all, and goes on with trials that no one finished; mixed into every oracle."""
+
+    def save(self) -> None:
+        """Writes the oracle's state; keras-tuner's own way may leave half of it when it is killed."""
+        files.write_json(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
+
+    def _save_trial(self, trial: Any) -> None:
+        files.write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())  # type: ignore
+
+    def reload(self) -> None:
+        """Reads the state back; trials that had begun and not ended when the search was killed begin again, no others.
+
+        keras-tuner writes its state before it takes an ended trial off the list of those in work.
+        """
+        super().reload()  # type: ignore[misc]
+        trials = self.trials.items()  # type: ignore[attr-defined]
+        self._retry_queue = [identifier for identifier, trial in trials if trial.status == "RUNNING"]
+
+
+class _FirstPoints(_Kept):
     """Begins with given points; mixed into an oracle before its own `populate_space`."""
 
     def __init__(self, first: tuple[Mapping[str, Value], ...], **settings: Any) -> None:
@@ -142,7 +164,7 @@ class QuasiRandom(_FirstPoints, _Halton):
     """Quasi-random search, as the tuning playbook prefers it to random search for exploring."""
 
 
-class BoundedHyperband(HyperbandOracle):
+class BoundedHyperband(_Kept, HyperbandOracle):
     """Hyperband (Li et al., 2018, JMLR 18), repeated until the trials are spent.
 
     Args:

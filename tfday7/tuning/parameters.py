@@ -79,6 +79,8 @@ class Parameter:
         ends = (low - (high - low), low) if side == "low" else (high, high + (high - low))
         new = tuple(math.exp(end) if self.scale == "log" else end for end in ends)
         allowed = allowed_range(self.name)
+        if self.integer and self.scale == "log":
+            allowed = (max(allowed[0], 1.0), allowed[1])
         kept = tuple(min(max(end, allowed[0]), allowed[1]) for end in new)
         values = tuple(round(end) if self.integer else float(f"{end:.3g}") for end in kept)
         return dataclasses.replace(self, range=values)

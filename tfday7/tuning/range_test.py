@@ -105,6 +105,11 @@ def judge(rates: list[float], losses: list[float]) -> RangeTest:
         UserError: the loss falls at no rate.
     """
     finite = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    if not finite:
+        raise UserError(
+            "--learning_rate=find: the loss is no number before anything was learned",
+            "look at the data and the model: are the inputs scaled, does the last layer fit the task?",
+        )
     smoothed = _smoothed(losses[:finite])
     bottom = int(np.argmin(smoothed))
     start = float(np.median(losses[: max(1, round(PLATEAU * STEPS))]))

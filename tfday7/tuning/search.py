@@ -140,6 +140,9 @@ class _Tuner(BaseTuner):
         folder = self.folder / f"trial_{trial.trial_id}"
         values = dict(trial.hyperparameters.values)
         ours = {key: values.pop(key) for key in list(values) if key.startswith(OURS)}
+        before = self._ended(folder / OUTCOME, values)
+        if before is not None:
+            return self._answer(before)
         run = self._run_folder(folder, ours)
         until = ours.get("tuner/epochs")
         try:
@@ -149,9 +152,21 @@ class _Tuner(BaseTuner):
         done = Trial(int(trial.trial_id) + 1, values, outcome, self.tuner_id)
         files.write_json(folder / OUTCOME, done.to_json())
         self.on_trial(done)
-        if outcome.value is None:
-            raise keras_tuner.errors.FailedTrialError(outcome.reason)
-        return {OBJECTIVE: outcome.value}
+        return self._answer(done)
+
+    @staticmethod
+    def _ended(path: Path, values: Mapping[str, Value]) -> Trial | None:
+        """Returns a trial that had ended when the search was killed, before keras-tuner could note it."""
+        if not path.exists():
+            return None
+        ended = Trial.from_json(files.read_json(path))
+        return ended if dict(ended.values) == values else None
+
+    @staticmethod
+    def _answer(ended: Trial) -> dict[str, float]:
+        if ended.outcome.value is None:
+            raise keras_tuner.errors.FailedTrialError(ended.outcome.reason)
+        return {OBJECTIVE: ended.outcome.value}
 
     def _run_folder(self, folder: Path, ours: Mapping[str, Any]) -> RunFolder | None:
         """Returns where a trial that may go on keeps its checkpoints; one that goes on begins with its forerunner's."""

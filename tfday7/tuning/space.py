@@ -13,7 +13,7 @@ from tfday7.core.errors import UserError
 from tfday7.data import DataConfig, Dataset
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
-from tfday7.optimizers import OptimizerConfig, advisor
+from tfday7.optimizers import OptimizerConfig, advisor, catalog
 from tfday7.optimizers.advice import Advice
 from tfday7.optimizers.situation import Situation
 from tfday7.training.config import TrainingConfig
@@ -74,11 +74,14 @@ def job_and_space(
     """
     data, model, optimizer, training = configs
     advised = _advised(optimizer, tuned, found)
-    job = Job(dataset, data, model, training, {name: _settled(optimizer, advice) for name, advice in advised.items()})
+    alone = len(advised) == 1
+    settled = {name: _settled(optimizer, advice, alone) for name, advice in advised.items()}
+    job = Job(dataset, data, model, training, settled)
     choice = Parameter("optimizer", tuple(advised), "choice")
     parameters = [choice] if len(advised) > 1 else []
+    given = _given(configs[1:])
     for name in [name for name in tuned if name != "optimizer"] or _names(advised):
-        parameters += _parameters(name, tuned.get(name), job, advised)
+        parameters += [_holding(each, given.get(name)) for each in _parameters(name, tuned.get(name), job, advised)]
     for parameter in parameters:
         check_values(parameter)
     space = Space(tuple(parameters))
@@ -101,10 +104,14 @@ def _advised(optimizer: OptimizerConfig, tuned: Mapping[str, Parameter | None], 
     return {name: advisor.advise(found, optimizer=name) for name in names}
 
 
-def _settled(optimizer: OptimizerConfig, advice: Advice) -> OptimizerConfig:
-    """Returns the settings with an optimizer; what is left at its default is as advised where the optimizer was."""
+def _settled(optimizer: OptimizerConfig, advice: Advice, alone: bool) -> OptimizerConfig:
+    """Returns the settings with an optimizer.
+
+    Of one that was named, the rate alone is as advised where it was left open. Where the optimizer was left open, or
+    several are compared, everything is that was left at its default: all of them alike.
+    """
     defaults = {field.name: field.default for field in dataclasses.fields(optimizer)}
-    if optimizer.optimizer == advice.optimizer:
+    if alone and optimizer.optimizer == advice.optimizer:
         names = ["learning_rate"] if optimizer.learning_rate in (None, advisor.AUTO) else []
     else:
         names = [name for name in advice.settings if name in defaults]
@@ -119,9 +126,49 @@ def _names(advised: Mapping[str, Advice]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name in known))
 
 
+def _given(configs: tuple[Any, ...]) -> dict[str, Value]:
+    """Returns the numbers that the user has set, by the names of their flags."""
+    fields = ((config, field) for config in configs for field in dataclasses.fields(config))
+    values = ((field.name, getattr(config, field.name), field.default) for config, field in fields)
+    return {name: value for name, value, default in values if value != default and isinstance(value, (int, float))}
+
+
+def _holding(parameter: Parameter, value: Any) -> Parameter:
+    """Returns the parameter with a range that holds what the user has set."""
+    if value is None or isinstance(value, bool):
+        return parameter
+    if parameter.scale == "choice":
+        choices = parameter.range if value in parameter.range else (*parameter.range, value)
+        return dataclasses.replace(parameter, range=choices)
+    if parameter.scale == "log" and value <= 0:
+        return parameter
+    low, high = map(float, parameter.range)
+    ends = (min(low, value), max(high, value))
+    return dataclasses.replace(parameter, range=tuple(round(end) for end in ends) if parameter.integer else ends)
+
+
+def _owned(parameter: Parameter, job: Job) -> list[Parameter]:
+    """Returns a given parameter for each optimizer that takes it.
+
+    Raises:
+        UserError: none of them does.
+    """
+    if parameter.name not in catalog.TUNED:
+        return [parameter]
+    takers = [name for name in job.optimizers if parameter.name in catalog.OPTIMIZERS[name].takes]
+    if not takers:
+        named = ", ".join(f"--optimizer={name}" for name in job.optimizers)
+        raise UserError(
+            f"--tune={parameter.name} has no meaning for {named}", "leave it out, or tune another optimizer"
+        )
+    if len(takers) == len(job.optimizers):
+        return [parameter]
+    return [dataclasses.replace(parameter, optimizer=name) for name in takers]
+
+
 def _parameters(name: str, given: Parameter | None, job: Job, advised: Mapping[str, Advice]) -> list[Parameter]:
     if given is not None:
-        return [given]
+        return _owned(given, job)
     found = []
     for optimizer, advice in advised.items():
         tunable = next((tunable for tunable in advice.tune if tunable.name == name), None)
@@ -159,10 +206,11 @@ def _usual(name: str, job: Job) -> Parameter:
 
 def _start(space: Space, job: Job, advice: Advice) -> dict[str, Value]:
     """Returns the point of a space that lies nearest to the advised settings of an optimizer."""
-    settled = {**vars(job.model), **vars(job.training), **vars(job.optimizers[advice.optimizer]), **advice.settings}
-    settled["optimizer"] = advice.optimizer
-    values = {p.key: nearest(p, settled.get(p.name)) for p in space.active(advice.optimizer)}
-    return values
+    config = job.optimizers[advice.optimizer]
+    wanted = {**vars(job.model), **vars(job.training), **vars(config), **advice.settings}
+    wanted |= _given((job.model, config, job.training))  # What was set counts for more than advice.
+    wanted["optimizer"] = advice.optimizer
+    return {p.key: nearest(p, wanted.get(p.name)) for p in space.active(advice.optimizer)}
 
 
 def nearest(parameter: Parameter, wanted: Any) -> Value:

@@ -4,7 +4,7 @@ Everything that has ended lies in the study's folder, so that a study that was k
 
     space.json    trial_*/outcome.json        the search, with keras-tuner's own state
     widened/...                               the same beyond the bound
-    reruns/SEED.json                          the best setting with other seeds
+    reruns/*_SEED.json                        the best setting with other seeds
 
 Importing this module loads Keras 3, through keras-tuner.
 """
@@ -12,6 +12,8 @@ Importing this module loads Keras 3, through keras-tuner.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,11 +77,7 @@ class Study:
         found = self._search(self.space, SEARCH, self.config.trials)
         best = findings.best_of(found, self.direction)
         if best is None:
-            reasons = sorted({each.outcome.reason for each in found})
-            raise GateError(
-                f"none of {len(found)} trials was feasible: {'; '.join(reasons[:3])}",
-                "try lower learning rates, for example --tune=learning_rate=1e-6..1e-3",
-            )
+            raise self._nothing(found)
         space = self._widened(best)
         if space is not self.space:
             more = self._search(space, WIDENED, max(1, math.ceil(self.config.trials / 2)), len(found))
@@ -87,10 +85,31 @@ class Study:
             best = findings.best_of(found, self.direction) or best
         return self._record(found, best, space)
 
+    @staticmethod
+    def _nothing(found: list[Trial]) -> UserError | GateError:
+        """Returns the error of a search without a feasible trial."""
+        reasons = "; ".join(sorted({each.outcome.reason for each in found})[:3])
+        if found and all(each.outcome.contradicts for each in found):
+            return UserError(
+                f"none of {len(found)} trials could begin: {reasons}", "tune other values, or change the flag"
+            )
+        diverged = any("diverged" in each.outcome.reason for each in found)
+        hint = "try lower learning rates, for example --tune=learning_rate=1e-6..1e-3"
+        return GateError(
+            f"none of {len(found)} trials was feasible: {reasons}",
+            hint
+            if diverged
+            else "give the trials more --epochs, or look at the data: python -m tfday7.train diagnoses it",
+        )
+
+    def check_folder(self) -> None:
+        """Raises UserError when the folder holds the search of another space."""
+        self._check_same_space(self.folder / SEARCH, self.space)
+
     def _search(self, space: Space, name: str, trials: int, before: int = 0) -> list[Trial]:
         folder = self.folder / name
         self._check_same_space(folder, space)
-        seen = self._ended()
+        seen = self.ended()
 
         def on_trial(ended: Trial) -> None:
             numbered = dataclasses.replace(ended, number=ended.number + before)
@@ -98,11 +117,11 @@ class Study:
             self.progress.trial(numbered, findings.best_of(seen, self.direction) is numbered)
 
         seed = self.job.training.seed + (1_000_003 if name == WIDENED else 0)
-        if self.config.tuner_workers > 1:
-            return workers.search(self.job, space, self.config, folder, trials, seed, on_trial)
+        if self.config.tuner_workers > 1 or self.config.tuner_address:
+            return workers.search(self.job, space, self.config, folder, trials, seed, on_trial, self.progress.say)
         return search(self.job, space, self.config, folder, trials, seed, on_trial)
 
-    def _ended(self) -> list[Trial]:
+    def ended(self) -> list[Trial]:
         """Returns the trials of an earlier call, and of an earlier search of this one."""
         return [each for name in (SEARCH, WIDENED) for each in finished(self.folder / name)]
 
@@ -129,9 +148,10 @@ class Study:
     def _reruns(self, best: Trial) -> list[dict[str, Any]]:
         """Returns the outcomes of the best settings with other seeds than the search's."""
         done = []
+        identity = hashlib.blake2b(json.dumps(best.values, sort_keys=True).encode(), digest_size=8).hexdigest()
         for number in range(1, self.config.reruns + 1):
             seed = self.job.training.seed + number
-            path = self.folder / RERUNS / f"{best.number}_{seed}.json"
+            path = self.folder / RERUNS / f"{identity}_{seed}.json"
             if not path.exists():
                 outcome = trial.run(self.job, best.values, self.config.objective, self.config.folds, seed)
                 files.write_json(path, {"seed": seed, **outcome.to_json()})

@@ -40,6 +40,7 @@ class Outcome:
         epochs: how many were trained, in all folds together.
         seconds: how long that took.
         by_fold: the value of each fold; empty without a cross-validation.
+        contradicts: whether it never began, as the settings contradict each other or the data.
     """
 
     value: float | None
@@ -48,6 +49,7 @@ class Outcome:
     epochs: int
     seconds: float
     by_fold: tuple[float, ...] = ()
+    contradicts: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values."""
@@ -131,6 +133,7 @@ def run(
         epochs=sum(outcome.epochs for outcome in outcomes),
         seconds=round(time.perf_counter() - started, 3),
         by_fold=tuple(scores) if folds > 1 and not reason else (),
+        contradicts=outcomes[-1].contradicts,
     )
 
 
@@ -149,8 +152,10 @@ def _train(
         result = fit(model, dataset, optimizer, training, folder, judge, until)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         return Outcome(None, "out of memory", _curve(judge.records, name), len(judge.records), 0.0)
-    except (InfeasibleError, UserError) as error:  # Settings that contradict each other: so many warm-up steps, say.
+    except InfeasibleError as error:
         return Outcome(None, str(error), _curve(judge.records, name), len(judge.records), 0.0)
+    except UserError as error:  # Settings that contradict each other: so many warm-up steps, say.
+        return Outcome(None, error.message, (), 0, 0.0, contradicts=True)
     if result.stopped == "nan":
         return Outcome(None, "diverged: the loss is not finite", _curve(judge.records, name), len(judge.records), 0.0)
     best = result.records[result.best_epoch - 1]

@@ -20,21 +20,30 @@ from tfday7.data import DataConfig, Dataset
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.optimizers.advice import as_flag
+from tfday7.optimizers.config import FIND
 from tfday7.training.config import TrainingConfig
 from tfday7.tuning import parameters
 from tfday7.tuning.config import TuningConfig
 from tfday7.tuning.settling import situation
 
 if TYPE_CHECKING:
+    from tfday7.optimizers.situation import Situation
     from tfday7.tuning.search import Trial
+    from tfday7.tuning.study import Study
 
+BEGUN = "begun.json"
 Configs = tuple[DataConfig, ModelConfig, OptimizerConfig, TrainingConfig]
 Say = Callable[[str], Any]
 
 
-def check(config: TuningConfig) -> None:
+def check(config: TuningConfig, optimizer: OptimizerConfig) -> None:
     """Checks what can be checked without data. Raises UserError for an unknown name or a range that is none."""
     tuned = parameters.parse(config.tune)
+    if optimizer.learning_rate == FIND:
+        raise UserError(
+            "--learning_rate=find has no meaning for tfday7.tune, whose trials search the rate",
+            "use --learning_rate=auto, or --tune=learning_rate",
+        )
     named = tuned.get("optimizer")
     for name in [*(named.range if named else ()), *compared(config)]:
         catalog.check(OptimizerConfig(optimizer=str(name)))
@@ -50,6 +59,7 @@ def compared(config: TuningConfig) -> list[str]:
 
 def run(
     configs: Configs,
+    dataset: Dataset,
     config: TuningConfig,
     folder: RunFolder,
     flags: Mapping[str, str],
@@ -60,6 +70,7 @@ def run(
 
     Args:
         configs: data, model, optimizer and training; what a trial changes nothing of.
+        dataset: the data that they name.
         config: the search.
         folder: where everything is kept.
         flags: the settings as text, for flags.txt.
@@ -70,49 +81,71 @@ def run(
         UserError: a mistake in the settings or the data.
         GateError: no trial was feasible; the trials are kept.
     """
-    from tfday7 import data
     from tfday7.core.signals import stop_at_once_on_sigterm
     from tfday7.models import building
+    from tfday7.tuning import hparams_log
 
     folder.check_reusable(flags, overwrite, may_grow="trials")
-    dataset = data.load(configs[0])
     model = building.build(configs[1], dataset.problem, configs[3].precision, configs[3].seed)
-    say(f"data: {dataset.name}; model: {model.name}, {model.count_params():,} parameters")
+    say(f"model: {model.name}, {model.count_params():,} parameters")
     with folder.locked():
         if overwrite or not folder.exists():
             folder.clear()
+        asked = _first_trials(folder, config, dataset)
+        studies = _studies(
+            configs, config, folder, dataset, situation(dataset, model, configs[1], configs[3], asked), say
+        )
+        for study in studies.values():
+            study.check_folder()
         folder.write_flags(flags)
         stop_at_once_on_sigterm()
-        record = _studies(configs, config, folder, dataset, model, say)
+        record = _record(studies, config, say)
+        hparams_log.write(folder / TENSORBOARD, record)
         files.write_json(folder / TUNING, record)
         files.write_text(folder / BEST_FLAGS, _flagfile(record))
         (folder / REPORT).unlink(missing_ok=True)
     return record
 
 
+def _first_trials(folder: RunFolder, config: TuningConfig, dataset: Dataset) -> int:
+    """Returns for how many trials the search was begun: its space follows from that, however many are added.
+
+    Raises:
+        UserError: it was begun on other data.
+    """
+    path = folder / TRIALS / BEGUN
+    if not path.exists():
+        files.write_json(path, {"trials": config.trials, "fingerprint": dataset.fingerprint})
+    begun = files.read_json(path)
+    if begun["fingerprint"] != dataset.fingerprint:
+        raise UserError(
+            f"{folder.path} was begun on other data (fingerprint {begun['fingerprint']}, now {dataset.fingerprint})",
+            "choose a new folder with --run_dir=FOLDER, or start again with --overwrite",
+        )
+    return int(begun["trials"])
+
+
 def _studies(
-    configs: Configs, config: TuningConfig, folder: RunFolder, dataset: Dataset, model: Any, say: Say
-) -> dict[str, Any]:
-    from tfday7.tuning import bakeoff, hparams_log
+    configs: Configs, config: TuningConfig, folder: RunFolder, dataset: Dataset, found: Situation, say: Say
+) -> dict[str, Study]:
+    """Returns the study of each optimizer of a bake-off, or one without a name."""
+    from tfday7.tuning.space import job_and_space
     from tfday7.tuning.study import Study
 
+    data, model, optimizer, training = configs
     tuned = parameters.parse(config.tune)
+    studies = {}
+    for name in compared(config) or [""]:
+        chosen = _open(optimizer, name) if name else optimizer
+        job, space = job_and_space(dataset, (data, model, chosen, training), tuned, found)
+        studies[name] = Study(job, space, config, folder / TRIALS / name, _progress(job, say))
+    return studies
 
-    def study(name: str, optimizer: OptimizerConfig) -> Study:
-        from tfday7.tuning.space import job_and_space
 
-        data, model_config, _, training = configs
-        found = situation(dataset, model, model_config, training, config.trials)
-        job, space = job_and_space(dataset, (data, model_config, optimizer, training), tuned, found)
-        return Study(job, space, config, folder / TRIALS / name, _progress(job, say))
+def _record(studies: Mapping[str, Study], config: TuningConfig, say: Say) -> dict[str, Any]:
+    from tfday7.tuning import bakeoff
 
-    names = compared(config)
-    if names:
-        studies = {name: study(name, _open(configs[2], name)) for name in names}
-        record = bakeoff.run(studies, config, say)
-    else:
-        record = study("", configs[2]).run()
-    hparams_log.write(folder / TENSORBOARD, record)
+    record = bakeoff.run(studies, config, say) if len(studies) > 1 else next(iter(studies.values())).run()
     return {"hardware": environment.hardware(), "versions": environment.versions(), **record}
 
 

@@ -1,14 +1,16 @@
 """Several processes that share one search: keras-tuner's chief here, its workers in processes of their own.
 
-The chief serves the oracle on the loopback interface; a worker that ends badly ends the search. To bring in other
-machines, give them the study's folder on a shared disk, set keras-tuner's own variables (KERASTUNER_ORACLE_IP,
-KERASTUNER_ORACLE_PORT, KERASTUNER_TUNER_ID) and run `python -m tfday7.tuning.workers FOLDER` there.
+The chief serves the oracle on the loopback interface; a local worker that ends badly ends the search. With
+`--tuner_address=HOST:PORT` it serves there instead, and machines that see the search's folder on a shared disk join by
+`python -m tfday7.tuning.workers FOLDER HOST:PORT`. That connection is neither encrypted nor authenticated: it is for a
+network that you trust.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -43,26 +45,35 @@ def search(
     trials: int,
     seed: int,
     on_trial: Callable[[Trial], None],
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> list[Trial]:
     """Runs a search in `config.tuner_workers` processes; arguments and result as of `search.search`.
 
     Raises:
-        UserError: a worker ended badly; the message shows the end of its log. Trials that have ended are kept.
+        UserError: the address cannot be served, or a worker refused its data. Trials that have ended are kept.
+        RuntimeError: a worker ended badly; the message shows the end of its log. Likewise.
     """
     import grpc
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
     _write_request(folder / REQUEST, job, space, config, trials, seed)
-    oracle = open_search(job, space, config, folder, trials, seed).oracle
-    oracle.ongoing_trials.clear()  # Of workers that were killed.
+    tuner = open_search(job, space, config, folder, trials, seed)
+    tuner.save()  # Without its file the next call would not read the oracle's state back.
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
-    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
-    port = server.add_insecure_port(f"{LOOPBACK}:0")
-    server.start()
-    children = [_start(folder, index, port) for index in range(config.tuner_workers)]
+    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(tuner.oracle), server)
+    address = config.tuner_address or f"{LOOPBACK}:0"
     try:
-        _wait(children, folder, on_trial)
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise UserError(f"--tuner_address={address} cannot be served ({error})", "choose another port") from error
+    server.start()
+    if config.tuner_address:
+        say(f"workers on other machines join by: python -m tfday7.tuning.workers {folder} {config.tuner_address}")
+    host = config.tuner_address.rpartition(":")[0] or LOOPBACK
+    children = [_start(folder, index, f"{host}:{port}") for index in range(config.tuner_workers)]
+    try:
+        _wait(children, folder, on_trial, tuner.oracle)
     finally:
         for child in children:
             child.kill()  # Does nothing to one that has ended; none may outlive the search.
@@ -71,35 +82,39 @@ def search(
     return finished(folder)
 
 
-def _wait(children: list[subprocess.Popen[bytes]], folder: Path, on_trial: Callable[[Trial], None]) -> None:
-    """Waits for the workers and tells of each trial that has ended."""
+def _wait(
+    children: list[subprocess.Popen[bytes]], folder: Path, on_trial: Callable[[Trial], None], oracle: Any
+) -> None:
+    """Waits for the workers, those of other machines too, and tells of each trial that has ended."""
     told = {trial.number for trial in finished(folder)}
     running = True
     while running:
         time.sleep(POLL_SECONDS)
         codes = [child.poll() for child in children]
-        running = None in codes
+        running = None in codes or bool(oracle.ongoing_trials)
         for trial in finished(folder):
             if trial.number not in told:
                 told.add(trial.number)
                 on_trial(trial)
         failed = [index for index, code in enumerate(codes) if code not in (None, 0)]
         if failed:
-            log = folder / LOG.format(failed[0])
-            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise UserError(
-                f"tuner worker {failed[0]} ended with {codes[failed[0]]}: {lines[-1][:300] if lines else 'no output'}",
-                f"its log is {log}; the same command goes on with the trials that have ended",
-            )
+            raise _failure(folder / LOG.format(failed[0]), failed[0], int(codes[failed[0]] or 0))
 
 
-def _start(folder: Path, index: int, port: int) -> subprocess.Popen[bytes]:
+def _failure(log: Path, index: int, code: int) -> Exception:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1][:300] if lines else "no output"
+    if code == UserError.exit_code:
+        return UserError(f"tuner worker {index}: {said.removeprefix('error: ')}", f"its log is {log}")
+    return RuntimeError(f"tuner worker {index} ended with {code}: {said}; its log is {log}")
+
+
+def _start(folder: Path, index: int, address: str) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
-    chief = {"KERASTUNER_ORACLE_IP": LOOPBACK, "KERASTUNER_ORACLE_PORT": str(port)}
-    environment = {**os.environ, **chief, "KERASTUNER_TUNER_ID": f"worker{index}", "PYTHONPATH": path}
+    environment = {**os.environ, "KERASTUNER_TUNER_ID": f"worker{index}", "PYTHONPATH": path}
     with (folder / LOG.format(index)).open("wb") as log:
-        command = [sys.executable, "-m", "tfday7.tuning.workers", str(folder)]
+        command = [sys.executable, "-m", "tfday7.tuning.workers", str(folder), address]
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
@@ -114,22 +129,42 @@ def _write_request(path: Path, job: Job, space: Space, config: TuningConfig, tri
         "space": [parameter.to_json() for parameter in space.parameters],
         "trials": trials,
         "seed": seed,
+        "fingerprint": job.dataset.fingerprint,
     }
     files.write_json(path, request)
 
 
-def main(folder: Path) -> None:
-    """Works on a search until its chief says that it is over."""
+def main(folder: Path, address: str) -> None:
+    """Works on a search until its chief says that it is over.
+
+    Args:
+        folder: of the search, with the chief's request in it.
+        address: HOST:PORT of the chief.
+
+    Raises:
+        UserError: this machine's data are not those of the search.
+    """
     from tfday7 import data
 
+    os.environ["KERASTUNER_ORACLE_IP"], _, os.environ["KERASTUNER_ORACLE_PORT"] = address.rpartition(":")
+    os.environ.setdefault("KERASTUNER_TUNER_ID", f"{socket.gethostname()}-{os.getpid()}")
     request: dict[str, Any] = files.read_json(folder / REQUEST)
     source = DataConfig(**request["data"])
+    dataset = data.load(source)
+    if dataset.fingerprint != request["fingerprint"]:
+        raise UserError(f"the data here have the fingerprint {dataset.fingerprint}, not {request['fingerprint']}")
     optimizers = {name: OptimizerConfig(**values) for name, values in request["optimizers"].items()}
     model, training = ModelConfig(**request["model"]), TrainingConfig(**request["training"])
-    job = Job(data.load(source), source, model, training, optimizers)
+    job = Job(dataset, source, model, training, optimizers)
     space = Space(tuple(map(Parameter.from_json, request["space"])))
     search_here(job, space, TuningConfig(**request["tuning"]), folder, request["trials"], request["seed"])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m tfday7.tuning.workers FOLDER HOST:PORT")
+    try:
+        main(Path(sys.argv[1]), sys.argv[2])
+    except UserError as mistake:
+        sys.stderr.write(f"error: {mistake.message}\n")
+        sys.exit(mistake.exit_code)
