@@ -108,6 +108,9 @@ def test_a_search_killed_by_sigkill_goes_on(tmp_path: Path) -> None:
         (("--tune=nonsense",), "unknown hyperparameter in --tune 'nonsense'"),
         (("--compare=adam",), "two or more different optimizers"),
         (("--trials=0",), "--trials=0"),
+        (("--tune=patience",), "--tune=patience: there is no usual range"),
+        (("--learning_rate=find",), "--learning_rate=find has no meaning for tfday7.tune"),
+        (("--batch_size=100000",), "--batch_size=100000 is larger than the training split"),
     ],
 )
 def test_a_mistake_is_exit_2_and_leaves_nothing(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:

@@ -103,12 +103,13 @@ class Study:
         )
 
     def check_folder(self) -> None:
-        """Raises UserError when the folder holds the search of another space."""
+        """Raises UserError when the folder holds the search of another space; leaves nothing behind."""
         self._check_same_space(self.folder / SEARCH, self.space)
 
     def _search(self, space: Space, name: str, trials: int, before: int = 0) -> list[Trial]:
         folder = self.folder / name
         self._check_same_space(folder, space)
+        files.write_json(folder / SPACE, [parameter.to_json() for parameter in space.parameters])
         seen = self.ended()
 
         def on_trial(ended: Trial) -> None:
@@ -132,7 +133,6 @@ class Study:
                 f"{folder} holds the search of another space",
                 "choose a new folder with --run_dir=FOLDER, or replace that search with --overwrite",
             )
-        files.write_json(path, wanted)
 
     def _widened(self, best: Trial) -> Space:
         """Returns the space of the second search; the first one's when there is to be none."""

@@ -88,15 +88,15 @@ def run(
     folder.check_reusable(flags, overwrite, may_grow="trials")
     model = building.build(configs[1], dataset.problem, configs[3].precision, configs[3].seed)
     say(f"model: {model.name}, {model.count_params():,} parameters")
+    asked = config.trials if overwrite else _first_trials(folder, config, dataset)
+    found = situation(dataset, model, configs[1], configs[3], asked)
+    studies = _studies(configs, config, folder, dataset, found, say)
     with folder.locked():
         if overwrite or not folder.exists():
             folder.clear()
-        asked = _first_trials(folder, config, dataset)
-        studies = _studies(
-            configs, config, folder, dataset, situation(dataset, model, configs[1], configs[3], asked), say
-        )
         for study in studies.values():
             study.check_folder()
+        files.write_json(folder / TRIALS / BEGUN, {"trials": asked, "fingerprint": dataset.fingerprint})
         folder.write_flags(flags)
         stop_at_once_on_sigterm()
         record = _record(studies, config, say)
@@ -115,7 +115,7 @@ def _first_trials(folder: RunFolder, config: TuningConfig, dataset: Dataset) -> 
     """
     path = folder / TRIALS / BEGUN
     if not path.exists():
-        files.write_json(path, {"trials": config.trials, "fingerprint": dataset.fingerprint})
+        return config.trials
     begun = files.read_json(path)
     if begun["fingerprint"] != dataset.fingerprint:
         raise UserError(
