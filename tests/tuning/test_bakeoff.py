@@ -75,6 +75,11 @@ def test_a_comparison_needs_two(compare: str) -> None:
         tuning.check(TuningConfig(compare=compare), OptimizerConfig())
 
 
+def test_a_setting_that_one_of_them_does_not_take_is_refused_before_any_trial() -> None:
+    with pytest.raises(UserError, match=r"--beta_1=0\.8 has no meaning for --optimizer=sgd"):
+        tuning.check(TuningConfig(compare="adam,sgd"), OptimizerConfig(beta_1=0.8))
+
+
 def test_an_unknown_optimizer_is_named() -> None:
     for config in (TuningConfig(compare="adam,addam"), TuningConfig(tune="optimizer=adam|addam")):
         with pytest.raises(UserError, match="unknown optimizer 'addam'"):

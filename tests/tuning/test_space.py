@@ -93,6 +93,8 @@ def test_what_the_user_has_set_is_where_the_search_begins(make_job: Callable[...
     _, space = make_job("learning_rate,batch_size", learning_rate=0.3, batch_size=7)
     assert space.first[0] == {"learning_rate": 0.3, "batch_size": 7}
     assert space.parameters[0].range[1] >= 0.3
+    _, asked = make_job("learning_rate=0.001..0.01", learning_rate=0.3)
+    assert asked.parameters[0].range == (0.001, 0.01)
 
 
 def test_a_flag_without_a_usual_range_asks_for_one(make_job: Callable[..., Any]) -> None:

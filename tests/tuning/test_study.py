@@ -57,6 +57,15 @@ def test_a_best_trial_at_a_bound_widens_the_search_once(
     assert fixed["best"]["at_bound"] == {"learning_rate": "high"}
 
 
+def test_where_both_searches_meet_is_no_bound(make_job: Callable[..., Any], formula: Formula, tmp_path: Path) -> None:
+    study = _study(make_job, "learning_rate=1e-4..0.0105", tmp_path, trials=12)
+    study.space = dataclasses.replace(study.space, first=({"learning_rate": 0.01},))
+    record = study.run()
+    assert record["widened"]
+    assert record["best"]["values"] == {"learning_rate": 0.01}
+    assert record["best"]["at_bound"] == {}
+
+
 def test_infeasible_trials_are_recorded_with_their_reason_and_never_win(
     make_job: Callable[..., Any], formula: Formula, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,9 +86,11 @@ def test_who_was_better_once_goes_on_and_the_end_is_no_stall() -> None:
     judge = Judge("val_accuracy", guess=0.5, epochs=10)
     for epoch in range(1, 11):
         judge.epoch(_record(epoch, 0.6 if epoch == 2 else 0.4), False)
+    assert (judge.best, len(judge.records)) == (0.6, 10)
     late = Judge("val_accuracy", guess=0.5, epochs=3)
     for epoch in range(1, 4):
         late.epoch(_record(epoch, 0.4), False)  # All epochs are spent: its value says enough.
+    assert (late.best, len(late.records)) == (0.4, 3)
 
 
 def test_a_loss_that_is_no_number_ends_the_trial_at_once() -> None:

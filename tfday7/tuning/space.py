@@ -17,7 +17,7 @@ from tfday7.optimizers import OptimizerConfig, advisor, catalog
 from tfday7.optimizers.advice import Advice
 from tfday7.optimizers.situation import Situation
 from tfday7.training.config import TrainingConfig
-from tfday7.tuning.job import Job
+from tfday7.tuning.job import Job, as_flags
 from tfday7.tuning.parameters import CONFIGS, Parameter, Value, check_values
 
 ENOUGH_FOR_TWO = 20  # Trials with which the runner-up of an optimizer that is left open is tuned too: ten each.
@@ -81,7 +81,9 @@ def job_and_space(
     parameters = [choice] if len(advised) > 1 else []
     given = _given(configs[1:])
     for name in [name for name in tuned if name != "optimizer"] or _names(advised):
-        parameters += [_holding(each, given.get(name)) for each in _parameters(name, tuned.get(name), job, advised)]
+        asked = tuned.get(name)  # A range that was asked for stays as it is.
+        found_here = _parameters(name, asked, job, advised)
+        parameters += found_here if asked else [_holding(each, given.get(name)) for each in found_here]
     for parameter in parameters:
         check_values(parameter)
     space = Space(tuple(parameters))
@@ -128,9 +130,7 @@ def _names(advised: Mapping[str, Advice]) -> list[str]:
 
 def _given(configs: tuple[Any, ...]) -> dict[str, Value]:
     """Returns the numbers that the user has set, by the names of their flags."""
-    fields = ((config, field) for config in configs for field in dataclasses.fields(config))
-    values = ((field.name, getattr(config, field.name), field.default) for config, field in fields)
-    return {name: value for name, value, default in values if value != default and isinstance(value, (int, float))}
+    return {name: value for name, value in as_flags(*configs).items() if isinstance(value, (int, float))}
 
 
 def _holding(parameter: Parameter, value: Any) -> Parameter:

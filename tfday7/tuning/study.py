@@ -174,7 +174,7 @@ class Study:
                 "flags": self.job.flags(best.values),
                 "reruns": reruns,
                 "spread": findings.spread(values) if values else None,
-                "at_bound": space.edges(best.values),
+                "at_bound": _hull(self.space, space).edges(best.values),  # Where both searches meet is no bound.
             },
             "importance": findings.importance(found, _hull(self.space, space)),
             "target": self._target(found),

@@ -46,7 +46,7 @@ def check(config: TuningConfig, optimizer: OptimizerConfig) -> None:
         )
     named = tuned.get("optimizer")
     for name in [*(named.range if named else ()), *compared(config)]:
-        catalog.check(OptimizerConfig(optimizer=str(name)))
+        catalog.check(dataclasses.replace(optimizer, optimizer=str(name)))
 
 
 def compared(config: TuningConfig) -> list[str]:
