@@ -24,12 +24,13 @@ DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
     "diagnosis.json", "exports.json", "benchmark.json", "checkpoints", "tensorboard",
 )  # fmt: skip
 TUNING, TRIALS, BEST_FLAGS = "tuning.json", "trials", "best.flags"
+HEALTH, FIX, FIXED_FLAGS, FIXED_MODEL = "health.json", "fix.json", "fixed.flags", "fixed.keras"
 MADE_BY_A_RUN = (
     FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD, TUNING, TRIALS,
-    BEST_FLAGS, "compression.json",
+    BEST_FLAGS, "compression.json", HEALTH, FIX, FIXED_FLAGS, FIXED_MODEL,
 )  # fmt: skip
 # What follows from training; it describes other weights as soon as training goes on.
-RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT)
+RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT, FIX, FIXED_FLAGS, FIXED_MODEL)
 LOCK = ".lock"
 
 

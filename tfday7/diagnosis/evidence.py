@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import median_filter
 
-from tfday7.core.run_folder import RunFolder
+from tfday7.core import files
+from tfday7.core.errors import UserError
+from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.diagnosis.health import Health, from_json
 
 MAX_REACH = 25  # Epochs to either side; wider windows would flatten what they are to show.
 
@@ -27,6 +30,8 @@ class Evidence:
         kind: of the data, as in `Problem.kind`.
         stopped: how training ended: "finished", "early" or "nan".
         flags: the flags of the run, name -> value; with what "auto" was settled as.
+        task: as in `Problem.task`.
+        health: what was measured of the data and the layers; empty where the run recorded none.
     """
 
     loss: np.ndarray
@@ -39,6 +44,8 @@ class Evidence:
     kind: str = "image"
     stopped: str = "finished"
     flags: dict[str, str] = dataclasses.field(default_factory=dict)
+    task: str = "classification"
+    health: Health = dataclasses.field(default_factory=Health)
 
     @property
     def epochs(self) -> int:
@@ -59,9 +66,20 @@ def from_run(folder: RunFolder) -> Evidence:
         baseline=scores.get("baseline"),
         validation_examples=record.get("data", {}).get("examples", {}).get("validation", 0),
         kind=record.get("data", {}).get("kind", "image"),
+        task=record.get("data", {}).get("task", "classification"),
+        health=_health(folder),
         stopped=record.get("training", {}).get("stopped", "finished"),
         flags=_settled(folder.flags(), record.get("optimizer", {})) if folder.exists() else {},
     )
+
+
+def _health(folder: RunFolder) -> Health:
+    if not (folder / HEALTH).exists():
+        return Health()
+    try:
+        return from_json(files.read_json(folder / HEALTH))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{folder / HEALTH}: not the health of a run ({error})", "--overwrite starts again") from error
 
 
 def smooth(curve: np.ndarray) -> np.ndarray:

@@ -1,0 +1,150 @@
+"""What was measured of a run beside its curves: its data, simple references on them, and its layers while they learned.
+
+These types are the contract of health.json: `inspection` measures the data and the references before training,
+`watching` probes the layers during it, checks and reports read them. Loads no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerProbe:
+    """One layer at one time, on a batch of training examples; root mean squares over all values of the layer.
+
+    Attributes:
+        name: of the layer.
+        kind: its class, for example "Dense".
+        activation: for example "relu"; empty where it has none.
+        mean, std: of its outputs.
+        dead_share: share of its units that are zero for every example (relu and its kin); None for other activations.
+        saturated_share: share of outputs within 2% of an end of the range (tanh, sigmoid, softmax of no last layer);
+            None for other activations.
+        spread: the outputs' deviation from one example to another; 0 when every example looks the same to the layer.
+        gradient: of its kernel; None without one, or where it does not train.
+        weight: of its kernel; None without one.
+        change: of the kernel since the start of training; None at the start.
+        statistics_gap: of a BatchNormalization: how far its moving mean lies from the batch's, in the batch's
+            deviations, and how far apart the logarithms of their deviations are, the larger of both; median of units.
+    """
+
+    name: str
+    kind: str
+    activation: str
+    mean: float
+    std: float
+    dead_share: float | None = None
+    saturated_share: float | None = None
+    spread: float | None = None
+    gradient: float | None = None
+    weight: float | None = None
+    change: float | None = None
+    statistics_gap: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """All layers at one time.
+
+    Attributes:
+        epoch: how many epochs had been trained; 0 before the first.
+        loss: of the probed batch, without penalties and dropout; None when it is no number.
+        layers: in the order of the forward pass.
+    """
+
+    epoch: int
+    loss: float | None
+    layers: tuple[LayerProbe, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataHealth:
+    """What the splits look like, before any training; of at most `inspection.EXAMPLES` examples of each.
+
+    Attributes:
+        input_mean, input_std, input_largest: of all input values; None for token ids.
+        scale_ratio: largest over smallest deviation of the inputs' columns that vary; None for other than tables.
+        class_counts: of the training split; empty for other than classification.
+        validation_class_counts: likewise.
+        duplicates: share of the validation examples that are training examples too.
+        shift: area under the ROC curve of a classifier that tells validation from training inputs; 0.5 is none.
+        shift_error: its standard error.
+        distinct_targets: how many values the targets of a regression take; None for other tasks.
+        whole_targets: whether they all are whole numbers.
+        target_largest: largest standardized target of a regression, without sign; None for other tasks.
+        validation_error: standard error of the metric on the validation split; None where it has no simple one.
+    """
+
+    input_mean: float | None = None
+    input_std: float | None = None
+    input_largest: float | None = None
+    scale_ratio: float | None = None
+    class_counts: tuple[int, ...] = ()
+    validation_class_counts: tuple[int, ...] = ()
+    duplicates: float = 0.0
+    shift: float | None = None
+    shift_error: float | None = None
+    distinct_targets: int | None = None
+    whole_targets: bool = False
+    target_largest: float | None = None
+    validation_error: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class References:
+    """What simple methods reach with the same data, in the task's metric on the validation split; None: not measured.
+
+    Attributes:
+        constant: the most common class, or the mean.
+        linear: a ridge classifier or regression on the inputs, or on counts of words.
+        neighbours: the five nearest training examples.
+        linear_train: of the linear model on its own training examples.
+        shuffled: the better of linear and neighbours with shuffled training labels; what chance gives.
+        ceiling: the best that any model can reach on training examples whose inputs repeat with other labels.
+    """
+
+    constant: float | None = None
+    linear: float | None = None
+    neighbours: float | None = None
+    linear_train: float | None = None
+    shuffled: float | None = None
+    ceiling: float | None = None
+
+    @property
+    def best(self) -> float | None:
+        """The highest of what simple methods reach."""
+        known = [value for value in (self.constant, self.linear, self.neighbours) if value is not None]
+        return max(known, default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """The content of health.json."""
+
+    data: DataHealth | None = None
+    references: References | None = None
+    probes: tuple[Probe, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def from_json(record: Mapping[str, Any]) -> Health:
+    """Returns the health that a record holds; what it does not hold is None.
+
+    Raises:
+        TypeError: the record holds names that no health has.
+    """
+    data, references = record.get("data"), record.get("references")
+    return Health(
+        data=DataHealth(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}) if data else None,
+        references=References(**references) if references else None,
+        probes=tuple(
+            Probe(probe["epoch"], probe["loss"], tuple(LayerProbe(**layer) for layer in probe["layers"]))
+            for probe in record.get("probes", ())
+        ),
+    )
