@@ -27,7 +27,7 @@ TRAIN_FLAGS = {
     "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
     "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
     "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite",
-    "describe", "json", "lang",
+    "describe", "json", "lang", "stop_when_broken",
 }  # fmt: skip
 
 

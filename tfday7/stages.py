@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Problem
+from tfday7.diagnosis.config import DiagnosisConfig
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -38,6 +37,7 @@ class Plan:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    diagnosis: DiagnosisConfig = dataclasses.field(default_factory=DiagnosisConfig)
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
 
     def implied_data(self) -> DataConfig:
@@ -131,7 +131,7 @@ def run(
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, settled)
         try:
-            _train(plan, folder, dataset, model, observer)
+            _train(plan, folder, dataset, model, observer, say)
         except Interrupted:
             folder.update(status="interrupted")
             raise
@@ -272,12 +272,15 @@ def _heads_record(problem: Problem) -> dict[str, Any]:
     return {"heads": [{"name": h.name, "task": h.task, "class_names": list(h.class_names)} for h in problem.heads]}
 
 
-def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any) -> None:
+def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any, say: Say) -> None:
     from tfday7.data import pipeline
+    from tfday7.diagnosis.watching import Watch
     from tfday7.training.fitting import fit
 
+    stop = plan.diagnosis.stop_when_broken
+    watch = Watch(model, dataset, plan.training.epochs, folder.flags(), folder, stop, say)
     with pipeline.user_errors(dataset.train, dataset.validation):
-        result = fit(model, dataset, plan.optimizer, plan.training, folder, observer)
+        result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watch])
     folder.update(
         training={
             "epochs": len(result.records),
@@ -295,55 +298,27 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
 def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
     """Saves, judges and exports the weights of the best epoch; without a finite one there is nothing to deliver."""
     from tfday7 import diagnosis, models
+    from tfday7.diagnosis import inspection
     from tfday7.models import raw_columns
+    from tfday7.training.scores import scores
 
     training = folder.record()["training"]
     if training["best_epoch"]:
         delivered = models.load(model, dtype_policy="float32")  # Mixed precision is for training; files are float32.
-        folder.update(metric=_scores(dataset, delivered))
+        folder.update(metric=scores(dataset, delivered))
         models.save(raw_columns.attach(delivered, dataset.problem.encoding), folder / MODEL)
+    inspection.record(dataset, folder)
     verdict = diagnosis.diagnose(folder)
     say(f"diagnosis: {verdict.verdict}")
-    if training["stopped"] == "nan" or not training["best_epoch"]:
-        what = "the loss" if training["stopped"] == "nan" else "val_loss"
+    if training["stopped"] in ("nan", "broken") or not training["best_epoch"]:
+        what = "val_loss is" if training["stopped"] == "finished" else "the loss is"
         remedies = verdict.findings[0].remedies if verdict.findings else []
-        message = f"training diverged: {what} is not finite in epoch {training['epochs']}; nothing was exported"
+        message = f"training diverged: {what} not finite in epoch {training['epochs']}; nothing was exported"
+        if training["stopped"] == "broken":
+            message = f"training was stopped in epoch {training['epochs']} as it was broken; nothing was exported"
         folder.update(gate={"message": message, "hint": " or ".join(advice.flag for advice in remedies if advice.flag)})
     else:
         _export(plan, folder, dataset, delivered, say)
-
-
-def _scores(dataset: Dataset, model: Any) -> dict[str, Any]:
-    from tfday7.data import pipeline
-    from tfday7.data.scoring import baseline, reconstruction_r2, score
-    from tfday7.training.objective import output_meaning
-
-    problem, meaning = dataset.problem, output_meaning(dataset.problem, model)
-    splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
-    if problem.task == "reconstruction":
-        parts = {key: pipeline.predict_in_parts(model, part.x) for key, part in splits.items()}
-        scores = {key: reconstruction_r2(problem, part) for key, part in parts.items()}
-    else:
-        scores = {key: score(problem, pipeline.predict(model, part), part.y, meaning) for key, part in splits.items()}
-    guess = baseline(problem, dataset.train.y, dataset.train.y)
-    return {"name": problem.metric, **scores, "baseline": guess, **_scores_of_heads(dataset, model)}
-
-
-def _scores_of_heads(dataset: Dataset, model: Any) -> dict[str, Any]:
-    """Returns the scores of each of several targets on the test split beside the mean that decides."""
-    from tfday7.data import pipeline
-    from tfday7.data.scoring import head_baselines, head_scores
-
-    problem, test = dataset.problem, dataset.test
-    if not problem.heads:
-        return {}
-    scores = head_scores(problem, pipeline.predict(model, test), np.asarray(test.y[:]))
-    guesses = head_baselines(problem, np.asarray(dataset.train.y[:]), np.asarray(dataset.train.y[:]))
-    heads = [
-        {"target": head.name, "name": head.metric, "test": scores[head.name], "baseline": guesses[head.name]}
-        for head in problem.heads
-    ]
-    return {"heads": heads}
 
 
 def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:

@@ -17,6 +17,7 @@ from tfday7.core import files
 from tfday7.core.errors import GateError
 from tfday7.core.run_folder import RunFolder
 from tfday7.data.config import DataConfig
+from tfday7.diagnosis.config import DiagnosisConfig
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -25,7 +26,7 @@ from tfday7.training.config import TrainingConfig
 if TYPE_CHECKING:
     from tfday7 import stages
 
-TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, ExportConfig)
+TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, DiagnosisConfig, ExportConfig)
 COMMAND = Command("train", __doc__, [*TRAINING, RunConfig, OutputConfig])
 
 

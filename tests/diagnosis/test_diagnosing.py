@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.diagnosis.known_runs import EPOCHS, FALLING, RISING, RUNS
+from tests.diagnosis.known_runs import run as _run
 from tfday7.core import texts
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
@@ -18,42 +19,6 @@ from tfday7.diagnosis import diagnose
 from tfday7.diagnosis.check import CHECKS
 from tfday7.diagnosis.diagnosing import GRAVITY, judge
 from tfday7.diagnosis.evidence import Evidence
-
-EPOCHS = np.arange(30)
-FALLING = 0.1 + 2 * np.exp(-EPOCHS / 5)
-RISING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 2.0, 15)])
-EXPLODING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 6.0, 15)])
-GOOD = {"train_score": 0.97, "validation_score": 0.96, "baseline": 0.1, "validation_examples": 300}
-
-
-def _run(loss: np.ndarray = FALLING, val_loss: np.ndarray | None = None, **values: Any) -> Evidence:
-    return Evidence(loss, loss * 1.1 if val_loss is None else val_loss, **{**GOOD, **values})
-
-
-# Name -> evidence, verdict, ids of all findings.
-RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
-    "good": (_run(), "good_fit", []),
-    "nan": (_run(np.where(EPOCHS > 7, np.nan, FALLING), stopped="nan"), "broken", ["diverged"]),
-    "guessing": (_run(train_score=0.1, validation_score=0.1), "broken", ["not_learning"]),
-    "memorizing": (_run(val_loss=RISING), "overfit", ["overfit"]),
-    "gap": (_run(train_score=1.0, validation_score=0.8), "overfit", ["gap"]),
-    "both": (_run(val_loss=RISING, train_score=1.0, validation_score=0.7), "overfit", ["gap", "overfit"]),
-    "poor": (_run(train_score=0.4, validation_score=0.4, flags={"dropout": "0.5"}), "underfit", ["underfit"]),
-    "exploding": (_run(EXPLODING), "unstable", ["unstable"]),
-    "exploding and poor": (
-        _run(EXPLODING, train_score=0.4, validation_score=0.4),
-        "unstable",
-        ["unstable", "underfit"],
-    ),
-    "short": (_run(FALLING[:4]), "undetermined", []),
-    "unmeasured": (_run(train_score=None, validation_score=None), "undetermined", []),
-    "poor r2": (_run(metric="r2_score", train_score=0.3, validation_score=0.2, baseline=0.0), "underfit", ["underfit"]),
-    "no r2": (
-        _run(metric="r2_score", train_score=-4.0, validation_score=-5.0, baseline=0.0),
-        "broken",
-        ["not_learning"],
-    ),
-}
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))

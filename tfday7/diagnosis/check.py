@@ -21,7 +21,7 @@ class Match:
     """A check that found something.
 
     Attributes:
-        verdict: what it would mean for the run.
+        verdict: what it would mean for the run; empty when it decides nothing by itself.
         finding: what was found.
         margin: how far the deciding value lies beyond its threshold, in units of the threshold; at least 0.
     """

@@ -31,6 +31,13 @@ class Evidence:
         stopped: how training ended: "finished", "early" or "nan".
         flags: the flags of the run, name -> value; with what "auto" was settled as.
         task: as in `Problem.task`.
+        train_metric, validation_metric: float64 [epochs], as during training: with dropout, and of the epoch's mean
+            weights; empty where not recorded.
+        class_recall: share of each class's validation examples that are recognised; empty where not measured.
+        parameters: of the model.
+        train_examples: size of the training split.
+        step_ms: mean time of a training step, data included; None when not measured.
+        input_ms: what the input pipeline alone takes for a batch; None when not measured.
         health: what was measured of the data and the layers; empty where the run recorded none.
     """
 
@@ -45,6 +52,13 @@ class Evidence:
     stopped: str = "finished"
     flags: dict[str, str] = dataclasses.field(default_factory=dict)
     task: str = "classification"
+    train_metric: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    validation_metric: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    class_recall: tuple[float | None, ...] = ()
+    parameters: int | None = None
+    train_examples: int = 0
+    step_ms: float | None = None
+    input_ms: float | None = None
     health: Health = dataclasses.field(default_factory=Health)
 
     @property
@@ -56,19 +70,27 @@ class Evidence:
 def from_run(folder: RunFolder) -> Evidence:
     """Reads the evidence that a run folder holds. Raises UserError when its records are damaged."""
     record, metrics = folder.record(), folder.metrics()
-    scores = record.get("metric", {})
+    scores, training = record.get("metric", {}), record.get("training", {})
+    examples = record.get("data", {}).get("examples", {})
     return Evidence(
-        loss=_curve(metrics, "loss"),
-        val_loss=_curve(metrics, "val_loss"),
+        loss=recorded(metrics, "loss"),
+        val_loss=recorded(metrics, "val_loss"),
         metric=scores.get("name", "accuracy"),
         train_score=scores.get("train"),
         validation_score=scores.get("validation"),
         baseline=scores.get("baseline"),
-        validation_examples=record.get("data", {}).get("examples", {}).get("validation", 0),
+        validation_examples=examples.get("validation", 0),
+        train_examples=examples.get("train", 0),
         kind=record.get("data", {}).get("kind", "image"),
         task=record.get("data", {}).get("task", "classification"),
         health=_health(folder),
-        stopped=record.get("training", {}).get("stopped", "finished"),
+        stopped=training.get("stopped", "finished"),
+        train_metric=recorded(metrics, scores.get("name", "")),
+        validation_metric=recorded(metrics, f"val_{scores.get('name', '')}"),
+        class_recall=tuple(scores.get("class_recall", ())),
+        parameters=record.get("model", {}).get("parameters"),
+        step_ms=training.get("step_ms"),
+        input_ms=training.get("input_ms"),
         flags=_settled(folder.flags(), record.get("optimizer", {})) if folder.exists() else {},
     )
 
@@ -107,5 +129,6 @@ def _settled(flags: dict[str, str], optimizer: dict[str, Any]) -> dict[str, str]
     return flags | (settled if "auto" in (flags.get("optimizer"), flags.get("learning_rate")) else {})
 
 
-def _curve(metrics: list[dict[str, Any]], name: str) -> np.ndarray:
+def recorded(metrics: list[dict[str, Any]], name: str) -> np.ndarray:
+    """Returns a value of every epoch, float64 [epochs]; NaN where there is none, or it was not finite."""
     return np.array([np.nan if record.get(name) is None else record[name] for record in metrics], np.float64)

@@ -17,9 +17,10 @@ class LayerProbe:
 
     Attributes:
         name: of the layer.
-        kind: its class, for example "Dense".
+        kind: its class, for example "Dense"; "Input" for what the first layer with a kernel sees.
         activation: for example "relu"; empty where it has none.
-        mean, std: of its outputs.
+        mean, std: of its outputs; None when they are no numbers.
+        scale_ratio: largest over smallest deviation of the columns that vary, where inputs are a table.
         dead_share: share of its units that are zero for every example (relu and its kin); None for other activations.
         saturated_share: share of outputs within 2% of an end of the range (tanh, sigmoid, softmax of no last layer);
             None for other activations.
@@ -34,8 +35,9 @@ class LayerProbe:
     name: str
     kind: str
     activation: str
-    mean: float
-    std: float
+    mean: float | None
+    std: float | None
+    scale_ratio: float | None = None
     dead_share: float | None = None
     saturated_share: float | None = None
     spread: float | None = None
@@ -53,11 +55,17 @@ class Probe:
         epoch: how many epochs had been trained; 0 before the first.
         loss: of the probed batch, without penalties and dropout; None when it is no number.
         layers: in the order of the forward pass.
+        penalty: what L2 and other penalties add to the loss.
+        dropout: the largest rate of a Dropout layer.
+        last_activation: of the output, looked for behind layers that only reshape or rescale.
     """
 
     epoch: int
     loss: float | None
     layers: tuple[LayerProbe, ...]
+    penalty: float = 0.0
+    dropout: float = 0.0
+    last_activation: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,32 +73,24 @@ class DataHealth:
     """What the splits look like, before any training; of at most `inspection.EXAMPLES` examples of each.
 
     Attributes:
-        input_mean, input_std, input_largest: of all input values; None for token ids.
-        scale_ratio: largest over smallest deviation of the inputs' columns that vary; None for other than tables.
         class_counts: of the training split; empty for other than classification.
         validation_class_counts: likewise.
-        duplicates: share of the validation examples that are training examples too.
+        duplicates: share of the validation examples that have a twin in training; None: not looked for.
         shift: area under the ROC curve of a classifier that tells validation from training inputs; 0.5 is none.
         shift_error: its standard error.
         distinct_targets: how many values the targets of a regression take; None for other tasks.
         whole_targets: whether they all are whole numbers.
         target_largest: largest standardized target of a regression, without sign; None for other tasks.
-        validation_error: standard error of the metric on the validation split; None where it has no simple one.
     """
 
-    input_mean: float | None = None
-    input_std: float | None = None
-    input_largest: float | None = None
-    scale_ratio: float | None = None
     class_counts: tuple[int, ...] = ()
     validation_class_counts: tuple[int, ...] = ()
-    duplicates: float = 0.0
+    duplicates: float | None = None
     shift: float | None = None
     shift_error: float | None = None
     distinct_targets: int | None = None
     whole_targets: bool = False
     target_largest: float | None = None
-    validation_error: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +101,15 @@ class References:
         constant: the most common class, or the mean.
         linear: a ridge classifier or regression on the inputs, or on counts of words.
         neighbours: the five nearest training examples.
-        linear_train: of the linear model on its own training examples.
-        shuffled: the better of linear and neighbours with shuffled training labels; what chance gives.
+        codes: where a regression's targets are a few whole numbers: how far off the neighbours' wrong votes are,
+            relative to votes for any wrong number; 1 where they are nearly never wrong, near 0 where numbers are an order.
         ceiling: the best that any model can reach on training examples whose inputs repeat with other labels.
     """
 
     constant: float | None = None
     linear: float | None = None
     neighbours: float | None = None
-    linear_train: float | None = None
-    shuffled: float | None = None
+    codes: float | None = None
     ceiling: float | None = None
 
     @property
@@ -144,7 +143,7 @@ def from_json(record: Mapping[str, Any]) -> Health:
         data=DataHealth(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}) if data else None,
         references=References(**references) if references else None,
         probes=tuple(
-            Probe(probe["epoch"], probe["loss"], tuple(LayerProbe(**layer) for layer in probe["layers"]))
+            Probe(**{**probe, "layers": tuple(LayerProbe(**layer) for layer in probe["layers"])})
             for probe in record.get("probes", ())
         ),
     )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tfday7.core.texts import text
+from tfday7.core.texts import table, text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,20 +69,26 @@ def finding(
     """Returns a finding whose sentences come from the table of texts.
 
     Args:
-        identifier: the check's id; the texts are `diagnosis.<id>.title`, `.cause.<name>` and `.remedy.<name>`.
+        identifier: the check's id; the texts are `diagnosis.<id>.title`, `.cause.<name>` and `.remedy.<name>`, and
+            where there is none of them `diagnosis.shared.cause.<name>` and so on.
         severity: "info", "warning" or "error".
         evidence: values for the sentences.
         causes: names of causes, the likeliest first.
         remedies: names of remedies, the best first, each with its flag; those with None are left out.
     """
-    base = f"diagnosis.{identifier}"
-    cause_ids = [f"{base}.cause.{name}" for name in causes]
-    remedy_ids = {f"{base}.remedy.{name}": flag for name, flag in remedies.items() if flag is not None}
+    cause_ids = [_known(identifier, f"cause.{name}") for name in causes]
+    remedy_ids = {_known(identifier, f"remedy.{name}"): flag for name, flag in remedies.items() if flag is not None}
     return Finding(
         id=identifier,
         severity=severity,
-        title=text(f"{base}.title", **evidence),
+        title=text(f"diagnosis.{identifier}.title", **evidence),
         evidence=evidence,
         causes=[Advice(i, text(i, **evidence)) for i in cause_ids],
         remedies=[Advice(i, text(i, **evidence), flag) for i, flag in remedy_ids.items()],
     )
+
+
+def _known(identifier: str, name: str) -> str:
+    """Returns the id of a finding's own sentence, or else of that which all findings share."""
+    own = f"diagnosis.{identifier}.{name}"
+    return own if own in table() else f"diagnosis.shared.{name}"

@@ -77,10 +77,37 @@ def if_taken(evidence: Evidence, flags: str) -> str | None:
 
 def lower_rate(evidence: Evidence, divisor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, divided by a number."""
+    return f"--learning_rate={_rate(evidence) / divisor:.3g}"
+
+
+def higher_rate(evidence: Evidence, factor: float) -> str:
+    """Returns the flag for the run's learning rate, or its optimizer's own, times a number; at most 0.1."""
+    return f"--learning_rate={min(_rate(evidence) * factor, 0.1):.3g}"
+
+
+def lower_momentum(evidence: Evidence) -> str | None:
+    """Returns the flag for the usual momentum, where the run has a higher one."""
+    return "--momentum=0.9" if float(evidence.flags.get("momentum") or 0) > 0.9 else None
+
+
+def no_clipping(evidence: Evidence) -> str | None:
+    """Returns the flags for clipping at the usual norm, where the run clips to less."""
+    tight = [n for n in ("global_clipnorm", "clipnorm", "clipvalue") if 0 < float(evidence.flags.get(n) or 0) < 1]
+    return " ".join(f"--{name}=1.0" for name in tight) or None
+
+
+def shallower(evidence: Evidence) -> str | None:
+    """Returns the flag for half of the depth; None where there is no more to take away."""
+    if not _architecture(evidence):
+        return ""
+    depth = int(evidence.flags.get("depth") or ARCHITECTURES.get(_architecture(evidence)).depth)
+    return f"--depth={depth // 2}" if depth > 1 else None
+
+
+def _rate(evidence: Evidence) -> float:
     given = evidence.flags.get("learning_rate")
     optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
-    rate = float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
-    return f"--learning_rate={rate / divisor:.3g}"
+    return float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
 
 
 def _architecture(evidence: Evidence) -> str:

@@ -6,6 +6,7 @@ Importing this module loads TensorFlow.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tfday7.core.errors import Interrupted
@@ -30,6 +31,7 @@ from tfday7.training.checkpoints import CheckpointStore
 from tfday7.training.config import TrainingConfig
 from tfday7.training.objective import class_weights, objective
 from tfday7.training.observer import Observer, Observing
+from tfday7.training.watcher import Watcher, Watching
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Fit:
     Attributes:
         records: one record an epoch, as in metrics.jsonl.
         best_epoch: the epoch (counted from 1) whose weights the model has now; 0 if none had a finite loss.
-        stopped: "finished", "early" (no better epoch for `patience` epochs) or "nan".
+        stopped: "finished", "early" (no better epoch for `patience` epochs), "nan", or why a watcher ended training.
         seconds: time of all epochs, those of earlier calls included.
         resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
         step_ms: mean time of an optimizer step in this call, data included; None when it trained no further.
@@ -65,6 +67,7 @@ def fit(
     folder: RunFolder | None = None,
     observer: Observer | None = None,
     until: int | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> Fit:
     """Trains the model in place and leaves it with the weights of its best epoch.
 
@@ -76,13 +79,14 @@ def fit(
             writes nothing.
         observer: told of progress.
         until: stop after this epoch; the next call goes on from there as if there had been no stop. None for the end.
+        watchers: see what the model has become after each epoch.
 
     Raises:
         Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
     """
     steps = compile_model(model, dataset, optimizer, training)
-    session = _Session(model, training, steps, folder, min(until or training.epochs, training.epochs))
+    session = _Session(model, training, steps, folder, min(until or training.epochs, training.epochs), watchers)
     session.resume(dataset)
     with stop_requests() as stop:
         callbacks = session.callbacks(stop)
@@ -115,7 +119,15 @@ def compile_model(model: Any, dataset: Dataset, optimizer: OptimizerConfig, trai
 class _Session:
     """One call of `fit`: the position in the run, and the callbacks that keep its state."""
 
-    def __init__(self, model: Any, training: TrainingConfig, steps: int, folder: RunFolder | None, until: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        training: TrainingConfig,
+        steps: int,
+        folder: RunFolder | None,
+        until: int,
+        watchers: Sequence[Watcher],
+    ) -> None:
         self.model = model
         self.training = training
         self.until = until
@@ -129,6 +141,7 @@ class _Session:
         self.pacing = Pacing(steps)
         self.input_ms: float | None = None
         self.log = MetricsLog(folder / METRICS if folder else None, [])
+        self.watching = [Watching(watcher, self.log) for watcher in watchers]
         self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
         self.epoch, self.step = 0, 0
         self._arrays: dict[str, Any] = {}
@@ -159,6 +172,7 @@ class _Session:
         chosen += [self.log, self.best, Averaging()]
         if self.tensorboard is not None:
             chosen.append(self.tensorboard)
+        chosen += self.watching
         first = (self.epoch, self.step)
         restore = self._restore_epoch if self.step else _nothing
         epochs = self.training.epochs
@@ -199,7 +213,8 @@ class _Session:
         """Gives the model its best weights and returns the account of the run."""
         if self.best.weights is not None:
             self.model.set_weights(self.best.weights)
-        stopped = "nan" if self.nan.epoch else "early" if self.best.stopped_early else "finished"
+        ended = next((watching.reason for watching in self.watching if watching.reason), "")
+        stopped = "nan" if self.nan.epoch else "early" if self.best.stopped_early else ended or "finished"
         return Fit(
             records=self.log.records,
             best_epoch=self.best.best_epoch,

@@ -54,24 +54,28 @@ def _scores(train: float, validation: float, examples: int = 10_000, **values: A
 
 
 def test_a_gap_counts_from_five_points_on() -> None:
-    assert gap(_scores(0.95, 0.901)) is None
-    match = gap(_scores(0.95, 0.85))
+    assert gap(_scores(0.999, 0.95)) is None
+    match = gap(_scores(0.99, 0.89))
     assert match is not None
     assert match.finding.evidence["gap_points"] == pytest.approx(10.0)
     assert match.margin == pytest.approx((0.10 - 0.05) / 0.05)
 
 
+def test_a_gap_counts_only_where_the_training_examples_were_memorized() -> None:
+    assert gap(_scores(0.90, 0.72)) is None  # 10 mistakes in training for every 28 in validation: more than a third.
+    assert gap(_scores(0.92, 0.72)) is not None
+
+
 def test_a_gap_must_exceed_three_standard_errors_of_a_small_split() -> None:
-    bound = 3 * math.sqrt(0.8 * 0.2 / 100)  # 12 points.
-    assert gap(_scores(0.8 + bound - 0.001, 0.8, 100)) is None
-    assert gap(_scores(0.8 + bound + 0.001, 0.8, 100)) is not None
+    bound = 3 * math.sqrt(0.8 * 0.2 / 60)  # 15.5 points.
+    assert gap(_scores(0.8 + bound - 0.001, 0.8, 60)) is None
+    assert gap(_scores(0.8 + bound + 0.001, 0.8, 60)) is not None
 
 
 @pytest.mark.parametrize(
     "evidence",
     [
         _scores(0.5, 0.9),
-        _scores(1.0, 0.5, metric="r2_score"),
         _scores(1.0, 0.5, stopped="nan"),
         _scores(1.0, 0.5, train_score=None),
         _scores(1.0, 0.5, validation_score=None),

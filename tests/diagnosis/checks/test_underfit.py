@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfday7.diagnosis.checks.underfit import check
+from tfday7.diagnosis.checks.underfit import underfit, unfinished
 from tfday7.diagnosis.evidence import Evidence
 
 FLAT, FALLING = np.full(20, 1.0), np.linspace(2.0, 1.0, 20)
@@ -19,28 +19,28 @@ def _run(train: float, baseline: float = 0.2, loss: np.ndarray = FLAT, **flags: 
     ("train", "found"), [(0.215, False), (0.22, True), (0.4, True), (0.59, True), (0.61, False), (1.0, False)]
 )
 def test_less_than_half_of_the_way_from_guessing_to_perfect(train: float, found: bool) -> None:
-    assert (check(_run(train)) is not None) == found  # From 0.2 to 1: half is 0.6, a fiftieth is 0.216.
+    assert (underfit(_run(train)) is not None) == found  # From 0.2 to 1: half is 0.6, a fiftieth is 0.216.
 
 
 def test_the_evidence_is_the_share_of_the_way() -> None:
-    match = check(_run(0.4))
+    match = underfit(_run(0.4))
     assert match is not None
     assert match.finding.evidence["skill_percent"] == pytest.approx(100 * (0.4 - 0.2) / (1 - 0.2))
     assert match.margin == pytest.approx((0.5 - 0.25) / 0.5)
 
 
 def test_a_run_that_still_improves_should_first_train_longer() -> None:
-    found = check(_run(0.4, loss=FALLING)).finding
-    assert found.evidence["still_improving"] is True
-    assert (found.causes[0].id, found.remedies[0].flag) == ("diagnosis.underfit.cause.short", "--epochs=60")
+    found = unfinished(_run(0.4, loss=FALLING)).finding
+    assert underfit(_run(0.4, loss=FALLING)) is None
+    assert (found.causes[0].id, found.remedies[0].flag) == ("diagnosis.unfinished.cause.short", "--epochs=60")
 
 
 def test_a_run_that_has_settled_needs_a_wider_model() -> None:
-    found = check(_run(0.4, model="mlp")).finding
-    assert found.evidence["still_improving"] is False
+    found = underfit(_run(0.4, model="mlp")).finding
+    assert unfinished(_run(0.4, model="mlp")) is None
     assert (found.causes[0].id, found.remedies[0].flag) == ("diagnosis.underfit.cause.capacity", "--width=256")
 
 
 def test_nothing_is_said_without_scores_or_after_divergence() -> None:
-    assert check(Evidence(FLAT, FLAT)) is None
-    assert check(Evidence(FLAT, FLAT, train_score=0.4, baseline=0.2, stopped="nan")) is None
+    assert underfit(Evidence(FLAT, FLAT)) is None
+    assert underfit(Evidence(FLAT, FLAT, train_score=0.4, baseline=0.2, stopped="nan")) is None

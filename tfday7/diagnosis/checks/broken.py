@@ -7,15 +7,16 @@ import numpy as np
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.measures import MIN_SKILL, learned_nothing, skill
 from tfday7.diagnosis.records import finding
-
-MIN_SKILL = 0.02  # Share of the way from guessing to perfect; below it nothing was learned.
 
 
 @CHECKS.register("diverged")
 def diverged(evidence: Evidence) -> Match | None:
-    """The loss became NaN or infinite."""
-    bad = np.flatnonzero(~np.isfinite(evidence.loss))
+    """The loss became NaN or infinite, in training or in validation."""
+    was_measured = len(evidence.val_loss) == evidence.epochs and np.isfinite(evidence.val_loss).any()
+    validated = evidence.val_loss if was_measured else evidence.loss
+    bad = np.flatnonzero(~(np.isfinite(evidence.loss) & np.isfinite(validated)))
     if evidence.stopped != "nan" and not bad.size:
         return None
     epoch = int(bad[0]) + 1 if bad.size else evidence.epochs
@@ -37,10 +38,8 @@ def diverged(evidence: Evidence) -> Match | None:
 @CHECKS.register("not_learning")
 def not_learning(evidence: Evidence) -> Match | None:
     """The training score is no better than guessing."""
-    if evidence.train_score is None or evidence.baseline is None or evidence.stopped == "nan":
-        return None
-    skill = skill_of(evidence.train_score, evidence.baseline)
-    if skill >= MIN_SKILL:
+    value = skill(evidence)
+    if value is None or not learned_nothing(evidence):
         return None
     found = finding(
         "not_learning",
@@ -53,9 +52,4 @@ def not_learning(evidence: Evidence) -> Match | None:
             "labels": "",
         },
     )
-    return Match("broken", found, margin=(MIN_SKILL - skill) / MIN_SKILL)
-
-
-def skill_of(score: float, baseline: float) -> float:
-    """Returns how much of the way from guessing (0) to perfect (1) a score has gone."""
-    return (score - baseline) / max(1.0 - baseline, 1e-9)
+    return Match("broken", found, margin=(MIN_SKILL - value) / MIN_SKILL)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence, noise, smooth
+from tfday7.diagnosis.measures import standard_error
 from tfday7.diagnosis.records import Finding, finding
 
 # Final over lowest validation loss. Fitted on 419 simulated histories of 12 tables, 44 of which overfit: replication
@@ -22,6 +21,7 @@ MIN_EPOCHS = 5
 # A gap between the scores counts from 5 points on, and only beyond three standard errors of the validation score.
 MIN_GAP = 0.05
 STANDARD_ERRORS = 3.0
+MEMORIZED = 1 / 3  # And only where training makes at most this share of validation's mistakes: some gap is normal.
 
 
 @CHECKS.register("overfit")
@@ -53,12 +53,11 @@ def rising(evidence: Evidence) -> Match | None:
 def gap(evidence: Evidence) -> Match | None:
     """The delivered model is clearly better on training than on validation examples."""
     train, validation = evidence.train_score, evidence.validation_score
-    if train is None or validation is None or evidence.metric != "accuracy" or evidence.stopped == "nan":
+    if train is None or validation is None or evidence.stopped == "nan" or train <= (evidence.baseline or 0.0):
         return None
-    error = math.sqrt(max(validation * (1.0 - validation), 1e-4) / max(evidence.validation_examples, 1))
-    threshold = max(MIN_GAP, STANDARD_ERRORS * error)
+    threshold = max(MIN_GAP, STANDARD_ERRORS * standard_error(evidence, validation))
     difference = train - validation
-    if difference <= threshold:
+    if difference <= threshold or 1.0 - train > MEMORIZED * (1.0 - validation):
         return None
     values = {"train": train, "validation": validation, "gap_points": 100.0 * difference}
     return Match("overfit", _finding("gap", evidence, values), margin=(difference - threshold) / threshold)

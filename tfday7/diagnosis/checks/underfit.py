@@ -1,55 +1,95 @@
-"""A run that has not learned what its training examples offer: too small a model, or stopped too early."""
+"""A run that has not learned what its training examples offer: held back, too small a model, or stopped too early."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
-from tfday7.diagnosis.checks.broken import MIN_SKILL, skill_of
-from tfday7.diagnosis.evidence import Evidence, smooth
+from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.measures import (
+    MAX_SKILL,
+    falls_steeply,
+    first_probe,
+    is_poor,
+    last_probe,
+    learned_nothing,
+    skill,
+    still_improving,
+)
 from tfday7.diagnosis.records import finding
 
-MAX_SKILL = 0.5  # Less than half of the way from guessing to perfect, on the examples that it was trained on.
-IMPROVING = 0.05  # The last fifth of the run still lowered the training loss by this share.
-MIN_EPOCHS = 5
+MAX_DROPOUT = 0.7
+MAX_PENALTY = 1.0  # Of L2, relative to the loss of the answers, when training starts or ends.
+
+
+@CHECKS.register("over_regularized")
+def over_regularized(evidence: Evidence) -> Match | None:
+    """Dropout or L2 hold the model back so much that it learns little."""
+    first, last = first_probe(evidence), last_probe(evidence)
+    if first is None or last is None or not (is_poor(evidence) or learned_nothing(evidence)):
+        return None
+    penalty = max(probe.penalty / max(probe.loss or 1.0, 1e-9) for probe in (first, last))
+    if last.dropout <= MAX_DROPOUT and penalty <= MAX_PENALTY:
+        return None
+    values = {"dropout": last.dropout, "penalty": penalty}
+    dropout_first = last.dropout > MAX_DROPOUT
+    flags = {
+        "less": remedies.no_regularization(evidence),
+        "wider": remedies.width(evidence, 2),
+        "longer": f"--epochs={evidence.epochs * 3}",
+    }
+    causes = ["dropout", "l2", "both"] if dropout_first else ["l2", "dropout", "both"]
+    return Match("underfit", finding("over_regularized", "warning", values, causes, flags), margin=1.0)
 
 
 @CHECKS.register("underfit")
-def check(evidence: Evidence) -> Match | None:
-    """Training and validation are both poor."""
-    train, baseline = evidence.train_score, evidence.baseline
-    if train is None or baseline is None or evidence.stopped == "nan":
+def underfit(evidence: Evidence) -> Match | None:
+    """Training and validation are both poor, and training gets no further."""
+    if not _is_half_learned(evidence) or still_improving(evidence):
         return None
-    skill = skill_of(train, baseline)
-    if not MIN_SKILL <= skill < MAX_SKILL:
-        return None
-    improving = _still_improving(evidence)
-    values = {
-        "metric": evidence.metric,
-        "train": train,
-        "baseline": baseline,
-        "skill_percent": 100.0 * skill,
-        "epochs": evidence.epochs,
-        "still_improving": improving,
-    }
+    flags = {"wider": remedies.width(evidence, 2), **_flags(evidence)}
     causes = ["capacity", "short", "rate", "regularization"]
-    flags = {
+    return Match("underfit", finding("underfit", "warning", _values(evidence), causes, flags), margin=_margin(evidence))
+
+
+@CHECKS.register("unfinished")
+def unfinished(evidence: Evidence) -> Match | None:
+    """Training ended while it still got better: clearly, where both are poor, and steeply, wherever they are."""
+    poor = _is_half_learned(evidence) and still_improving(evidence)
+    if not poor and not (skill(evidence) is not None and falls_steeply(evidence)):
+        return None
+    flags = {**_flags(evidence), "wider": remedies.width(evidence, 2)}
+    causes = ["short", "rate", "capacity", "regularization"]
+    return Match(
+        "underfit", finding("unfinished", "warning", _values(evidence), causes, flags), margin=_margin(evidence)
+    )
+
+
+def _is_half_learned(evidence: Evidence) -> bool:
+    return skill(evidence) is not None and is_poor(evidence) and not learned_nothing(evidence)
+
+
+def _margin(evidence: Evidence) -> float:
+    """Returns how far the skill is below half of the way to perfect, or of what simple methods reach."""
+    return max(0.0, 1.0 - (skill(evidence) or 0.0) / MAX_SKILL)
+
+
+def _values(evidence: Evidence) -> dict[str, Any]:
+    references = evidence.health.references
+    return {
+        "metric": evidence.metric,
+        "train": evidence.train_score,
+        "baseline": evidence.baseline,
+        "reached": references.best if references else None,
+        "skill_percent": 100.0 * (skill(evidence) or 0.0),
+        "epochs": evidence.epochs,
+    }
+
+
+def _flags(evidence: Evidence) -> dict[str, str | None]:
+    return {
         "longer": f"--epochs={evidence.epochs * 3}",
-        "wider": remedies.width(evidence, 2),
         "optimizer": remedies.if_taken(evidence, "--optimizer=adam --learning_rate=0.001"),
         "regularization": remedies.no_regularization(evidence),
     }
-    if improving:
-        causes = ["short", "rate", "capacity", "regularization"]
-    else:
-        flags = {"wider": flags.pop("wider"), **flags}
-    return Match("underfit", finding("underfit", "warning", values, causes, flags), (MAX_SKILL - skill) / MAX_SKILL)
-
-
-def _still_improving(evidence: Evidence) -> bool:
-    if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
-        return False
-    curve = smooth(evidence.loss)
-    before = curve[-1 - max(1, evidence.epochs // 5)]
-    return bool(curve[-1] < before * (1.0 - IMPROVING))

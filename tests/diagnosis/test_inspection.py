@@ -1,0 +1,119 @@
+"""What the data look like: on data whose answer is known by construction."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.data import Dataset, Examples
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+from tfday7.diagnosis import inspection
+from tfday7.diagnosis.health import from_json
+
+
+def _with(dataset: Dataset, **parts: Examples) -> Dataset:
+    return dataclasses.replace(dataset, **parts)
+
+
+def test_simple_methods_reach_what_is_there(blobs: Dataset, line: Dataset) -> None:
+    _, separable = inspection.inspect(blobs)
+    assert separable.linear > 0.95
+    assert separable.neighbours > 0.95
+    assert 0.4 < separable.constant < 0.6
+    _, linear = inspection.inspect(line)
+    assert linear.linear > 0.98  # y is linear but for noise of 1 where its deviation is 54.
+    assert linear.neighbours < linear.linear
+
+
+def test_labels_that_do_not_belong_leave_chance(blobs: Dataset) -> None:
+    shuffled = np.random.default_rng(0).permutation(blobs.train.y)
+    _, references = inspection.inspect(_with(blobs, train=Examples(blobs.train.x, shuffled)))
+    assert max(references.linear, references.neighbours) < 0.75
+
+
+def test_twins_are_counted(blobs: Dataset) -> None:
+    none, _ = inspection.inspect(blobs)
+    assert none.duplicates < 0.1
+    known = np.concatenate([blobs.train.x[:15] + 1e-6, blobs.validation.x[15:]])
+    half, _ = inspection.inspect(_with(blobs, validation=Examples(known, blobs.validation.y)))
+    assert half.duplicates == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_same_line_of_text_is_a_twin() -> None:
+    x = np.random.default_rng(0).integers(2, 8, (400, 8)).astype(np.int32)
+    dataset = prepare(
+        Raw(x, np.arange(400) % 2, vocabulary=("", "?", "red", "blue", "green", "one", "two", "six")), "w"
+    )
+    fresh, _ = inspection.inspect(dataset)
+    assert fresh.duplicates == 0.0
+    copied = Examples(dataset.train.x[: len(dataset.validation)], dataset.validation.y)
+    assert inspection.inspect(_with(dataset, validation=copied))[0].duplicates == 1.0
+
+
+def test_a_validation_split_from_elsewhere_is_told_apart(line: Dataset) -> None:
+    same, _ = inspection.inspect(line)
+    assert abs(same.shift - 0.5) < 5 * same.shift_error
+    moved = Examples(line.validation.x + 3.0, line.validation.y)
+    assert inspection.inspect(_with(line, validation=moved))[0].shift > 0.9
+    wider = Examples(line.validation.x * 4.0, line.validation.y)  # The same mean.
+    assert inspection.inspect(_with(line, validation=wider))[0].shift > 0.8
+
+
+def test_the_error_of_the_shift_is_that_of_the_rank_statistic() -> None:
+    """Among splits that are alike, the area deviates from one half by about its standard error."""
+    areas, error = [], 0.0
+    for seed in range(30):
+        x = np.random.default_rng(seed).normal(size=(200, 3))
+        area, error = inspection._shift(x[:100], x[100:])
+        areas.append(area)
+    assert np.mean(areas) == pytest.approx(0.5, abs=0.04)
+    assert np.std(areas) == pytest.approx(error, rel=0.5)
+
+
+def test_class_codes_are_told_from_ratings() -> None:
+    generator = np.random.default_rng(0)
+    group = generator.integers(0, 6, 600)
+    x = generator.normal(size=(600, 1)) * 0.7 + group[:, None]  # Neighbouring groups overlap.
+    ratings = prepare(Raw(x, group.astype(np.float64)), "ratings", task="regression")
+    codes = prepare(Raw(x, np.array([3, 0, 5, 1, 4, 2])[group].astype(np.float64)), "codes", task="regression")
+    (first, of_ratings), (second, of_codes) = inspection.inspect(ratings), inspection.inspect(codes)
+    assert first.whole_targets
+    assert second.whole_targets
+    assert of_ratings.codes < 0.7 < 0.8 < of_codes.codes
+
+
+def test_targets_that_are_far_off_are_measured_in_deviations(line: Dataset) -> None:
+    data, _ = inspection.inspect(line)
+    y = np.asarray(line.train.y)
+    assert data.target_largest == pytest.approx(np.max(np.abs(y - y.mean(axis=0)) / y.std(axis=0)), rel=1e-3)
+
+
+def test_repeated_inputs_with_other_labels_bound_the_accuracy() -> None:
+    x = np.repeat(np.arange(40, dtype=np.float32), 10)[:, None]
+    y = np.tile([0, 0, 0, 0, 0, 0, 0, 1, 1, 1], 40)
+    dataset = prepare(Raw(x, y), "repeats")
+    part = Examples(x, y)
+    assert inspection._ceiling(dataset.problem, part) == pytest.approx(0.7)
+    assert inspection._ceiling(dataset.problem, Examples(np.arange(400.0)[:, None], y)) is None
+
+
+def test_large_images_are_pooled_and_the_mean_stays() -> None:
+    x = np.random.default_rng(0).random((3, 64, 96, 1))
+    pooled = inspection._pooled(x)
+    assert pooled.shape == (3, 32, 32, 1)
+    np.testing.assert_allclose(pooled.mean(axis=(1, 2, 3)), x.mean(axis=(1, 2, 3)))
+
+
+def test_what_was_found_is_added_to_the_record_and_comes_back(blobs: Dataset, tmp_path) -> None:
+    import json
+
+    folder = RunFolder(tmp_path)
+    (folder / HEALTH).write_text(json.dumps({"probes": []}))
+    inspection.record(blobs, folder)
+    health = from_json(json.loads((folder / HEALTH).read_text()))
+    assert (health.data, health.references) == inspection.inspect(blobs)
+    assert health.probes == ()

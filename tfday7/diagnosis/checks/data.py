@@ -1,0 +1,188 @@
+"""Data that no training can make good: labels that do not belong, splits that leak or differ, inputs out of scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfday7.diagnosis import remedies
+from tfday7.diagnosis.check import CHECKS, Match
+from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.measures import is_poor, last_probe, learned_nothing, standard_error
+from tfday7.diagnosis.records import finding
+
+MAX_CHANCE_ERROR = 0.12  # A larger standard error makes luck of everything.
+CHANCE_ERRORS = 3.0  # Standard errors above guessing that simple methods reach by luck.
+MAX_IMBALANCE = 10.0  # Most common class over rarest...
+MIN_RECALL = 0.5  # ...of which less than this share of the overall score is recognised.
+MAX_TARGET = 20.0  # Deviations from the mean; of a normal variable no example in 10^88.
+MAX_TWINS = 0.2
+MAX_SHIFT = 0.75  # Area under the ROC curve; and beyond
+SHIFT_ERRORS = 5.0  # standard errors above 0.5.
+MIN_VALIDATION = 30  # Examples: with fewer an accuracy of 0.9 is uncertain by more than 5 points.
+MAX_INPUT = 10.0  # Mean or deviation of what the first kernel sees.
+MAX_SCALE_RATIO = 1e3  # Between the deviations of its columns.
+INPUT_SHARE = 0.8  # Of a step's time, from which on the pipeline decides how long it takes...
+MIN_INPUT_MS = 5.0  # ...if it takes a time worth saving.
+CODES = 0.8
+
+
+@CHECKS.register("labels")
+def labels(evidence: Evidence) -> Match | None:
+    """No simple method, nor the model, is better than guessing on examples that it has not seen."""
+    references, score = evidence.health.references, evidence.validation_score
+    if references is None or references.linear is None or references.neighbours is None or score is None:
+        return None
+    constant = references.constant or 0.0
+    error = standard_error(evidence, constant)
+    limit = constant + max(0.02, CHANCE_ERRORS * error)
+    reached = max(references.linear, references.neighbours)
+    if error > MAX_CHANCE_ERROR or reached > limit or score > limit or _hides_chance(evidence):
+        return None
+    values = {"metric": evidence.metric, "reached": reached, "baseline": constant, "validation": score}
+    flags = {"look": "", "join": "", "features": ""}
+    found = finding("labels", "error", values, ["shuffled", "target", "unrelated"], flags)
+    return Match("broken", found, margin=1.0)
+
+
+@CHECKS.register("constant_target")
+def constant_target(evidence: Evidence) -> Match | None:
+    """All training examples have the same target: there is nothing to learn."""
+    if not _is_constant(evidence):
+        return None
+    found = finding("constant_target", "error", {}, ["column", "filter", "sorted"], {"look": "", "shuffle": ""})
+    return Match("broken", found, margin=1.0)
+
+
+def _is_constant(evidence: Evidence) -> bool:
+    data = evidence.health.data
+    if data is None:
+        return False
+    return np.count_nonzero(data.class_counts) == 1 if data.class_counts else data.distinct_targets == 1
+
+
+@CHECKS.register("codes")
+def codes(evidence: Evidence) -> Match | None:
+    """Targets of a regression that are codes of classes: when neighbours are wrong, they are not nearly right."""
+    data, references = evidence.health.data, evidence.health.references
+    if data is None or references is None or references.codes is None or not data.whole_targets:
+        return None
+    if references.codes < CODES:
+        return None
+    values = {"distinct": data.distinct_targets, "distance": references.codes}
+    flags = {"classification": "--task=classification", "look": ""}
+    found = finding("codes", "error", values, ["task", "coding", "order"], flags)
+    return Match("broken", found, margin=1.0)
+
+
+def _hides_chance(evidence: Evidence) -> bool:
+    """Returns whether guessing is hard to beat for another reason: one class, rare classes, targets far off."""
+    return _is_constant(evidence) or _is_imbalanced(evidence) or outliers(evidence) is not None
+
+
+def _is_imbalanced(evidence: Evidence) -> bool:
+    present = [count for count in evidence.health.data.class_counts if count] if evidence.health.data else []
+    return len(present) > 1 and max(present) >= MAX_IMBALANCE * min(present)
+
+
+@CHECKS.register("imbalance")
+def imbalance(evidence: Evidence) -> Match | None:
+    """Rare classes that are hardly recognised."""
+    data = evidence.health.data
+    if data is None or not _is_imbalanced(evidence):
+        return None
+    present = [count for count in data.class_counts if count]
+    recalls = [
+        recall for count, recall in zip(data.class_counts, evidence.class_recall, strict=False)
+        if recall is not None and max(present) >= MAX_IMBALANCE * count
+    ]  # fmt: skip
+    overall = evidence.validation_score or 0.0
+    missed = not recalls or min(recalls) < MIN_RECALL * overall
+    values = {
+        "largest": max(present), "smallest": min(present), "recall": min(recalls) if recalls else 0.0,
+        "validation": overall,
+    }  # fmt: skip
+    flags = {"weights": remedies.unless_set(evidence, "--class_weights=balanced"), "collect": "", "metric": ""}
+    found = finding("imbalance", "warning" if missed else "info", values, ["rare", "loss", "metric"], flags)
+    return Match("", found, margin=1.0)
+
+
+@CHECKS.register("outliers")
+def outliers(evidence: Evidence) -> Match | None:
+    """Targets so far off that they alone decide the loss and the metric."""
+    data = evidence.health.data
+    if data is None or data.target_largest is None or data.target_largest <= MAX_TARGET:
+        return None
+    values = {"largest_deviations": data.target_largest}
+    flags = {"look": "", "logarithm": "", "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0")}
+    found = finding("outliers", "warning", values, ["mistakes", "tail", "units"], flags)
+    return Match("", found, data.target_largest / MAX_TARGET - 1.0)
+
+
+@CHECKS.register("leakage")
+def leakage(evidence: Evidence) -> Match | None:
+    """Validation examples that are, or nearly are, training examples: the score says what was learned by heart."""
+    data = evidence.health.data
+    if data is None or data.duplicates is None or data.duplicates <= MAX_TWINS:
+        return None
+    values = {"twins_percent": 100.0 * data.duplicates}
+    flags = {"group": "", "deduplicate": "", "split": ""}
+    found = finding("leakage", "error", values, ["duplicates", "augmented", "series"], flags)
+    return Match("broken", found, (data.duplicates - MAX_TWINS) / MAX_TWINS)
+
+
+@CHECKS.register("shift")
+def shift(evidence: Evidence) -> Match | None:
+    """Validation inputs that a classifier can tell from training inputs: they are from elsewhere."""
+    data = evidence.health.data
+    if data is None or data.shift is None or data.shift_error is None:
+        return None
+    limit = max(MAX_SHIFT, 0.5 + SHIFT_ERRORS * data.shift_error)
+    if data.shift <= limit:
+        return None
+    values = {"shift": data.shift, "limit": limit}
+    flags = {"split": "", "augment": remedies.augment(evidence), "preprocess": ""}
+    found = finding("shift", "error", values, ["source", "preprocessing", "time"], flags)
+    return Match("broken", found, (data.shift - limit) / (1.0 - limit))
+
+
+@CHECKS.register("validation_small")
+def validation_small(evidence: Evidence) -> Match | None:
+    """So few validation examples that their score says little."""
+    if not 0 < evidence.validation_examples < MIN_VALIDATION:
+        return None
+    score = evidence.validation_score if evidence.validation_score is not None else 0.5
+    error = standard_error(evidence, score)
+    values = {"validation_examples": evidence.validation_examples, "validation": score, "error": 2.0 * error}
+    flags = {"split": "", "folds": "", "collect": ""}
+    found = finding("validation_small", "warning", values, ["split", "few", "groups"], flags)
+    return Match("undetermined", found, margin=0.5)
+
+
+@CHECKS.register("input_scale")
+def input_scale(evidence: Evidence) -> Match | None:
+    """What the first kernel sees is far from mean 0 and deviation 1."""
+    probe = last_probe(evidence)
+    seen = next((layer for layer in probe.layers if layer.kind == "Input"), None) if probe else None
+    if seen is None or seen.mean is None or seen.std is None:
+        return None
+    size, ratio = max(abs(seen.mean), seen.std), seen.scale_ratio or 1.0
+    if size <= MAX_INPUT and ratio <= MAX_SCALE_RATIO:
+        return None
+    poor = is_poor(evidence) or learned_nothing(evidence) or evidence.stopped == "nan"
+    values = {"mean": seen.mean, "deviation": seen.std, "ratio": ratio}
+    flags = {"standardize": "", "rescale": "", "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0")}
+    found = finding("input_scale", "error" if poor else "warning", values, ["raw", "units", "twice"], flags)
+    margin = max(size / MAX_INPUT, ratio / MAX_SCALE_RATIO) - 1.0
+    return Match("broken" if poor else "", found, margin)
+
+
+@CHECKS.register("input_bottleneck")
+def input_bottleneck(evidence: Evidence) -> Match | None:
+    """Training waits for its data."""
+    step, reading = evidence.step_ms, evidence.input_ms
+    if not step or not reading or reading < MIN_INPUT_MS or reading < INPUT_SHARE * step:
+        return None
+    values = {"input_ms": reading, "step_ms": step}
+    flags = {"cache": "", "augment": "--augment=" if evidence.flags.get("augment") else None, "convert": ""}
+    found = finding("input_bottleneck", "warning", values, ["reading", "decoding", "augmentation"], flags)
+    return Match("", found, margin=reading / (INPUT_SHARE * step) - 1.0)

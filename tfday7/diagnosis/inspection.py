@@ -1,0 +1,219 @@
+"""Looks at the data before training: what simple methods make of it, and what would make any score a lie.
+
+Everything is measured on at most `EXAMPLES` examples of each split, drawn with a fixed seed: seconds, whatever the size
+of the data. The test split is not touched. Loads no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
+
+from tfday7.core import files
+from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.data import Dataset, Examples, Problem
+from tfday7.data.scoring import baseline, score
+from tfday7.diagnosis.health import DataHealth, References
+
+EXAMPLES = 2000  # Of a split.
+FEATURES = 512  # Of an example; larger inputs are pooled, or every so many values are taken.
+NEIGHBOURS = 5
+PENALTY = 1.0  # Of the linear model, per example: scale-free, as features are standardized.
+# Two examples are twins when they are this much nearer than training examples are to each other, at the median.
+TWINS = 0.1
+MAX_CODES = 20  # More different whole numbers than this are a quantity, not codes of classes.
+MIN_MISTAKES = 10  # Fewer wrong votes show no pattern.
+SIMPLE = ("classification", "regression")  # The tasks that simple methods are tried on.
+
+
+def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
+    """Returns what the data looks like, and what simple methods reach with it.
+
+    Args:
+        dataset: its training and validation split are looked at.
+    """
+    problem = dataset.problem
+    train, validation = (_sample(part) for part in (dataset.train, dataset.validation))
+    features = _features(problem, train.x, validation.x)
+    shift, error = _shift(*features)
+    codes = _are_codes(problem, np.asarray(train.y))
+    data = DataHealth(
+        class_counts=_counts(problem, np.asarray(dataset.train.y[:])),
+        validation_class_counts=_counts(problem, np.asarray(dataset.validation.y[:])),
+        duplicates=_twins(problem, train, validation, features),
+        shift=shift,
+        shift_error=error,
+        distinct_targets=len(np.unique(train.y)) if problem.task == "regression" else None,
+        whole_targets=codes,
+        target_largest=_largest_target(problem, np.asarray(train.y)),
+    )
+    return data, _references(problem, train, validation, features, codes)
+
+
+def record(dataset: Dataset, folder: RunFolder) -> None:
+    """Adds what the data looks like to health.json of a run."""
+    known = files.read_json(folder / HEALTH) if (folder / HEALTH).exists() else {}
+    data, references = inspect(dataset)
+    known |= {"data": dataclasses.asdict(data), "references": dataclasses.asdict(references)}
+    files.write_json(folder / HEALTH, known)
+
+
+def _sample(part: Examples) -> Examples:
+    """Returns at most EXAMPLES examples as arrays, at most 50 million values."""
+    size = max(1, int(np.prod(part.x.shape[1:])))
+    count = min(len(part), EXAMPLES, max(50, 50_000_000 // size))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:count])
+    return Examples(np.asarray(part.x[chosen]), np.asarray(part.y[chosen]))
+
+
+def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both inputs as float64 [n, features], standardized by the training split: columns, pixels, or words."""
+    if problem.vocabulary:
+        parts = [_word_counts(x) for x in (train, validation)]
+        common = np.argsort(-parts[0].sum(axis=0), kind="stable")[:FEATURES]
+        shapes = [_rarity(x) for x in (train, validation)]
+        parts = [np.concatenate([part[:, common], shape], axis=1) for part, shape in zip(parts, shapes, strict=True)]
+    else:
+        parts = [_pooled(x).reshape(len(x), -1).astype(np.float64) for x in (train, validation)]
+        step = max(1, math.ceil(parts[0].shape[1] / FEATURES))
+        parts = [part[:, ::step] for part in parts]
+    mean, std = parts[0].mean(axis=0), parts[0].std(axis=0)
+    std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    return (parts[0] - mean) / std, (parts[1] - mean) / std
+
+
+def _word_counts(tokens: np.ndarray) -> np.ndarray:
+    """Returns float64 [n, words]: how often each token id is in each example; id 0 is padding."""
+    counts = np.zeros((len(tokens), int(tokens.max(initial=0)) + 1))
+    np.add.at(counts, (np.arange(len(tokens))[:, None], tokens), 1.0)
+    counts[:, 0] = 0.0
+    return np.pad(counts, ((0, 0), (0, max(0, FEATURES - counts.shape[1]))))
+
+
+def _rarity(tokens: np.ndarray) -> np.ndarray:
+    """Returns float64 [n, 2]: the number of words, and how rare they are on average; ids go from common to rare."""
+    words = np.maximum((tokens > 0).sum(axis=1), 1)
+    return np.stack([words, np.where(tokens > 0, np.log1p(tokens), 0.0).sum(axis=1) / words], axis=1)
+
+
+def _pooled(x: np.ndarray) -> np.ndarray:
+    """Returns images of at most 32 x 32 by taking the mean of blocks; everything else as it is."""
+    if x.ndim != 4:
+        return x
+    block = [max(1, math.ceil(size / 32)) for size in x.shape[1:3]]
+    height, width = (size // step * step for size, step in zip(x.shape[1:3], block, strict=True))
+    parts = x[:, :height, :width].reshape(len(x), height // block[0], block[0], width // block[1], block[1], x.shape[3])
+    return parts.mean(axis=(2, 4))
+
+
+def _counts(problem: Problem, y: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.bincount(y, minlength=problem.outputs).tolist()) if problem.task == "classification" else ()
+
+
+def _largest_target(problem: Problem, y: np.ndarray) -> float | None:
+    if problem.task != "regression" or problem.target_mean is None or problem.target_std is None:
+        return None
+    return float(np.max(np.abs((y - problem.target_mean) / problem.target_std)))
+
+
+def _are_codes(problem: Problem, y: np.ndarray) -> bool:
+    """Returns whether a regression's targets are a few whole numbers, as classes are often coded."""
+    few = problem.task == "regression" and problem.outputs == 1 and 3 <= len(np.unique(y)) <= MAX_CODES
+    return bool(few and np.all(y == np.round(y)))
+
+
+def _shift(train: np.ndarray, validation: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns the area under the ROC curve of a classifier between the splits, and its standard error.
+
+    A ridge classifier on the features and their squares, judged on folds that it did not see: a classifier two-sample
+    test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545). The error is that of the Mann-Whitney statistic when there is
+    nothing to be told apart.
+    """
+    count = min(len(train), len(validation))
+    if count < 20:
+        return None, None
+    x = np.concatenate([train[:count], validation[:count]])
+    x = np.concatenate([x, np.minimum(np.square(x), 25.0)], axis=1)
+    y = np.repeat([0, 1], count)
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    told = cross_val_predict(
+        RidgeClassifier(alpha=PENALTY * len(x), solver="cholesky"), x, y, cv=folds, method="decision_function"
+    )
+    return float(roc_auc_score(y, told)), math.sqrt((2 * count + 1) / (12.0 * count * count))
+
+
+def _twins(
+    problem: Problem, train: Examples, validation: Examples, features: tuple[np.ndarray, np.ndarray]
+) -> float | None:
+    """Returns the share of validation examples with a twin in training: the same words, or inputs far too near."""
+    if problem.vocabulary:
+        known = {row.tobytes() for row in np.asarray(train.x)}
+        return float(np.mean([row.tobytes() in known for row in np.asarray(validation.x)]))
+    if len(train) < 3 * NEIGHBOURS:
+        return None
+    index = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(features[0])
+    apart = float(np.median(index.kneighbors()[0][:, 0]))
+    if apart <= 0:  # Most training examples are equal to another one: twins say nothing here.
+        return None
+    nearest = index.kneighbors(features[1], n_neighbors=1)[0][:, 0]
+    return float(np.mean(nearest < TWINS * apart))
+
+
+def _references(
+    problem: Problem, train: Examples, validation: Examples, features: tuple[np.ndarray, np.ndarray], codes: bool
+) -> References:
+    constant = baseline(problem, train.y, validation.y)
+    if problem.task not in SIMPLE or len(train) < 2 * NEIGHBOURS or len(np.unique(train.y)) < 2:
+        return References(constant=constant)
+    y = np.asarray(train.y)
+    outputs = {name: _predicted(problem, method, features, y) for name, method in _methods(problem, len(y)).items()}
+    scores = {name: score(problem, predicted, validation.y) for name, predicted in outputs.items()}
+    distance = _distance_of_mistakes(features, y.ravel(), np.asarray(validation.y).ravel()) if codes else None
+    return References(constant=constant, **scores, codes=distance, ceiling=_ceiling(problem, train))
+
+
+def _distance_of_mistakes(features: tuple[np.ndarray, np.ndarray], train_y: np.ndarray, y: np.ndarray) -> float:
+    """Returns how far off wrong votes of the neighbours are, relative to votes for any wrong number; see References."""
+    voted = KNeighborsClassifier(NEIGHBOURS).fit(features[0], train_y).predict(features[1])
+    wrong = voted != y
+    if wrong.sum() < MIN_MISTAKES:
+        return 1.0
+    values = np.unique(train_y)
+    random = [np.abs(values[values != true] - true).mean() for true in y[wrong]]
+    return float(np.abs(voted - y)[wrong].sum() / np.sum(random))
+
+
+def _methods(problem: Problem, count: int) -> dict[str, object]:
+    if problem.task == "classification":
+        linear, neighbours = RidgeClassifier(alpha=PENALTY * count / 100), KNeighborsClassifier(NEIGHBOURS)
+    else:
+        linear, neighbours = Ridge(alpha=PENALTY * count / 100), KNeighborsRegressor(NEIGHBOURS)
+    return {"linear": linear, "neighbours": neighbours}
+
+
+def _predicted(problem: Problem, method: object, features: tuple[np.ndarray, np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Returns what a method says of the validation split, in the form that `scoring.score` takes."""
+    told = method.fit(features[0], y).predict(features[1])  # type: ignore[attr-defined]
+    if problem.task == "classification":
+        return np.eye(problem.outputs)[told]
+    return np.asarray(told, np.float64).reshape(len(told), -1)
+
+
+def _ceiling(problem: Problem, train: Examples) -> float | None:
+    """Returns the best accuracy that is possible where inputs repeat; None when less than a tenth of them do."""
+    if problem.task != "classification":
+        return None
+    labels: dict[bytes, list[int]] = {}
+    for row, label in zip(np.asarray(train.x), np.asarray(train.y), strict=True):
+        labels.setdefault(row.tobytes(), []).append(int(label))
+    repeated = [each for each in labels.values() if len(each) > 1]
+    count = sum(len(each) for each in repeated)
+    if count < len(train) / 10:
+        return None
+    return sum(int(np.bincount(each).max()) for each in repeated) / count

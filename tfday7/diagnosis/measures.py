@@ -1,0 +1,108 @@
+"""Quantities that several checks need: how much was learned, how sure a score is, how it compares with references."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tfday7.diagnosis.evidence import Evidence, smooth
+from tfday7.diagnosis.health import LayerProbe, Probe
+
+MIN_SKILL = 0.02  # Share of the way from guessing to perfect; below it nothing was learned.
+# Without references, less than half of the way from guessing to perfect on the training examples is poor.
+MAX_SKILL = 0.5
+# With references: a model that fits is behind what a simple method reaches by no more than this share of its skill...
+SHORTFALL = 0.1
+STANDARD_ERRORS = 2.0  # ...and so many standard errors of the validation score.
+IMPROVING = 0.05  # The last fifth of the run still lowered the training loss by this share.
+STEEP = 0.1  # Likewise, of a run that is far from its end whatever its scores.
+MIN_EPOCHS = 5  # Curves with fewer points do not show whether they turn.
+
+
+def skill_of(score: float, baseline: float) -> float:
+    """Returns how much of the way from guessing (0) to perfect (1) a score has gone."""
+    return (score - baseline) / max(1.0 - baseline, 1e-9)
+
+
+def skill(evidence: Evidence) -> float | None:
+    """Returns the training score's skill; None where it was not measured, or training diverged."""
+    if evidence.train_score is None or evidence.baseline is None or evidence.stopped == "nan":
+        return None
+    return skill_of(evidence.train_score, evidence.baseline)
+
+
+def learned_nothing(evidence: Evidence) -> bool:
+    """Returns whether the training score is no better than guessing."""
+    value = skill(evidence)
+    return value is not None and value < MIN_SKILL
+
+
+def standard_error(evidence: Evidence, score: float) -> float:
+    """Returns the standard error of a validation score.
+
+    Of a share of examples that of the binomial distribution; of R2 that of a mean of squares of normal errors, whose
+    relative error is sqrt(2 / n).
+    """
+    count = max(evidence.validation_examples, 1)
+    if evidence.metric == "r2_score":
+        return max(0.0, 1.0 - score) * math.sqrt(2.0 / count)
+    return math.sqrt(max(score * (1.0 - score), 1e-4) / count)
+
+
+def is_poor(evidence: Evidence) -> bool:
+    """Returns whether the model answers clearly worse than it could: than simple methods do with the same data.
+
+    Where no references were measured: whether it has gone less than half of the way from guessing to perfect on its own
+    training examples.
+    """
+    value, references = skill(evidence), evidence.health.references
+    if value is None:
+        return False
+    if references is None or references.best is None or references.constant is None or references.linear is None:
+        return value < MAX_SKILL
+    reached, score = references.best, evidence.validation_score
+    if score is None:
+        return value < MAX_SKILL
+    margin = SHORTFALL * (reached - references.constant) + STANDARD_ERRORS * standard_error(evidence, reached)
+    return score < reached - margin and evidence.train_score is not None and evidence.train_score < reached
+
+
+def still_improving(evidence: Evidence) -> bool:
+    """Returns whether the last fifth of the run still lowered the training loss by a twentieth."""
+    if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
+        return False
+    curve = smooth(evidence.loss)
+    before = curve[-1 - max(1, evidence.epochs // 5)]
+    return bool(curve[-1] < before * (1.0 - IMPROVING))
+
+
+def falls_steeply(evidence: Evidence) -> bool:
+    """Returns whether the last fifth of the run lowered both losses by a tenth and more."""
+    if evidence.epochs < MIN_EPOCHS or not np.isfinite([evidence.loss, evidence.val_loss]).all():
+        return False
+    reach = max(1, evidence.epochs // 5)
+    return all(curve[-1] < curve[-1 - reach] * (1.0 - STEEP) for curve in (evidence.loss, evidence.val_loss))
+
+
+def first_probe(evidence: Evidence) -> Probe | None:
+    """Returns what the layers did before training; None where they were not probed."""
+    probes = evidence.health.probes
+    return probes[0] if probes and probes[0].epoch == 0 else None
+
+
+def last_probe(evidence: Evidence) -> Probe | None:
+    """Returns what the layers did when training ended; None where they were not probed then."""
+    probes = evidence.health.probes
+    return probes[-1] if len(probes) > 1 else None
+
+
+def kernels(probe: Probe) -> list[LayerProbe]:
+    """Returns the layers that have a kernel, in the order of the forward pass."""
+    return [layer for layer in probe.layers if layer.weight is not None]
+
+
+def hidden(probe: Probe) -> list[LayerProbe]:
+    """Returns all layers but the input and what follows the last kernel: those whose outputs other kernels see."""
+    last = max((i for i, layer in enumerate(probe.layers) if layer.weight is not None), default=0)
+    return [layer for layer in probe.layers[:last] if layer.kind != "Input"]

@@ -1,0 +1,113 @@
+"""Looks at a run while it trains: probes the layers, and ends a run that is broken when asked to.
+
+Importing this module loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from tfday7.core import files
+from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.data import Dataset
+from tfday7.data.scoring import baseline
+from tfday7.diagnosis.diagnosing import judge_running
+from tfday7.diagnosis.evidence import Evidence, recorded
+from tfday7.diagnosis.health import Health, Probe, from_json
+from tfday7.diagnosis.probing import Prober
+
+NEXT = 1.25  # A layer that did not change in the last epochs need not be looked at again soon.
+BROKEN = "broken"  # The reason that `Fit.stopped` gives.
+
+
+class Watch:
+    """A watcher of training: see `tfday7.training.watcher.Watcher`.
+
+    Make it after the model is compiled and before it is trained.
+
+    Args:
+        model: a compiled functional model of one input.
+        dataset: what it learns from.
+        epochs: of the whole run.
+        flags: of the run, name -> value.
+        folder: where health.json goes; None keeps the probes here only.
+        stop_when_broken: whether a run that cannot be saved is ended.
+        say: told once, in a sentence, what is broken.
+
+    Attributes:
+        probes: what was seen so far.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        dataset: Dataset,
+        epochs: int,
+        flags: dict[str, str] | None = None,
+        folder: RunFolder | None = None,
+        stop_when_broken: bool = False,
+        say: Callable[[str], Any] = lambda sentence: None,
+    ) -> None:
+        self.prober = Prober(model, dataset)
+        self.problem = dataset.problem
+        self.baseline = baseline(dataset.problem, dataset.train.y, dataset.train.y)
+        self.epochs = epochs
+        self.flags = flags or {}
+        self.folder = folder
+        self.stop_when_broken = stop_when_broken
+        self.say = say
+        self.probes: list[Probe] = []
+        self._said = ""
+
+    def begin(self, records: list[dict[str, Any]]) -> None:
+        """Probes the untrained model, or takes up the probes of the run that is resumed."""
+        if self.folder is not None and (self.folder / HEALTH).exists():
+            before = from_json(files.read_json(self.folder / HEALTH)).probes
+            self.probes = [probe for probe in before if probe.epoch <= len(records)]
+        if not self.probes:
+            self._probe(0)
+
+    def epoch(self, records: list[dict[str, Any]]) -> str:
+        """Probes the layers; returns a reason to end training when it was asked for and there is one."""
+        if len(records) >= NEXT * self.probes[-1].epoch:
+            self._probe(len(records))
+        found = judge_running(self.evidence(records), self.epochs)
+        if found is None:
+            return ""
+        if self._said != found.id:
+            self._said = found.id
+            self.say(f"epoch {len(records)}: {found.title}")
+        return BROKEN if self.stop_when_broken else ""
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        """Probes the model as training leaves it."""
+        if self.probes[-1].epoch < len(records):
+            self._probe(len(records))
+
+    def evidence(self, records: list[dict[str, Any]]) -> Evidence:
+        """Returns what is known of the run so far."""
+        metric = self.problem.metric
+        last = records[-1] if records else {}
+        return Evidence(
+            loss=recorded(records, "loss"),
+            val_loss=recorded(records, "val_loss"),
+            metric=metric,
+            train_score=last.get(metric),
+            validation_score=last.get(f"val_{metric}"),
+            baseline=self.baseline,
+            kind=self.problem.kind,
+            task=self.problem.task,
+            flags=self.flags,
+            train_metric=recorded(records, metric),
+            validation_metric=recorded(records, f"val_{metric}"),
+            health=Health(probes=tuple(self.probes)),
+        )
+
+    def _probe(self, epoch: int) -> None:
+        self.probes.append(self.prober.probe(epoch))
+        if self.folder is not None:
+            record = files.read_json(self.folder / HEALTH) if (self.folder / HEALTH).exists() else {}
+            probes = [dataclasses.asdict(probe) for probe in self.probes]
+            files.write_json(self.folder / HEALTH, {**record, "probes": probes})

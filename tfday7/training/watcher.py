@@ -1,0 +1,78 @@
+"""Who looks at a model while it trains, and may end a training that leads nowhere.
+
+Unlike an `Observer`, which shows what happens, a watcher costs time of its own. It is given a share of the training's:
+it is called at the end of an epoch only while what it took so far is at most that share.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from tfday7.core.frameworks import keras
+
+SHARE = 0.02  # Of the time of training.
+
+
+class Watcher(Protocol):
+    """What a watcher has to offer."""
+
+    def begin(self, records: list[dict[str, Any]]) -> None:
+        """Training starts after these epochs; the time that this takes is not counted."""
+
+    def epoch(self, records: list[dict[str, Any]]) -> str:
+        """Looks at the model after an epoch; `records` are those of all epochs so far, as in metrics.jsonl.
+
+        Returns:
+            Why training shall end now; empty to let it go on.
+        """
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        """Training has ended by itself, and the model has the weights of its last epoch; not counted either."""
+
+
+class Watching(keras.callbacks.Callback):
+    """Calls a watcher. Importing this module loads TensorFlow.
+
+    Args:
+        watcher: is called.
+        log: its `records` are those of the epochs so far.
+
+    Attributes:
+        reason: why the watcher ended training; empty if it did not.
+        seconds: what its looks at epochs have taken.
+    """
+
+    def __init__(self, watcher: Watcher, log: Any) -> None:
+        super().__init__()
+        self.watcher = watcher
+        self.log = log
+        self.reason = ""
+        self.seconds = 0.0
+        self._trained = 0.0
+        self._longest = 0.0
+        self._began = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Lets the watcher see the model as it starts."""
+        self.watcher.begin(self.log.records)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Calls the watcher if the longest look so far, once more, still fits its share."""
+        started = time.perf_counter()
+        self._trained += started - self._began
+        if self.seconds + self._longest > SHARE * self._trained:
+            return
+        self.reason = self.watcher.epoch(self.log.records)
+        took = time.perf_counter() - started
+        self.seconds, self._longest = self.seconds + took, max(self._longest, took)
+        if self.reason:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Lets the watcher see the model as it ends."""
+        self.watcher.end(self.log.records)
