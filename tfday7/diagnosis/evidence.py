@@ -32,6 +32,7 @@ class Evidence:
         flags: the flags of the run, name -> value; with what "auto" was settled as.
         task: as in `Problem.task`.
         health: what was measured of the data and the layers; empty where the run recorded none.
+        notes: what was read around, as names of `diagnosis.unseen` in the table of texts.
     """
 
     loss: np.ndarray
@@ -46,6 +47,7 @@ class Evidence:
     flags: dict[str, str] = dataclasses.field(default_factory=dict)
     task: str = "classification"
     health: Health = dataclasses.field(default_factory=Health)
+    notes: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:

@@ -1,7 +1,7 @@
 """The flags that apply a remedy to the run at hand.
 
 "" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already, or has
-settings that contradict it.
+settings that contradict it. Of a history alone neither data nor flags are known: only absolute values make flags then.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def no_regularization(evidence: Evidence) -> str | None:
 
 def augment(evidence: Evidence) -> str | None:
     """Returns the flag that adds an augmentation that the data takes to those that the run has."""
+    if not evidence.kind:
+        return ""
     wanted = {"image": "shift", "text": "token_dropout"}.get(evidence.kind, "noise")
     present = [name for name in evidence.flags.get("augment", "").split(",") if name]
     return None if wanted in present else "--augment=" + ",".join([*present, wanted])
@@ -78,6 +80,8 @@ def if_taken(evidence: Evidence, flags: str) -> str | None:
 def lower_rate(evidence: Evidence, divisor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, divided by a number."""
     given = evidence.flags.get("learning_rate")
+    if not given and not evidence.kind:  # A history alone; its rate is not known.
+        return ""
     optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
     rate = float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
     return f"--learning_rate={rate / divisor:.3g}"
@@ -85,5 +89,5 @@ def lower_rate(evidence: Evidence, divisor: float) -> str:
 
 def _architecture(evidence: Evidence) -> str:
     """Returns the run's architecture, or "" when the model brings its own layers, which no flag scales."""
-    name = evidence.flags.get("model", ModelConfig.model)
+    name = evidence.flags.get("model", ModelConfig.model if evidence.kind else "")
     return name if name in ARCHITECTURES.names() else ""
