@@ -35,6 +35,7 @@ from tfday7.diagnosis.stopping import MIN_RISE, MIN_WAIT, should_stop
 TARGET = 0.98
 DRAWS = 2000
 PATIENCES = (10, 40, 80)
+LOWEST = 1e-3  # What is less counts as this much, so that there is a middle.
 RISES = (0.001, 0.002, 0.003, 0.005, 0.01)  # Candidates for the constant of `should_stop`.
 
 
@@ -43,16 +44,20 @@ def measure(path: Path) -> dict[str, Any]:
     histories = load(path)
     labels = np.array([history["overfit"] for history in histories])
     tasks = np.array([task_of(history["name"]) for history in histories])
-    rules = {"tfday7": divergence, "one_threshold": ratio}
+    turns = [overfit.turn_of(Evidence(history["loss"], history["val_loss"])) for history in histories]
+    verdicts = {
+        "tfday7": judged(
+            np.array([turn.divergence for turn in turns]), labels, tasks, np.array(list(map(rose, turns)))
+        ),
+        "one_threshold": judged(np.array([ratio(history) for history in histories]), labels, tasks),
+    }
     return {
         "file": path.name,
         "histories": len(histories),
         "tasks": len(set(tasks)),
         "overfit": int(labels.sum()),
         "target_macro_f1": TARGET,
-        "verdicts": {
-            name: judged(np.array([rule(h) for h in histories]), labels, tasks) for name, rule in rules.items()
-        },
+        "verdicts": verdicts,
         "stopping": stopping([history["val_loss"] for history in histories], labels, tasks),
     }
 
@@ -62,9 +67,11 @@ def load(path: Path) -> list[dict[str, Any]]:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
             records = [json.loads(line) for line in stream]
-        curves = ("loss", "val_loss")
+        curves, needed = ("loss", "val_loss"), ("name", "overfit", "loss", "val_loss")
+        if not records or any(name not in record for record in records for name in needed):
+            raise ValueError(f"expected {', '.join(needed)} in each line")
         return [{**record, **{name: np.array(record[name], np.float64) for name in curves}} for record in records]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: no labelled histories ({error})") from error
 
 
@@ -73,11 +80,9 @@ def task_of(name: str) -> str:
     return name.removeprefix("training_log_").rsplit("_model", 1)[0]
 
 
-def divergence(history: dict[str, Any]) -> float:
-    """Returns what the check `overfit` compares with its fitted constant; 0 where its other conditions do not hold."""
-    evidence = Evidence(history["loss"], history["val_loss"])
-    turn = overfit.turn_of(evidence)
-    return turn.divergence if turn.rise > overfit.MAX_RISE - 1 and turn.last > turn.lowest + overfit.MIN_RISE else 0.0
+def rose(turn: overfit.Turn) -> bool:
+    """Returns whether the fixed conditions of the check hold; its fitted constant is for `turn.divergence`."""
+    return turn.rise > overfit.MAX_RISE - 1 and turn.last > turn.lowest + overfit.MIN_RISE
 
 
 def ratio(history: dict[str, Any]) -> float:
@@ -85,10 +90,12 @@ def ratio(history: dict[str, Any]) -> float:
     return float(history["val_loss"][-1] / history["val_loss"].min() - 1)
 
 
-def judged(values: np.ndarray, labels: np.ndarray, tasks: np.ndarray) -> dict[str, Any]:
-    """Returns the pooled decisions with a threshold that never saw the task it decides on."""
+def judged(
+    values: np.ndarray, labels: np.ndarray, tasks: np.ndarray, allowed: np.ndarray | bool = True
+) -> dict[str, Any]:
+    """Returns the pooled decisions, each with a threshold that never saw its task; only what is `allowed` alarms."""
     thresholds = {task: fitted(values[tasks != task], labels[tasks != task]) for task in sorted(set(tasks))}
-    found = values > np.array([thresholds[task] for task in tasks])
+    found = (values > np.array([thresholds[task] for task in tasks])) & allowed
     generator = np.random.default_rng(0)
     draws = [generator.integers(len(labels), size=len(labels)) for _ in range(DRAWS)]
     low, high = np.quantile([macro_f1(labels[drawn], found[drawn]) for drawn in draws], [0.025, 0.975])
@@ -108,7 +115,7 @@ def judged(values: np.ndarray, labels: np.ndarray, tasks: np.ndarray) -> dict[st
 
 def fitted(values: np.ndarray, labels: np.ndarray) -> float:
     """Returns the threshold of the highest macro-F1; of several, the middle of their range on a logarithmic axis."""
-    distinct = np.unique(values[values > 0])
+    distinct = np.unique(np.maximum(values, LOWEST))
     candidates = np.sqrt(distinct[:-1] * distinct[1:])
     scores = np.array([macro_f1(labels, values > candidate) for candidate in candidates])
     best = candidates[scores == scores.max()]

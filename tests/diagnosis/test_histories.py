@@ -71,6 +71,10 @@ def test_names_of_other_programs_are_understood(names: tuple[str, ...], metric: 
     assert (evidence.metric, evidence.train_score, evidence.validation_score) == (metric, 0.75, 0.6)
 
 
+def test_of_two_columns_for_the_same_that_of_keras_counts() -> None:
+    np.testing.assert_array_equal(evidence_of({"train_loss": [9.0], "loss": [1.0], "Loss": [8.0]}).loss, [1.0])
+
+
 def test_a_top_k_accuracy_is_no_accuracy_and_a_ratio_above_one_no_share() -> None:
     assert evidence_of({"loss": [1.0], "top_5_accuracy": [0.9]}).train_score is None
     assert evidence_of({"loss": [1.0], "accuracy": [1.2]}).train_score is None

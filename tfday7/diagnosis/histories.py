@@ -62,8 +62,8 @@ def evidence_of(columns: Mapping[str, Sequence[Any]], source: str = "history") -
         UserError: there is no loss, or what should be a number is none.
     """
     named: dict[str, Any] = {}
-    for name, values in columns.items():
-        named.setdefault(_standard(str(name)), values)
+    for name, values in sorted(columns.items(), key=lambda item: _standard(str(item[0])) != item[0]):
+        named.setdefault(_standard(str(name)), values)  # Keras's own name goes before others for the same.
     if "loss" not in named:
         held = ", ".join(str(name) for name in list(columns)[:8]) or "nothing"
         raise UserError(f"{source}: no training loss in it; it holds {held}", 'expected a column "loss"')

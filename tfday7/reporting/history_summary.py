@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfday7.reporting.findings import Advice, Finding, verdict
 from tfday7.reporting.records import RunRecords, mappings, string
 from tfday7.reporting.terminal import printable
-from tfday7.reporting.text_plot import text_plot
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Group
 
 
@@ -26,9 +24,12 @@ def history_summary(diagnosis: Mapping[str, Any], loss: np.ndarray, val_loss: np
         loss, val_loss: float64 [epochs], NaN where there is no value.
         lang: "en" or "zh".
     """
+    import numpy as np
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
+
+    from tfday7.reporting.text_plot import text_plot
 
     words = Words(lang)
     found = verdict(RunRecords(Path(), "", diagnosis=dict(diagnosis)), words)
