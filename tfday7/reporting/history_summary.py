@@ -35,14 +35,14 @@ def history_summary(diagnosis: Mapping[str, Any], loss: np.ndarray, val_loss: np
     found = verdict(RunRecords(Path(), "", diagnosis=dict(diagnosis)), words)
     plot = text_plot(loss, val_loss)
     legend = [words("text_plot", validated=words("text_plot.validation") if np.isfinite(val_loss).any() else "")]
-    sure = words("text_verdict", verdict=found.sentence, percent=100 * (found.confidence or 0.0))
+    sure = words("text_verdict", verdict=found.sentence, percent=100 * found.confidence) if found.confidence else ""
     lines = [line for finding in found.findings for line in _finding(finding, words)]
     missing = mappings(diagnosis.get("unseen"), "unseen")
     unseen = [words.recorded(string(entry.get("id")), string(entry.get("text")), {}) for entry in missing]
     lines += [(0, ""), (0, words("unseen"))] * bool(unseen) + [(2, line) for line in unseen]
     head = [Text(line, no_wrap=True) for line in [*plot, *legend * bool(plot), ""]]
     body = [Padding(Text(printable(line) or " "), (0, 0, 0, indent), expand=False) for indent, line in lines]
-    return Group(*head, Text(printable(sure), style="bold"), *body)
+    return Group(*head, Text(printable(sure or found.sentence), style="bold"), *body)
 
 
 def _finding(finding: Finding, words: Words) -> list[tuple[int, str]]:
