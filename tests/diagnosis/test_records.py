@@ -29,6 +29,6 @@ def test_the_record_is_plain_json() -> None:
         "diverged", "error", {"epoch": 4, "learning_rate": "0.5"}, ["rate"], {"rate": "--learning_rate=0.05"}
     )
     record = Diagnosis("broken", 1.0, [found]).to_json()
-    assert set(record) == {"verdict", "confidence", "findings"}
+    assert set(record) == {"verdict", "confidence", "findings", "unseen"}
     assert set(record["findings"][0]) == {field.name for field in dataclasses.fields(found)}
     assert json.loads(json.dumps(record, allow_nan=False)) == record

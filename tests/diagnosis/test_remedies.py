@@ -87,3 +87,10 @@ def test_what_the_run_has_already_is_no_remedy() -> None:
 )
 def test_what_the_run_would_refuse_is_no_remedy(flags: dict[str, str], remedy: str, taken: bool) -> None:
     assert remedies.unless_set(_run(**flags), remedy) == (remedy if taken else None)
+
+
+def test_of_a_history_alone_no_flag_is_made_up() -> None:
+    history = _run(kind="")
+    assert remedies.width(history, 2) == remedies.more_dropout(history) == remedies.more_l2(history) == ""
+    assert remedies.augment(history) == remedies.lower_rate(history, 10) == remedies.no_regularization(history) == ""
+    assert remedies.unless_set(history, "--global_clipnorm=1.0") == "--global_clipnorm=1.0"

@@ -39,6 +39,7 @@ class Evidence:
         step_ms: mean time of a training step, data included; None when not measured.
         input_ms: what the input pipeline alone takes for a batch; None when not measured.
         health: what was measured of the data and the layers; empty where the run recorded none.
+        notes: what was read around, as names of `diagnosis.unseen` in the table of texts.
     """
 
     loss: np.ndarray
@@ -60,6 +61,7 @@ class Evidence:
     step_ms: float | None = None
     input_ms: float | None = None
     health: Health = dataclasses.field(default_factory=Health)
+    notes: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:

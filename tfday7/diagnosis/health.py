@@ -80,7 +80,7 @@ class DataHealth:
         shift_error: its standard error.
         distinct_targets: how many values the targets of a regression take; None for other tasks.
         whole_targets: whether they all are whole numbers.
-        target_largest: largest standardized target of a regression, without sign; None for other tasks.
+        target_largest: largest distance of a regression's target from the median, in robust deviations; None for others.
     """
 
     class_counts: tuple[int, ...] = ()

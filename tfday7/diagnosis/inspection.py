@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -117,9 +118,12 @@ def _counts(problem: Problem, y: np.ndarray) -> tuple[int, ...]:
 
 
 def _largest_target(problem: Problem, y: np.ndarray) -> float | None:
-    if problem.task != "regression" or problem.target_mean is None or problem.target_std is None:
+    """Returns the largest distance of a target from the median, in deviations that outliers do not widen."""
+    if problem.task != "regression":
         return None
-    return float(np.max(np.abs((y - problem.target_mean) / problem.target_std)))
+    apart = np.abs(y - np.median(y, axis=0))
+    deviation = 1.4826 * np.median(apart, axis=0)  # That of a normal variable with this median distance.
+    return float(np.max(apart / np.where(deviation > 0, deviation, np.inf)))
 
 
 def _are_codes(problem: Problem, y: np.ndarray) -> bool:
@@ -131,21 +135,31 @@ def _are_codes(problem: Problem, y: np.ndarray) -> bool:
 def _shift(train: np.ndarray, validation: np.ndarray) -> tuple[float | None, float | None]:
     """Returns the area under the ROC curve of a classifier between the splits, and its standard error.
 
-    A ridge classifier on the features and their squares, judged on folds that it did not see: a classifier two-sample
-    test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545). The error is that of the Mann-Whitney statistic when there is
+    A ridge classifier on the features and their squares, or the best of all features alone, judged on folds that they
+    did not see: a classifier two-sample test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545). The error is that of the Mann-Whitney statistic when there is
     nothing to be told apart.
     """
     count = min(len(train), len(validation))
     if count < 20:
         return None, None
     x = np.concatenate([train[:count], validation[:count]])
-    x = np.concatenate([x, np.minimum(np.square(x), 25.0)], axis=1)
     y = np.repeat([0, 1], count)
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    squared = np.concatenate([x, np.minimum(np.square(x), 25.0)], axis=1)
     told = cross_val_predict(
-        RidgeClassifier(alpha=PENALTY * len(x), solver="cholesky"), x, y, cv=folds, method="decision_function"
+        RidgeClassifier(alpha=PENALTY * len(x), solver="cholesky"), squared, y, cv=folds, method="decision_function"
     )
-    return float(roc_auc_score(y, told)), math.sqrt((2 * count + 1) / (12.0 * count * count))
+    single = np.mean([_single_area(x[seen], y[seen], x[rest], y[rest]) for seen, rest in folds.split(x, y)])
+    return float(max(roc_auc_score(y, told), single)), math.sqrt((2 * count + 1) / (12.0 * count * count))
+
+
+def _single_area(seen: np.ndarray, seen_y: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the area of the one feature that tells best, chosen on some examples and judged on others."""
+    ranks = rankdata(seen, axis=0)
+    ones = int(seen_y.sum())
+    areas = (ranks[seen_y == 1].sum(axis=0) - ones * (ones + 1) / 2) / (ones * (len(seen_y) - ones))
+    best = int(np.argmax(np.abs(areas - 0.5)))
+    return float(roc_auc_score(y, x[:, best] if areas[best] >= 0.5 else -x[:, best]))
 
 
 def _twins(

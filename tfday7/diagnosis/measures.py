@@ -16,7 +16,8 @@ MAX_SKILL = 0.5
 SHORTFALL = 0.1
 STANDARD_ERRORS = 2.0  # ...and so many standard errors of the validation score.
 IMPROVING = 0.05  # The last fifth of the run still lowered the training loss by this share.
-STEEP = 0.1  # Likewise, of a run that is far from its end whatever its scores.
+ASSUMED_EXAMPLES = 100  # Of a validation split whose size was not recorded; few, so that a gap is not chance.
+FALLING = 0.1  # Of all that the loss fell since the first epoch; of a straight line it would be twice that.
 MIN_EPOCHS = 5  # Curves with fewer points do not show whether they turn.
 
 
@@ -44,7 +45,7 @@ def standard_error(evidence: Evidence, score: float) -> float:
     Of a share of examples that of the binomial distribution; of R2 that of a mean of squares of normal errors, whose
     relative error is sqrt(2 / n).
     """
-    count = max(evidence.validation_examples, 1)
+    count = evidence.validation_examples or ASSUMED_EXAMPLES
     if evidence.metric == "r2_score":
         return max(0.0, 1.0 - score) * math.sqrt(2.0 / count)
     return math.sqrt(max(score * (1.0 - score), 1e-4) / count)
@@ -68,21 +69,20 @@ def is_poor(evidence: Evidence) -> bool:
     return score < reached - margin and evidence.train_score is not None and evidence.train_score < reached
 
 
+def is_behind(evidence: Evidence) -> bool:
+    """Returns whether the validation score is below what a simple method reaches, by however little."""
+    references, score = evidence.health.references, evidence.validation_score
+    return references is not None and references.best is not None and score is not None and score < references.best
+
+
 def still_improving(evidence: Evidence) -> bool:
-    """Returns whether the last fifth of the run still lowered the training loss by a twentieth."""
+    """Returns whether the last fifth of the run still lowered the training loss: by a twentieth, or by a tenth of all
+    that it fell since the first epoch."""
     if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
         return False
     curve = smooth(evidence.loss)
-    before = curve[-1 - max(1, evidence.epochs // 5)]
-    return bool(curve[-1] < before * (1.0 - IMPROVING))
-
-
-def falls_steeply(evidence: Evidence) -> bool:
-    """Returns whether the last fifth of the run lowered both losses by a tenth and more."""
-    if evidence.epochs < MIN_EPOCHS or not np.isfinite([evidence.loss, evidence.val_loss]).all():
-        return False
-    reach = max(1, evidence.epochs // 5)
-    return all(curve[-1] < curve[-1 - reach] * (1.0 - STEEP) for curve in (evidence.loss, evidence.val_loss))
+    first, before, last = curve[0], curve[-1 - max(1, evidence.epochs // 5)], curve[-1]
+    return bool(before - last > min(IMPROVING * abs(before), FALLING * max(first - last, 0.0)) > 0)
 
 
 def first_probe(evidence: Evidence) -> Probe | None:

@@ -52,11 +52,13 @@ class Diagnosis:
         verdict: "overfit", "underfit", "good_fit", "unstable", "broken" or "undetermined".
         confidence: 0 to 1, how far the deciding value lies from its threshold.
         findings: what the checks found, the deciding one first.
+        unseen: what could not be seen, for lack of records; without it the verdict may be wrong.
     """
 
     verdict: str
     confidence: float
     findings: list[Finding]
+    unseen: list[Advice] = dataclasses.field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values."""

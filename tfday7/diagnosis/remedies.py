@@ -1,7 +1,7 @@
 """The flags that apply a remedy to the run at hand.
 
 "" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already, or has
-settings that contradict it.
+settings that contradict it. Of a history alone neither data nor flags are known: only absolute values make flags then.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def no_regularization(evidence: Evidence) -> str | None:
 
 def augment(evidence: Evidence) -> str | None:
     """Returns the flag that adds an augmentation that the data takes to those that the run has."""
+    if not evidence.kind:
+        return ""
     wanted = {"image": "shift", "text": "token_dropout"}.get(evidence.kind, "noise")
     present = [name for name in evidence.flags.get("augment", "").split(",") if name]
     return None if wanted in present else "--augment=" + ",".join([*present, wanted])
@@ -77,12 +79,14 @@ def if_taken(evidence: Evidence, flags: str) -> str | None:
 
 def lower_rate(evidence: Evidence, divisor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, divided by a number."""
-    return f"--learning_rate={_rate(evidence) / divisor:.3g}"
+    rate = _rate(evidence)
+    return "" if rate is None else f"--learning_rate={rate / divisor:.3g}"
 
 
 def higher_rate(evidence: Evidence, factor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, times a number; at most 0.1."""
-    return f"--learning_rate={min(_rate(evidence) * factor, 0.1):.3g}"
+    rate = _rate(evidence)
+    return "" if rate is None else f"--learning_rate={min(rate * factor, 0.1):.3g}"
 
 
 def lower_momentum(evidence: Evidence) -> str | None:
@@ -104,13 +108,16 @@ def shallower(evidence: Evidence) -> str | None:
     return f"--depth={depth // 2}" if depth > 1 else None
 
 
-def _rate(evidence: Evidence) -> float:
+def _rate(evidence: Evidence) -> float | None:
+    """Returns the run's learning rate; None of a history alone."""
     given = evidence.flags.get("learning_rate")
+    if not given and not evidence.kind:
+        return None
     optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
     return float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
 
 
 def _architecture(evidence: Evidence) -> str:
     """Returns the run's architecture, or "" when the model brings its own layers, which no flag scales."""
-    name = evidence.flags.get("model", ModelConfig.model)
+    name = evidence.flags.get("model", ModelConfig.model if evidence.kind else "")
     return name if name in ARCHITECTURES.names() else ""

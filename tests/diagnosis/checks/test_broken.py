@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tfday7.diagnosis.checks.broken import diverged, not_learning
-from tfday7.diagnosis.measures import skill_of
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.measures import skill_of
 
 FALLING = np.linspace(2.0, 1.0, 10)
 

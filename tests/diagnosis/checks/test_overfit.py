@@ -23,13 +23,29 @@ def test_the_evidence_is_the_curves_arithmetic() -> None:
     assert match.finding.evidence == pytest.approx(
         {"best_epoch": 20, "epochs": 41, "lowest": lowest, "last": last, "rise_percent": 100 * (last / lowest - 1)}
     )
-    assert match.margin == pytest.approx((last / lowest - 1.043) / 0.043, rel=1e-4)
+    fall = (LOSS[19] - LOSS[40]) / LOSS[19]
+    assert match.margin == pytest.approx(math.sqrt((last / lowest - 1) * fall) / 0.077 - 1, rel=1e-3)
 
 
-@pytest.mark.parametrize(("end", "found"), [(1.040, False), (1.046, True)])
-def test_the_threshold_is_a_rise_of_4_3_percent(end: float, found: bool) -> None:
-    val_loss = np.concatenate([np.linspace(2.0, 1.0, 20), np.linspace(1.0, end, 18), [end] * 3])
-    assert (rising(Evidence(LOSS, val_loss)) is not None) == found
+def _rise_to(end: float) -> np.ndarray:
+    return np.concatenate([np.linspace(2.0, 1.0, 20), np.linspace(1.0, end, 18), [end] * 3])
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.037, False), (1.043, True)])
+def test_a_rise_counts_from_4_percent(end: float, found: bool) -> None:
+    assert (rising(Evidence(LOSS, _rise_to(end))) is not None) == found
+
+
+@pytest.mark.parametrize(("fall", "found"), [(0.05, False), (0.07, True)])
+def test_a_rise_counts_in_proportion_to_what_training_gained_meanwhile(fall: float, found: bool) -> None:
+    # Together with a rise of 10% the bound is a fall of 0.077 ** 2 / 0.1 = 5.9%.
+    loss = np.concatenate([np.linspace(1.5, 0.5, 20), np.linspace(0.5, 0.5 * (1 - fall), 21)])
+    assert (rising(Evidence(loss, _rise_to(1.10))) is not None) == found
+
+
+def test_a_loss_below_zero_rises_in_proportion_to_its_size() -> None:
+    assert rising(Evidence(LOSS - 3.0, PARABOLA - 2.0)) is not None
+    assert rising(Evidence(LOSS - 3.0, LOSS - 2.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -64,6 +80,13 @@ def test_a_gap_counts_from_five_points_on() -> None:
 def test_a_gap_counts_only_where_the_training_examples_were_memorized() -> None:
     assert gap(_scores(0.90, 0.72)) is None  # 10 mistakes in training for every 28 in validation: more than a third.
     assert gap(_scores(0.92, 0.72)) is not None
+
+
+def test_a_validation_split_of_unknown_size_counts_as_a_hundred_examples() -> None:
+    bound = 3 * math.sqrt(0.8 * 0.2 / 100)  # 12 points; a third of 20 is not reached before 13.4.
+    assert bound < 0.2 * 2 / 3
+    assert gap(_scores(0.9335, 0.8, 0)) is not None
+    assert gap(_scores(0.9335, 0.8, 70)) is None
 
 
 def test_a_gap_must_exceed_three_standard_errors_of_a_small_split() -> None:

@@ -13,10 +13,10 @@ from tfday7.diagnosis.records import finding
 
 @CHECKS.register("diverged")
 def diverged(evidence: Evidence) -> Match | None:
-    """The loss became NaN or infinite, in training or in validation."""
-    was_measured = len(evidence.val_loss) == evidence.epochs and np.isfinite(evidence.val_loss).any()
-    validated = evidence.val_loss if was_measured else evidence.loss
-    bad = np.flatnonzero(~(np.isfinite(evidence.loss) & np.isfinite(validated)))
+    """The loss became NaN or infinite; or only that of validation, of the weights that training ended with."""
+    bad = np.flatnonzero(~np.isfinite(evidence.loss))
+    if not bad.size and np.isfinite(evidence.val_loss).any() and not np.isfinite(evidence.val_loss[-1]):
+        bad = np.array([evidence.epochs - 1])
     if evidence.stopped != "nan" and not bad.size:
         return None
     epoch = int(bad[0]) + 1 if bad.size else evidence.epochs

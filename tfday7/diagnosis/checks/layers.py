@@ -129,7 +129,7 @@ def frozen(evidence: Evidence) -> Match | None:
     probe = last_probe(evidence)
     layers = kernels(probe) if probe else []
     still = [layer for layer in layers if layer.gradient is None]
-    if 2 * len(still) < len(layers) or not (is_poor(evidence) or learned_nothing(evidence)):
+    if not still or 2 * len(still) < len(layers) or not (is_poor(evidence) or learned_nothing(evidence)):
         return None
     values = {"layer": still[0].name, "frozen_layers": len(still), "layers": len(layers)}
     thaw = "--unfreeze_epochs=1" if evidence.flags.get("freeze") == "true" else ""

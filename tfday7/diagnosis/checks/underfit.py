@@ -9,8 +9,8 @@ from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.measures import (
     MAX_SKILL,
-    falls_steeply,
     first_probe,
+    is_behind,
     is_poor,
     last_probe,
     learned_nothing,
@@ -27,7 +27,7 @@ MAX_PENALTY = 1.0  # Of L2, relative to the loss of the answers, when training s
 def over_regularized(evidence: Evidence) -> Match | None:
     """Dropout or L2 hold the model back so much that it learns little."""
     first, last = first_probe(evidence), last_probe(evidence)
-    if first is None or last is None or not (is_poor(evidence) or learned_nothing(evidence)):
+    if first is None or last is None or not (is_poor(evidence) or is_behind(evidence) or learned_nothing(evidence)):
         return None
     penalty = max(probe.penalty / max(probe.loss or 1.0, 1e-9) for probe in (first, last))
     if last.dropout <= MAX_DROPOUT and penalty <= MAX_PENALTY:
@@ -55,9 +55,11 @@ def underfit(evidence: Evidence) -> Match | None:
 
 @CHECKS.register("unfinished")
 def unfinished(evidence: Evidence) -> Match | None:
-    """Training ended while it still got better: clearly, where both are poor, and steeply, wherever they are."""
-    poor = _is_half_learned(evidence) and still_improving(evidence)
-    if not poor and not (skill(evidence) is not None and falls_steeply(evidence)):
+    """Training ended while it still got better, and simple methods are better still."""
+    value = skill(evidence)
+    if value is None or learned_nothing(evidence) or not still_improving(evidence):
+        return None
+    if not is_poor(evidence) and not is_behind(evidence):
         return None
     flags = {**_flags(evidence), "wider": remedies.width(evidence, 2)}
     causes = ["short", "rate", "capacity", "regularization"]
