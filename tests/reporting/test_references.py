@@ -54,12 +54,13 @@ def test_the_terminal_has_them_in_one_line(tmp_path: Path) -> None:
 
 def test_an_r2_far_below_zero_does_not_press_the_rest_together(tmp_path: Path) -> None:
     health = health_record()
-    health["references"] |= {"linear": -250.0, "constant": 0.0, "neighbours": 0.5, "shuffled": None}
+    health["references"] |= {"linear": -250.0, "constant": -8.9e-16, "neighbours": 0.5, "shuffled": None}
     run = run_record()
     run["metric"] |= {"name": "r2_score", "validation": 0.9}
     parsed = page(tmp_path, health=health, run=run)
     places = [float(v) for tag, name, v in parsed.attributes if tag == "circle" and name == "cx"]
     assert max(places) - sorted(places)[-2] > 20  # 0.9 and 0.5 are told apart.
+    assert any("guessing 0.0000" in value for value in parsed.values("aria-label"))
 
 
 @pytest.mark.parametrize("references", [None, {}, {"constant": None, "linear": None}])

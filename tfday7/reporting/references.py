@@ -36,7 +36,11 @@ def references(records: RunRecords, words: Words) -> list[Reference]:
     if all(value is None for value in values.values()):
         return []
     values["model"] = number(records.of_run("metric").get("validation"))
-    return [Reference(name, words(f"references.{name}"), value) for name, value in values.items() if value is not None]
+    return [  # The mean's R² is 0 but for rounding.
+        Reference(name, words(f"references.{name}"), round(value, 9) + 0.0)
+        for name, value in values.items()
+        if value is not None
+    ]
 
 
 def ceiling(records: RunRecords) -> float | None:
