@@ -84,6 +84,44 @@ def test_the_command_that_is_printed_is_one_that_train_takes() -> None:
     assert not (ROOT / "runs" / "never-made").exists()
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "Likely causes"), ("zh", "可能原因")])
+def test_why_a_model_overfits_is_explained_without_a_run(lang: str, words: str) -> None:
+    question = ("--topic=fit", "--symptom=overfit", "--data_kind=image", "--examples=500", f"--lang={lang}")
+    ended = run_command("advise", *question)
+    assert (ended.code, ended.err) == (0, "")
+    parts = [words, " 1. ", "--label_smoothing=0.1", " 2. ", "--augment=flip,shift,crop", " 3. ", "--width=16"]
+    places = [ended.out.index(part) for part in parts]
+    assert places == sorted(places)
+    record = json.loads(run_command("advise", *question, "--json").out)
+    assert set(record) == {"topic", "symptom", "signs", "causes", "inputs", "origins"}
+    assert record["inputs"] == {"data_kind": "image", "examples": 500, "parameters": None, "model": "cnn"}
+    shown = re.sub(r"\s", "", ended.out)
+    told = record["signs"] + [cause[part] for cause in record["causes"] for part in ("text", "recognise")]
+    told += [solution["text"] for cause in record["causes"] for solution in cause["solutions"]]
+    told += [sentence for cause in record["causes"] for sentence in cause["why"]]
+    assert all(re.sub(r"\s", "", sentence) in shown for sentence in told)
+
+
+@pytest.mark.slow
+def test_fit_looks_at_data_and_model() -> None:
+    ended = run_command(
+        "advise",
+        "--topic=fit",
+        "--symptom=underfit",
+        "--data=digits",
+        "--model=mlp",
+        "--width=8",
+        "--depth=1",
+        "--json",
+    )
+    assert (ended.code, ended.err) == (0, "")
+    record = json.loads(ended.out)
+    assert record["inputs"] == {
+        "data_kind": "image", "examples": 1245, "parameters": (64 * 8 + 8) + (8 * 10 + 10), "model": "mlp",
+    }  # fmt: skip
+    assert "--width=16" in [solution["flag"] for cause in record["causes"] for solution in cause["solutions"]]
+
+
 @pytest.mark.slow
 def test_data_and_model_are_looked_at() -> None:
     ended = run_command("advise", TOPIC, "--data=digits", "--model=mlp", "--width=8", "--depth=1", "--json")
@@ -100,7 +138,12 @@ def test_data_and_model_are_looked_at() -> None:
     ("arguments", "message"),
     [
         ([], "--topic is missing; expected one of optimizer"),
-        (["--topic=fit"], "--topic=fit: expected one of optimizer"),
+        (["--topic=tea"], "--topic=tea: expected one of optimizer, fit"),
+        (["--topic=fit"], "--topic=fit needs --symptom; expected one of overfit, underfit, unstable, broken"),
+        (["--topic=fit", "--symptom=tired"], "--symptom=tired: expected one of overfit"),
+        (["--topic=fit", "--symptom=overfit", "--goal=fast"], "--goal=fast says nothing about --topic=fit"),
+        (["--topic=fit", "--symptom=overfit", "--model=cnn"], "--model needs --data"),
+        ([TOPIC, "--symptom=overfit", "--model_kind=cnn"], "--symptom=overfit says nothing about --topic=optimizer"),
         ([TOPIC], "neither --model_kind nor --data_kind is given"),
         ([TOPIC, "--model_kind=gan"], "--model_kind=gan: expected one of cnn"),
         ([TOPIC, "--model_kind=cnn", "--parameters=0"], "--parameters=0: expected a whole number at least 1"),

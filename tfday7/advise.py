@@ -1,8 +1,10 @@
-"""Ask for advice: which optimizer for a task, with which settings, what to tune first, and why.
+"""Ask for advice: which optimizer for a task, or what to do about a model that does not fit, and why.
 
     python -m tfday7.advise --topic=optimizer --data_kind=text --model_kind=transformer --parameters=300000000
     python -m tfday7.advise --topic=optimizer --data=digits --model=cnn --epochs=30
     python -m tfday7.advise --topic=optimizer --model_kind=cnn --goal=accurate --trials=20 --json --lang=zh
+    python -m tfday7.advise --topic=fit --symptom=overfit --data_kind=image --examples=500 --parameters=100000
+    python -m tfday7.advise --topic=fit --symptom=underfit --data=digits --model=linear
 
 With --data and --model it loads both and looks for itself; what is given beside must agree. Exit codes: 0 done, 2 a
 mistake in the flags or the data.
@@ -18,6 +20,7 @@ from tfday7.cli import Command, OutputConfig, print_json
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting, typed_fields
 from tfday7.data.config import DataConfig
+from tfday7.diagnosis.fit_causes import SYMPTOMS
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.situation import Situation
 
@@ -26,7 +29,8 @@ from tfday7.optimizers.situation import Situation
 class AdviceConfig(Settings):
     """What advice is asked for."""
 
-    topic: str | None = setting(None, "What to advise on.", choices=("optimizer",))
+    topic: str | None = setting(None, "What to advise on.", choices=("optimizer", "fit"))
+    symptom: str | None = setting(None, "What is wrong, for --topic=fit.", choices=SYMPTOMS)
 
 
 COMMAND = Command("advise", __doc__, [AdviceConfig, Situation, DataConfig, ModelConfig, OutputConfig])
@@ -38,6 +42,7 @@ def main() -> None:
     if topic is None:
         raise UserError(f"--topic is missing; expected one of {', '.join(TOPICS)}", "for example --topic=optimizer")
     given, data, model = COMMAND.config(Situation), COMMAND.config(DataConfig), COMMAND.config(ModelConfig)
+    _check_topic(topic)
     _check(data, model)
     if COMMAND.flags.only_check_args:
         return
@@ -58,7 +63,43 @@ def optimizer(given: Situation, data: DataConfig, model: ModelConfig, output: Ou
         COMMAND.console().print(optimizer_advice(record, output.lang))
 
 
-TOPICS: dict[str, Callable[[Situation, DataConfig, ModelConfig, OutputConfig], None]] = {"optimizer": optimizer}
+def fit(given: Situation, data: DataConfig, model: ModelConfig, output: OutputConfig) -> None:
+    """Explains what makes a model not fit, and what helps."""
+    from tfday7.diagnosis import fit_advice
+    from tfday7.reporting import fit_advice as drawn
+
+    symptom = COMMAND.config(AdviceConfig).symptom or ""
+    found = _look(data, model) if _is_given("data") else None
+    flags = COMMAND.given(ModelConfig) if _is_given("model") else None
+    record = fit_advice.advise(symptom, given, found, flags).to_json(output.lang)
+    if output.json:
+        print_json(record)
+    else:
+        COMMAND.console().print(drawn(record, output.lang))
+
+
+TOPICS: dict[str, Callable[[Situation, DataConfig, ModelConfig, OutputConfig], None]] = {
+    "optimizer": optimizer,
+    "fit": fit,
+}
+
+
+def _check_topic(topic: str) -> None:
+    """Checks that every flag says something about the topic. Raises UserError naming both."""
+    from tfday7.diagnosis.fit_advice import INPUTS
+
+    symptom = COMMAND.config(AdviceConfig).symptom
+    if topic != "fit":
+        if symptom is not None:
+            raise UserError(f"--symptom={symptom} says nothing about --topic={topic}", "ask with --topic=fit")
+        return
+    if symptom is None:
+        hint = "for example --topic=fit --symptom=overfit --data_kind=image"
+        raise UserError(f"--topic=fit needs --symptom; expected one of {', '.join(SYMPTOMS)}", hint)
+    for name, value in COMMAND.given(Situation).items():
+        if name not in INPUTS:
+            takes = ", ".join(f"--{each}" for each in INPUTS)
+            raise UserError(f"--{name}={value} says nothing about --topic=fit", f"it takes {takes}, --data and --model")
 
 
 def _check(data: DataConfig, model: ModelConfig) -> None:

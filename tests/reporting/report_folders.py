@@ -195,6 +195,55 @@ def benchmark_record() -> dict[str, Any]:
     }
 
 
+def layer_probe(name: str, epoch: int, **changes: Any) -> dict[str, Any]:
+    """One layer of a probe: a ReLU whose gradient halves and whose dead units grow by a hundredth each epoch."""
+    return {
+        "name": name, "kind": "Conv2D", "activation": "relu", "mean": 0.3, "std": 1.2, "dead_share": 0.01 * epoch,
+        "saturated_share": None, "spread": 0.9, "gradient": 0.1 * 0.5**epoch, "weight": 0.2,
+        "change": 0.02 * epoch if epoch else None, "statistics_gap": None, **changes,
+    }  # fmt: skip
+
+
+def health_record(layers: int = 2, epochs: tuple[int, ...] = (0, 1, 2, 3)) -> dict[str, Any]:
+    """health.json: references that the model beats, and layers without anything unusual but the last's missing ends."""
+    names = [f"conv_{index}" for index in range(1, layers + 1)]
+    return {
+        "data": None,
+        "references": {
+            "constant": 0.1073, "linear": 0.9313, "neighbours": 0.9725, "linear_train": 0.98, "shuffled": 0.12,
+            "ceiling": None,
+        },
+        "probes": [
+            {"epoch": epoch, "loss": 1.0 / (1 + epoch), "layers": [layer_probe(name, epoch) for name in names]}
+            for epoch in epochs
+        ],
+    }  # fmt: skip
+
+
+def fix_record() -> dict[str, Any]:
+    """fix.json of a repair that kept dropout: its mean is (0.96 + 0.97 + 0.98) / 3 = 0.97, the original's 0.94."""
+    dropout = {"flags": {"dropout": "0.3"}, "value": 0.97, "by_seed": [0.96, 0.97, 0.98]}
+    return {
+        "metric": "accuracy",
+        "seeds": [0, 1, 2],
+        "spread": 0.012,
+        "before": {"flags": {}, "value": 0.94, "by_seed": [0.93, 0.94, 0.95]},
+        "attempts": [
+            {**dropout, "remedy": "diagnosis.overfit.remedy.dropout", "kept": True, "reason": ""},
+            {
+                "flags": {"width": "8"}, "value": 0.9, "by_seed": [0.9], "remedy": "diagnosis.overfit.remedy.smaller",
+                "kept": False, "reason": "worse with the first seed",
+            },
+        ],
+        "after": dropout,
+        "test": {"before": 0.9502, "after": 0.9655},
+        "seconds": 63.2,
+        "trainings": 7,
+        "budget_minutes": 5.0,
+        "command": "python -m tfday7.train --flagfile=runs/quickstart/fixed.flags",
+    }  # fmt: skip
+
+
 FLAGS = "--batch_size=64\n--data=digits\n--epochs=20\n--model=cnn\n"
 
 

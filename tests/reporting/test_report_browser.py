@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from reporting.report_folders import complete, run_record
+from reporting.report_folders import complete, diagnosis_record, fix_record, health_record, run_record
 from reporting.search_folders import bakeoff_record, range_test_record, search_folder, search_record, trials
 
 from tfday7.reporting import write_report, write_search_report
@@ -79,6 +79,26 @@ def test_plots_are_drawn_and_nothing_overflows(tmp_path: Path, lang: str, width:
     assert found[4] == "grid"  # The style sheet passed the policy.
     assert "Refused to" not in ended.stderr
     assert "violates" not in ended.stderr
+
+
+@pytest.mark.parametrize(("width", "lang"), [(390, "zh"), (1200, "en")])
+def test_layers_references_and_remedies_overflow_nothing(tmp_path: Path, width: int, lang: str) -> None:
+    health, fix = health_record(layers=3), fix_record()
+    health["probes"][-1]["layers"][1]["name"] = "a_very_long_name_of_a_layer/" * 5
+    fix["attempts"][0]["flags"] = {"augment": "flip,shift,crop,cutout,color", "label_smoothing": "0.1"}
+    diagnosis = diagnosis_record()
+    diagnosis["findings"][0]["evidence"]["layer"] = "a_very_long_name_of_a_layer/" * 5
+    report = write_report(complete(tmp_path / "run", health=health, fix=fix, diagnosis=diagnosis), lang)
+    probe = report.with_name("probe.html")
+    probe.write_text(PROBE.format(width=width), encoding="utf-8")
+    ended = browse(
+        tmp_path, probe.as_uri(), "--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=5000"
+    )
+    found = re.search(r"plots (.*) widest line (\d+) overflow (-?\d+) tiles (\w+)", ended.stdout)
+    assert found, ended.stderr[-2000:]
+    assert len(found[1].split()) == 3 + 2
+    assert int(found[3]) <= 0
+    assert "CONSOLE" not in ended.stderr
 
 
 @pytest.mark.parametrize(("scheme", "low", "high"), [("1", 240, 255), ("0", 0, 40)])

@@ -21,7 +21,7 @@ TABLE = json.loads((Path(tfday7.core.texts.__file__).parent / "report.json").rea
 SOURCES = [path for path in Path(tfday7.reporting.__file__).parent.rglob("*") if path.suffix in (".py", ".j2")]
 # Ids that are put together from a record's own word, by their first part.
 COMPOSED = {"verdict", "metric", "evidence", "severity", "state", "reason", "meaning", "split", "task", "stopped"}
-COMPOSED |= {"column", "status", "latency", "legend", "tile"}
+COMPOSED |= {"column", "status", "latency", "legend", "tile", "references", "layers", "fix"}
 
 
 def asked_for() -> set[str]:

@@ -134,6 +134,16 @@ def case(given: Situation, found: Situation | None = None) -> Case:
     Raises:
         UserError: both know a value and disagree, or neither the model nor the data are known at all.
     """
+    values, origins = joined(given, found)
+    for name, value in _assumptions(values):
+        values[name], origins[name] = value, "assumed"
+    Situation(**values)  # What was given may contradict what was found.
+    complete: dict[str, Any] = {field.name: values.get(field.name) for field in dataclasses.fields(Situation)}
+    return Case(**complete, origins=origins)
+
+
+def joined(given: Situation, found: Situation | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns what is known by name, and where each comes from. Raises UserError where both know it and disagree."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source, origin in ((given, "given"), (found or Situation(), "found")):
@@ -145,11 +155,7 @@ def case(given: Situation, found: Situation | None = None) -> Case:
                 )
             if name not in values:
                 values[name], origins[name] = value, origin
-    for name, value in _assumptions(values):
-        values[name], origins[name] = value, "assumed"
-    Situation(**values)  # What was given may contradict what was found.
-    complete: dict[str, Any] = {field.name: values.get(field.name) for field in dataclasses.fields(Situation)}
-    return Case(**complete, origins=origins)
+    return values, origins
 
 
 def _assumptions(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,8 @@ drawn is computed first (history, comparison, findings, headline, details) and d
 """
 
 from tfday7.reporting.description import description
+from tfday7.reporting.fit_advice import fit_advice
+from tfday7.reporting.fix import fix_summary
 from tfday7.reporting.history_summary import history_summary
 from tfday7.reporting.html import write_report
 from tfday7.reporting.optimizer_advice import optimizer_advice
@@ -17,6 +19,8 @@ from tfday7.reporting.terminal import summary
 __all__ = [
     "TerminalProgress",
     "description",
+    "fit_advice",
+    "fix_summary",
     "history_summary",
     "is_search",
     "optimizer_advice",

@@ -17,6 +17,7 @@ LINEAR, LOG, CHOICE = "linear", "log", "choice"
 STEPS = (1, 2, 5)
 LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 LOG_SPAN = 100.0  # Two decades: from here on a logarithmic axis shows values better.
+FLOOR = -1.0  # R² of -1 is useless already; how far below it something lies would flatten the rest.
 FAR = 10.0  # Times as far from the best as the median is.
 
 

@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 
 from tfday7.core.units import format_number
-from tfday7.reporting.history import FLOOR, Curve, History, is_wide
+from tfday7.reporting.axes import FLOOR
+from tfday7.reporting.history import Curve, History, is_wide
+from tfday7.reporting.marks import Gap, Mark, best_name, gap, marks
 from tfday7.reporting.words import Words, capitalized
 
 HEIGHT, WIDTH, NARROW_WIDTH = 250, 360, 194
@@ -38,7 +40,9 @@ class Chart:
         legend: pairs of a look (a role, with "dense" added for dense lines) and its name.
         log: whether the values have a logarithmic axis.
         floor: where the axis is cut below, or None.
-        best_epoch: marked by a vertical line, or None.
+        best_epoch: marked by a dot and a vertical line, or None.
+        marks: further epochs that are marked.
+        gap: shaded, or None.
         width: in CSS pixels.
     """
 
@@ -50,6 +54,8 @@ class Chart:
     log: bool = False
     floor: float | None = None
     best_epoch: int | None = None
+    marks: tuple[Mark, ...] = ()
+    gap: Gap | None = None
     width: int = WIDTH
 
 
@@ -79,19 +85,28 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
     lines = [Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)]
     legend = [(line.role + " dense" * line.is_dense, words(f"legend.{line.role}")) for line in lines]
     if curves.best_epoch is not None:
-        legend.append(("best", words("legend.best", epoch=curves.best_epoch)))
+        legend.append(("best", best_name(curves, name, words)))
+    marked, apart = marks(name, pair, curves, words), gap(pair, curves, words)
+    legend += [(mark.look, mark.name) for mark in marked] + ([("gap", apart.name)] if apart else [])
     return Chart(
         id=f"chart-{name.replace('_', '-')}",
         title=words.joined([capitalized(words("chart.title", name=label)), *notes]),
-        description=" ".join(
-            _described(curve, role, label, curves, words) for curve, role in zip(pair, roles, strict=True)
+        description=words("sentences").join(
+            [_described(curve, role, label, curves, words) for curve, role in zip(pair, roles, strict=True)]
+            + [words("chart.marked", name=capitalized(told)) for told in _told(marked, apart)]
         ),
         lines=lines,
         legend=legend,
         log=log,
         floor=floor,
         best_epoch=curves.best_epoch,
+        marks=tuple(marked),
+        gap=apart,
     )
+
+
+def _told(marked: list[Mark], apart: Gap | None) -> list[str]:
+    return [mark.name for mark in marked] + ([apart.name] if apart else [])
 
 
 def _described(curve: Curve, role: str, label: str, curves: History, words: Words) -> str:

@@ -21,13 +21,14 @@ class Advice:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One finding; `evidence` are pairs of a name and a number or text."""
+    """One finding; `evidence` are pairs of a name and a number or text; `layer` is what it is about, or empty."""
 
     severity: str
     title: str
     evidence: list[tuple[str, float | str]]
     causes: list[Advice]
     remedies: list[Advice]
+    layer: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Verdict:
         sentence: the verdict as a sentence.
         confidence: 0 to 1, or None.
         findings: the deciding one first.
+        unseen: sentences on what could not be checked.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Verdict:
     sentence: str
     confidence: float | None
     findings: list[Finding]
+    unseen: tuple[str, ...] = ()
 
 
 def verdict(records: RunRecords, words: Words) -> Verdict:
@@ -60,6 +63,10 @@ def verdict(records: RunRecords, words: Words) -> Verdict:
         sentence=words.recorded(f"diagnosis.verdict.{name}", "", {}) or label if name else "",
         confidence=number(record.get("confidence")),
         findings=[_finding(entry, words) for entry in mappings(record.get("findings"), "diagnosis.json: findings")],
+        unseen=tuple(
+            words.recorded(string(entry.get("id")), string(entry.get("text")), entry)
+            for entry in mappings(record.get("unseen"), "diagnosis.json: unseen")
+        ),
     )
 
 
@@ -70,9 +77,10 @@ def _finding(record: dict[str, Any], words: Words) -> Finding:
     return Finding(
         severity=severity if severity in SEVERITIES else "info",
         title=title,
-        evidence=[(_evidence_name(name, words), _evidence_value(v, words)) for name, v in evidence.items()],
+        evidence=[(_evidence_name(name, words), _evidence_value(name, v, words)) for name, v in evidence.items()],
         causes=_advice(record, "causes", evidence, words),
         remedies=_advice(record, "remedies", evidence, words),
+        layer=evidence["layer"] if isinstance(evidence.get("layer"), str) else "",
     )
 
 
@@ -87,6 +95,8 @@ def _evidence_name(name: str, words: Words) -> str:
     return words.known(f"evidence.{name}", name.replace("_", " "))
 
 
-def _evidence_value(value: Any, words: Words) -> float | str:
+def _evidence_value(name: str, value: Any, words: Words) -> float | str:
     as_number = number(value)
-    return as_number if as_number is not None else words.metric(string(value))
+    if as_number is not None:
+        return as_number
+    return string(value) if name == "layer" else words.metric(string(value))

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tfday7.reporting.axes import LARGEST, LOG_SPAN
-from tfday7.reporting.records import RunRecords, count, number
+from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string
 
 MAX_POINTS = 1000
 METRICS = ("accuracy", "f1_score", "r2_score", "mae")
-FLOOR = -1.0  # R² of -1 is useless already; how far below it began would flatten the rest of the curve.
+OVERFIT = "overfit"  # The finding whose best epoch is where to stop.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +60,24 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """All curves of a run by name, and the best epoch (counted from 1; None when no loss is finite)."""
+    """All curves of a run by name, and the epochs to mark, counted from 1.
+
+    Attributes:
+        curves: by the name of their quantity.
+        best_epoch: whose weights were kept; None when no loss is finite.
+        stop_epoch: after which the diagnosis would have stopped; None when it saw no overfitting.
+        ended: why training stopped before its last epoch, "early" or "nan"; empty when it did not.
+    """
 
     curves: dict[str, Curve]
     best_epoch: int | None
+    stop_epoch: int | None = None
+    ended: str = ""
+
+    @property
+    def lowest_epoch(self) -> int | None:
+        """The epoch of the lowest validation loss."""
+        return _lowest({name: curve for name, curve in self.curves.items() if name == "val_loss"})
 
     @property
     def metric(self) -> str:
@@ -83,7 +97,13 @@ def history(records: RunRecords) -> History:
     epochs = np.array([number(line.get("epoch")) or i + 1 for i, line in enumerate(lines)], np.float64)
     names = dict.fromkeys(name for line in lines for name in line if name != "epoch")
     curves = {name: Curve(name, epochs, _values(lines, name)) for name in names}
-    return History(curves, count(records.of_run("training").get("best_epoch")) or _lowest(curves))
+    training = records.of_run("training")
+    return History(
+        curves,
+        best_epoch=count(training.get("best_epoch")) or _lowest(curves),
+        stop_epoch=_stop(records),
+        ended=string(training.get("stopped")).removeprefix("finished"),
+    )
 
 
 def is_wide(curves: list[Curve]) -> bool:
@@ -104,6 +124,13 @@ def milestones(curves: History, limit: int = 12) -> list[int]:
 def _values(lines: list[dict[str, Any]], name: str) -> np.ndarray:
     found = [number(line.get(name)) for line in lines]
     return np.array([np.nan if value is None or abs(value) > LARGEST else value for value in found], np.float64)
+
+
+def _stop(records: RunRecords) -> int | None:
+    for finding in mappings(records.diagnosis.get("findings"), "diagnosis.json: findings"):
+        if finding.get("id") == OVERFIT:
+            return count(mapping(finding.get("evidence"), "diagnosis.json: evidence").get("best_epoch"))
+    return None
 
 
 def _lowest(curves: dict[str, Curve]) -> int | None:

@@ -17,10 +17,14 @@ from tfday7.core import files
 from tfday7.core.run_folder import REPORT, RunFolder
 from tfday7.core.units import format_bytes, format_count, format_duration, format_number
 from tfday7.reporting import details, phrases
+from tfday7.reporting import fix as fixing
 from tfday7.reporting.comparison import compare, latency
 from tfday7.reporting.findings import verdict
 from tfday7.reporting.headline import headline, milliseconds, tiles
+from tfday7.reporting.layers import layers as probed
+from tfday7.reporting.layers import shown as layer_value
 from tfday7.reporting.records import RunRecords, count, number, read, string
+from tfday7.reporting.references import references_figure
 from tfday7.reporting.search import shown
 from tfday7.reporting.words import Words, capitalized
 
@@ -66,6 +70,7 @@ def page(template: str, words: Words, values: dict[str, Any]) -> str:
 def context(records: RunRecords, words: Words) -> dict[str, Any]:
     """Returns everything that the template shows, computed."""
     table, found = compare(records), verdict(records, words)
+    layers = probed(records, words, {finding.layer for finding in found.findings})
     sentence = headline(found, table, words)
     return {
         "records": records,
@@ -84,6 +89,10 @@ def context(records: RunRecords, words: Words) -> dict[str, Any]:
         "command": details.command(records),
         "s": Words(words.lang, "search"),
         "range_test": _range_test(records, words),
+        "references": references_figure(records, words),
+        "layers": layers,
+        "anchors": layers.anchors if layers else {},
+        **_fix(records, words),
         **_curves(records, words),
     }
 
@@ -105,6 +114,12 @@ def _curves(records: RunRecords, words: Words) -> dict[str, Any]:
         "epoch_names": [name for name in curves.curves if name != "seconds"][:12],
         "best_epoch": curves.best_epoch,
     }
+
+
+def _fix(records: RunRecords, words: Words) -> dict[str, Any]:
+    found = fixing.fix(records.fix, words)
+    metric = words.metric(string(records.fix.get("metric")))
+    return {"fix": found, "fix_figure": fixing.fix_figure(found, metric, words) if found else None}
 
 
 def _range_test(records: RunRecords, words: Words) -> Any:
@@ -142,6 +157,9 @@ def _environment() -> Environment:
         "latency": latency,
         "text": string,
         "capitalized": capitalized,
+        "layer_value": layer_value,
+        "signed": fixing.signed,
+        "outcome": fixing.outcome,
         "few": lambda entries: entries[:MAX_ENTRIES],
     }
     return environment

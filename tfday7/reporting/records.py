@@ -12,7 +12,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.errors import UserError
-from tfday7.core.run_folder import BENCHMARK, DIAGNOSIS, EXPORTS, FLAGS, RunFolder
+from tfday7.core.run_folder import BENCHMARK, DIAGNOSIS, EXPORTS, FIX, FLAGS, HEALTH, RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,8 @@ class RunRecords:
         artefacts: those of exports.json.
         benchmark: the rows of benchmark.json.
         flags: flags.txt.
+        health: health.json, as in `diagnosis.health`.
+        fix: fix.json.
     """
 
     path: Path
@@ -38,6 +40,8 @@ class RunRecords:
     artefacts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     benchmark: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     flags: str = ""
+    health: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fix: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def of_run(self, name: str) -> dict[str, Any]:
         """Returns a part of run.json, for example "metric"; {} when it is not there."""
@@ -56,6 +60,8 @@ def read(folder: RunFolder) -> RunRecords:
         artefacts=mappings(_optional(folder / EXPORTS).get("artefacts"), f"{EXPORTS}: artefacts"),
         benchmark=mappings(_optional(folder / BENCHMARK).get("rows"), f"{BENCHMARK}: rows"),
         flags=text_file(folder / FLAGS),
+        health=_optional(folder / HEALTH),
+        fix=_optional(folder / FIX),
     )
 
 

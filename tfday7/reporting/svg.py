@@ -30,8 +30,10 @@ COLORS = {
     "#ab0003": "var(--train)",
     "#ab0004": "var(--accent)",
     "#ab0005": "var(--surface)",
+    "#ab0006": "var(--ink)",
 }
-TEXT, GRID, TRAIN, ACCENT, SURFACE = COLORS
+TEXT, GRID, TRAIN, ACCENT, SURFACE, INK = COLORS
+UPRIGHTS: dict[str, Any] = {"stop": (0, (5, 3)), "ended": "-"}
 STYLES: dict[str, dict[str, Any]] = {
     "train": {"color": TRAIN, "linewidth": 1.5, "linestyle": (0, (4, 2.5))},
     "validation": {"color": ACCENT, "linewidth": 2.0},
@@ -66,7 +68,8 @@ def _plot(figure: Figure, chart: Chart) -> None:
     axes = figure.add_axes((LEFT / chart.width, BOTTOM / HEIGHT, width / chart.width, height / HEIGHT))
     for line in chart.lines:
         _line(axes, line, chart.best_epoch)
-    if chart.best_epoch is not None:
+    _marks(axes, chart)
+    if chart.best_epoch is not None and not any(mark.epoch == chart.best_epoch for mark in chart.marks):
         axes.axvline(chart.best_epoch, color=ACCENT, linewidth=1, linestyle=(0, (1, 2.5)), zorder=1)
     _scale(axes, chart)
     axes.grid(axis="y", color=GRID, linewidth=1)
@@ -91,6 +94,18 @@ def _line(axes: Axes, line: Line, best_epoch: int | None) -> None:
     best = line.curve.at(best_epoch)
     if best_epoch is not None and best is not None and line.role == "validation":
         axes.plot([best_epoch], [best], marker="o", markersize=8, color=ACCENT, mec=SURFACE, mew=1.5, zorder=4)
+
+
+def _marks(axes: Axes, chart: Chart) -> None:
+    if chart.gap is not None and len(chart.gap.epochs) > 1:
+        axes.fill_between(chart.gap.epochs, chart.gap.low, chart.gap.high, color=ACCENT, alpha=0.12, linewidth=0)
+    for mark in chart.marks:
+        if mark.look == "minimum":
+            lowest = next((line.curve.at(mark.epoch) for line in chart.lines if line.role == "validation"), None)
+            if lowest is not None:
+                axes.plot([mark.epoch], [lowest], marker="o", markersize=9, color="none", mec=ACCENT, mew=1.5, zorder=4)
+        else:
+            axes.axvline(mark.epoch, color=INK, linewidth=1.2, linestyle=UPRIGHTS[mark.look], zorder=1)
 
 
 def _lone(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tfday7.core.run_folder import MODEL, REPORT, RunFolder
 from tfday7.core.units import format_bytes, format_count, format_number
+from tfday7.reporting import references
 from tfday7.reporting.comparison import Comparison, Row, compare
 from tfday7.reporting.details import targets
 from tfday7.reporting.findings import Verdict, verdict
@@ -47,6 +48,8 @@ def summary(folder: RunFolder, lang: str = "en") -> Group:
     parts += [
         Padding(Text(printable(line)), (0, 0, 0, indent), expand=False) for indent, line in _evidence(found, words)
     ]
+    told = references.line(records, words)
+    parts += [Padding(Text(printable(told)), (0, 0, 0, 2), expand=False)] if told else []
     if table.rows or table.keras_metric is not None:
         parts += [Text(), ComparisonTable(table, words)]
         parts += [Text(printable(f"{line.name}: {line.value}")) for line in targets(records, words)]

@@ -15,7 +15,8 @@ from tfday7.diagnosis.records import finding
 def diverged(evidence: Evidence) -> Match | None:
     """The loss became NaN or infinite; or only that of validation, of the weights that training ended with."""
     bad = np.flatnonzero(~np.isfinite(evidence.loss))
-    if not bad.size and np.isfinite(evidence.val_loss).any() and not np.isfinite(evidence.val_loss[-1]):
+    ends_well = not np.isfinite(evidence.val_loss).any() or np.isfinite(evidence.val_loss[-1])
+    if not bad.size and not ends_well and evidence.kind:  # A history alone may just not have recorded it.
         bad = np.array([evidence.epochs - 1])
     if evidence.stopped != "nan" and not bad.size:
         return None
