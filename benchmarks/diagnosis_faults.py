@@ -209,6 +209,8 @@ def healthy(task: str, variant: int, seed: int) -> Setup:
         rate *= 3.0
     if model.model == "linear":
         rate *= 3.0
+    if model.model == "transformer" and name == "sgd":  # It would diverge.
+        name, rate = "adamw", 2e-3
     epochs = EPOCHS[kind] * (2 if kind == "tabular" and len(dataset.train) < 400 else 1)
     training = TrainingConfig(
         epochs=epochs,
@@ -298,7 +300,7 @@ def shuffled_labels(setup: Setup, generator: np.random.Generator) -> Setup:
     return with_parts(setup, lambda name, part: Examples(part.x, part.y[generator.permutation(len(part))]))
 
 
-def constant_labels(setup: Setup, generator: np.random.Generator) -> Setup:
+def constant_labels(setup: Setup, _generator: np.random.Generator) -> Setup:
     """A column that was filled with one value."""
     return with_parts(
         setup, lambda name, part: Examples(part.x, np.repeat(setup.dataset.train.y[:1], len(part), axis=0))
@@ -308,7 +310,7 @@ def constant_labels(setup: Setup, generator: np.random.Generator) -> Setup:
 def imbalance(setup: Setup, generator: np.random.Generator) -> Setup:
     """Of all classes but the first, three in a hundred examples are left; of values, one in a hundred is far off."""
 
-    def change(name: str, part: Examples) -> Examples:
+    def change(_name: str, part: Examples) -> Examples:
         if setup.dataset.problem.task == "classification":
             keep = (part.y == 0) | (generator.random(len(part)) < 0.03)
             keep[np.flatnonzero(part.y > 0)[: 2 * setup.dataset.problem.outputs]] = True
@@ -355,12 +357,12 @@ def shift(setup: Setup, generator: np.random.Generator) -> Setup:
     return with_parts(setup, change)
 
 
-def small_validation(setup: Setup, generator: np.random.Generator) -> Setup:
+def small_validation(setup: Setup, _generator: np.random.Generator) -> Setup:
     """Twelve validation examples."""
     return with_parts(setup, lambda name, part: Examples(part.x[:12], part.y[:12]) if name == "validation" else part)
 
 
-def unscaled(setup: Setup, generator: np.random.Generator) -> Setup | None:
+def unscaled(setup: Setup, _generator: np.random.Generator) -> Setup | None:
     """Inputs far from zero and large, into a network that does not standardize them."""
     if setup.dataset.problem.vocabulary:
         return None
@@ -368,7 +370,7 @@ def unscaled(setup: Setup, generator: np.random.Generator) -> Setup | None:
     return with_model(scaled, standardized=False)
 
 
-def few_examples(setup: Setup, generator: np.random.Generator) -> Setup:
+def few_examples(setup: Setup, _generator: np.random.Generator) -> Setup:
     """Sixty training examples (text: 200), a wide network, and many epochs without regularization."""
     count = 200 if setup.dataset.problem.vocabulary else 60
     short = with_parts(setup, lambda name, part: Examples(part.x[:count], part.y[:count]) if name == "train" else part)
@@ -405,7 +407,7 @@ class Slow(LazyInputs):
         return self.x[indices]
 
 
-def slow_input(setup: Setup, generator: np.random.Generator) -> Setup:
+def slow_input(setup: Setup, _generator: np.random.Generator) -> Setup:
     """A pipeline that reads a batch in 40 milliseconds, a hundred times longer than the model takes."""
     shorter = plain(setup, epochs=5, patience=0)
     return with_parts(shorter, lambda name, part: Examples(Slow(part.x), part.y) if name == "train" else part)

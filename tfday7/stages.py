@@ -290,6 +290,7 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
             "resumed_at": result.resumed_at,
             "step_ms": result.step_ms,
             "input_ms": result.input_ms,
+            "watch_seconds": result.watch_seconds,
             "regularization_changes": result.regularization_changes,
         }
     )

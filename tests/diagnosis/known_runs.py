@@ -59,7 +59,7 @@ def changed(layer: LayerProbe, **values: Any) -> tuple[LayerProbe, ...]:
 
 
 ZERO = tuple(dataclasses.replace(layer, weight=0.0) if layer.weight else layer for layer in (INPUT, HIDDEN, WIDE, OUT))
-STILL = tuple(dataclasses.replace(layer, gradient=None) for layer in (INPUT, HIDDEN, WIDE)) + (OUT,)
+STILL = (*(dataclasses.replace(layer, gradient=None) for layer in (INPUT, HIDDEN, WIDE)), OUT)
 FEW_NUMBERS = DataHealth(duplicates=0.0, shift=0.5, shift_error=0.02, distinct_targets=10, whole_targets=True)
 R2 = {"metric": "r2_score", "task": "regression", "baseline": 0.0}
 RARE = dataclasses.replace(DATA, class_counts=(630,) + (7,) * 9)
@@ -73,9 +73,9 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     "memorizing": (run(val_loss=RISING), "overfit", ["overfit"]),
     "gap": (run(train_score=1.0, validation_score=0.8), "overfit", ["gap"]),
     "both": (run(val_loss=RISING, train_score=1.0, validation_score=0.7), "overfit", ["gap", "overfit"]),
-    "poor": (run(**POOR, flags={"dropout": "0.5"}), "underfit", ["underfit"]),
+    "poor": (run(**POOR, flags={"dropout": "0.5", "optimizer": "sgd"}), "underfit", ["underfit"]),
     "poor and still improving": (
-        run(np.geomspace(2.0, 0.5, 30), **POOR, flags={"l2": "0.1"}), "underfit", ["unfinished"],
+        run(np.geomspace(2.0, 0.5, 30), **POOR, flags={"l2": "0.1", "optimizer": "sgd"}), "underfit", ["unfinished"],
     ),
     "behind a linear model": (probed(train_score=0.7, validation_score=0.7), "underfit", ["underfit"]),
     "as good as can be": (probed(references=References(0.1, 0.42, 0.41), **POOR), "good_fit", []),
@@ -109,10 +109,18 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
         "broken",
         ["batchnorm", "underfit"],
     ),
-    "thrown about": (probed(change=2.0, **GUESSING, flags={"momentum": "0.99"}), "broken", ["rate_high", "not_learning"]),
-    "hardly moved": (probed(change=1e-4, **GUESSING, flags={"global_clipnorm": "1e-6"}), "underfit", ["rate_low", "not_learning"]),
-    "dropped": (probed(probe={"dropout": 0.95}, **POOR, flags={"dropout": "0.95"}), "underfit", ["over_regularized", "underfit"]),
-    "penalized": (probed(probe={"penalty": 3.0}, **POOR), "underfit", ["over_regularized", "underfit"]),
+    "thrown about": (
+        probed(change=2.0, **GUESSING, flags={"momentum": "0.99"}), "broken", ["rate_high", "not_learning"],
+    ),
+    "hardly moved": (
+        probed(change=1e-4, **GUESSING, flags={"global_clipnorm": "1e-6"}), "underfit", ["rate_low", "not_learning"],
+    ),
+    "dropped": (
+        probed(probe={"dropout": 0.95}, **POOR, flags={"dropout": "0.95"}),
+        "underfit",
+        ["over_regularized", "underfit"],
+    ),
+    "penalized": (probed(probe={"penalty": 5.0}, **POOR), "underfit", ["over_regularized", "underfit"]),
     "mixed labels": (
         probed(references=References(0.1, 0.1, 0.11), train_score=0.9, validation_score=0.1),
         "broken",

@@ -54,7 +54,7 @@ def test_outputs_and_dead_units_are_those_of_the_weights(network: Any, blobs: Da
 
 
 def test_saturated_outputs_are_counted(network: Any, blobs: Dataset) -> None:
-    kernel, bias = network.get_layer("bounded").get_weights()
+    kernel, _ = network.get_layer("bounded").get_weights()
     network.get_layer("bounded").set_weights([kernel * 0.0, np.array([9.0, 0.5, -9.0], np.float32)])
     assert _named(Prober(network, blobs))["bounded"].saturated_share == pytest.approx(2 / 3)
 

@@ -80,7 +80,7 @@ class DataHealth:
         shift_error: its standard error.
         distinct_targets: how many values the targets of a regression take; None for other tasks.
         whole_targets: whether they all are whole numbers.
-        target_largest: largest distance of a regression's target from the median, in robust deviations; None for others.
+        target_largest: largest distance of a regression's target from the median, in robust deviations.
     """
 
     class_counts: tuple[int, ...] = ()
@@ -102,7 +102,7 @@ class References:
         linear: a ridge classifier or regression on the inputs, or on counts of words.
         neighbours: the five nearest training examples.
         codes: where a regression's targets are a few whole numbers: how far off the neighbours' wrong votes are,
-            relative to votes for any wrong number; 1 where they are nearly never wrong, near 0 where numbers are an order.
+            relative to votes for any wrong number; 1 where nearly none is wrong, near 0 where numbers are an order.
         ceiling: the best that any model can reach on training examples whose inputs repeat with other labels.
     """
 
@@ -138,9 +138,10 @@ def from_json(record: Mapping[str, Any]) -> Health:
     Raises:
         TypeError: the record holds names that no health has.
     """
-    data, references = record.get("data"), record.get("references")
+    references = record.get("references")
+    data: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (record.get("data") or {}).items()}
     return Health(
-        data=DataHealth(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}) if data else None,
+        data=DataHealth(**data) if data else None,
         references=References(**references) if references else None,
         probes=tuple(
             Probe(**{**probe, "layers": tuple(LayerProbe(**layer) for layer in probe["layers"])})

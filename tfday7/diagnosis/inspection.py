@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -43,7 +44,7 @@ def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
     train, validation = (_sample(part) for part in (dataset.train, dataset.validation))
     features = _features(problem, train.x, validation.x)
     shift, error = _shift(*features)
-    codes = _are_codes(problem, np.asarray(train.y))
+    codes = _are_codes(problem, train.y)
     data = DataHealth(
         class_counts=_counts(problem, np.asarray(dataset.train.y[:])),
         validation_class_counts=_counts(problem, np.asarray(dataset.validation.y[:])),
@@ -52,7 +53,7 @@ def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
         shift_error=error,
         distinct_targets=len(np.unique(train.y)) if problem.task == "regression" else None,
         whole_targets=codes,
-        target_largest=_largest_target(problem, np.asarray(train.y)),
+        target_largest=_largest_target(problem, train.y),
     )
     return data, _references(problem, train, validation, features, codes)
 
@@ -65,12 +66,19 @@ def record(dataset: Dataset, folder: RunFolder) -> None:
     files.write_json(folder / HEALTH, known)
 
 
-def _sample(part: Examples) -> Examples:
+class _Sample(NamedTuple):
+    """Some examples of a split, in memory."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def _sample(part: Examples) -> _Sample:
     """Returns at most EXAMPLES examples as arrays, at most 50 million values."""
     size = max(1, int(np.prod(part.x.shape[1:])))
     count = min(len(part), EXAMPLES, max(50, 50_000_000 // size))
     chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:count])
-    return Examples(np.asarray(part.x[chosen]), np.asarray(part.y[chosen]))
+    return _Sample(np.asarray(part.x[chosen]), np.asarray(part.y[chosen]))
 
 
 def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,8 +144,8 @@ def _shift(train: np.ndarray, validation: np.ndarray) -> tuple[float | None, flo
     """Returns the area under the ROC curve of a classifier between the splits, and its standard error.
 
     A ridge classifier on the features and their squares, or the best of all features alone, judged on folds that they
-    did not see: a classifier two-sample test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545). The error is that of the Mann-Whitney statistic when there is
-    nothing to be told apart.
+    did not see: a classifier two-sample test (Lopez-Paz and Oquab, 2017, arXiv:1610.06545). The error is that of the
+    Mann-Whitney statistic when there is nothing to be told apart.
     """
     count = min(len(train), len(validation))
     if count < 20:
@@ -163,13 +171,13 @@ def _single_area(seen: np.ndarray, seen_y: np.ndarray, x: np.ndarray, y: np.ndar
 
 
 def _twins(
-    problem: Problem, train: Examples, validation: Examples, features: tuple[np.ndarray, np.ndarray]
+    problem: Problem, train: _Sample, validation: _Sample, features: tuple[np.ndarray, np.ndarray]
 ) -> float | None:
     """Returns the share of validation examples with a twin in training: the same words, or inputs far too near."""
     if problem.vocabulary:
-        known = {row.tobytes() for row in np.asarray(train.x)}
-        return float(np.mean([row.tobytes() in known for row in np.asarray(validation.x)]))
-    if len(train) < 3 * NEIGHBOURS:
+        known = {row.tobytes() for row in train.x}
+        return float(np.mean([row.tobytes() in known for row in validation.x]))
+    if len(train.x) < 3 * NEIGHBOURS:
         return None
     index = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(features[0])
     apart = float(np.median(index.kneighbors()[0][:, 0]))
@@ -180,15 +188,15 @@ def _twins(
 
 
 def _references(
-    problem: Problem, train: Examples, validation: Examples, features: tuple[np.ndarray, np.ndarray], codes: bool
+    problem: Problem, train: _Sample, validation: _Sample, features: tuple[np.ndarray, np.ndarray], codes: bool
 ) -> References:
     constant = baseline(problem, train.y, validation.y)
-    if problem.task not in SIMPLE or len(train) < 2 * NEIGHBOURS or len(np.unique(train.y)) < 2:
+    if problem.task not in SIMPLE or len(train.x) < 2 * NEIGHBOURS or len(np.unique(train.y)) < 2:
         return References(constant=constant)
-    y = np.asarray(train.y)
+    y = train.y
     outputs = {name: _predicted(problem, method, features, y) for name, method in _methods(problem, len(y)).items()}
     scores = {name: score(problem, predicted, validation.y) for name, predicted in outputs.items()}
-    distance = _distance_of_mistakes(features, y.ravel(), np.asarray(validation.y).ravel()) if codes else None
+    distance = _distance_of_mistakes(features, y.ravel(), validation.y.ravel()) if codes else None
     return References(constant=constant, **scores, codes=distance, ceiling=_ceiling(problem, train))
 
 
@@ -219,15 +227,15 @@ def _predicted(problem: Problem, method: object, features: tuple[np.ndarray, np.
     return np.asarray(told, np.float64).reshape(len(told), -1)
 
 
-def _ceiling(problem: Problem, train: Examples) -> float | None:
+def _ceiling(problem: Problem, train: _Sample) -> float | None:
     """Returns the best accuracy that is possible where inputs repeat; None when less than a tenth of them do."""
     if problem.task != "classification":
         return None
     labels: dict[bytes, list[int]] = {}
-    for row, label in zip(np.asarray(train.x), np.asarray(train.y), strict=True):
+    for row, label in zip(train.x, train.y, strict=True):
         labels.setdefault(row.tobytes(), []).append(int(label))
     repeated = [each for each in labels.values() if len(each) > 1]
     count = sum(len(each) for each in repeated)
-    if count < len(train) / 10:
+    if count < len(train.x) / 10:
         return None
     return sum(int(np.bincount(each).max()) for each in repeated) / count

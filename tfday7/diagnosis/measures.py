@@ -70,9 +70,11 @@ def is_poor(evidence: Evidence) -> bool:
 
 
 def is_behind(evidence: Evidence) -> bool:
-    """Returns whether the validation score is below what a simple method reaches, by however little."""
+    """Returns whether the validation score is below what a simple method reaches, by more than its standard error."""
     references, score = evidence.health.references, evidence.validation_score
-    return references is not None and references.best is not None and score is not None and score < references.best
+    if references is None or references.best is None or score is None:
+        return False
+    return score < references.best - standard_error(evidence, references.best)
 
 
 def still_improving(evidence: Evidence) -> bool:

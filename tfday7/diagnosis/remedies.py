@@ -83,6 +83,14 @@ def lower_rate(evidence: Evidence, divisor: float) -> str:
     return "" if rate is None else f"--learning_rate={rate / divisor:.3g}"
 
 
+def reference_optimizer(evidence: Evidence) -> str | None:
+    """Returns the flags for Adam with its own rate; None where the run has them, or what Adam does not take."""
+    has_adam = evidence.flags.get("optimizer", OptimizerConfig.optimizer) == "adam"
+    return (
+        None if has_adam and _rate(evidence) == 0.001 else if_taken(evidence, "--optimizer=adam --learning_rate=0.001")
+    )
+
+
 def higher_rate(evidence: Evidence, factor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, times a number; at most 0.1."""
     rate = _rate(evidence)

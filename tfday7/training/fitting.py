@@ -46,6 +46,7 @@ class Fit:
         resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
         step_ms: mean time of an optimizer step in this call, data included; None when it trained no further.
         input_ms: what the input pipeline alone takes for a batch, measured before; None as above.
+        watch_seconds: what looking at the epochs took, of `seconds`, in this call.
         regularization_changes: what `--adaptive_regularization` changed, and when.
     """
 
@@ -56,6 +57,7 @@ class Fit:
     resumed_at: int
     step_ms: float | None
     input_ms: float | None
+    watch_seconds: float
     regularization_changes: list[dict[str, float]]
 
 
@@ -223,6 +225,7 @@ class _Session:
             resumed_at=self.epoch + 1 if self._arrays and self.epoch < len(self.log.records) else 0,
             step_ms=self.pacing.step_ms(),
             input_ms=self.input_ms,
+            watch_seconds=round(sum(watching.seconds for watching in self.watching), 4),
             regularization_changes=self.adaptive.changes if self.adaptive else [],
         )
 

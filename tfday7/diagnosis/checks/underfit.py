@@ -20,7 +20,7 @@ from tfday7.diagnosis.measures import (
 from tfday7.diagnosis.records import finding
 
 MAX_DROPOUT = 0.7
-MAX_PENALTY = 1.0  # Of L2, relative to the loss of the answers, when training starts or ends.
+MAX_PENALTY = 1.0  # Of L2, when training starts or ends, relative to the loss of the first answers.
 
 
 @CHECKS.register("over_regularized")
@@ -29,7 +29,7 @@ def over_regularized(evidence: Evidence) -> Match | None:
     first, last = first_probe(evidence), last_probe(evidence)
     if first is None or last is None or not (is_poor(evidence) or is_behind(evidence) or learned_nothing(evidence)):
         return None
-    penalty = max(probe.penalty / max(probe.loss or 1.0, 1e-9) for probe in (first, last))
+    penalty = max(first.penalty, last.penalty) / max(first.loss or 1.0, 1e-9)
     if last.dropout <= MAX_DROPOUT and penalty <= MAX_PENALTY:
         return None
     values = {"dropout": last.dropout, "penalty": penalty}
@@ -92,6 +92,6 @@ def _values(evidence: Evidence) -> dict[str, Any]:
 def _flags(evidence: Evidence) -> dict[str, str | None]:
     return {
         "longer": f"--epochs={evidence.epochs * 3}",
-        "optimizer": remedies.if_taken(evidence, "--optimizer=adam --learning_rate=0.001"),
+        "optimizer": remedies.reference_optimizer(evidence),
         "regularization": remedies.no_regularization(evidence),
     }
