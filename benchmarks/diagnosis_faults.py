@@ -483,7 +483,10 @@ FAULTS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "unscaled_input": (unscaled, ("input_scale",)),
     "wrong_last_activation": (lambda s, g: with_model(s, last="relu"), ("output_activation",)),
     "frozen": (lambda s, g: dataclasses.replace(with_model(s, depth=1), break_model=freeze), ("frozen",)),
-    "too_small_a_model": (lambda s, g: with_model(s, width=2, depth=1, coarse=True), ("underfit", "unfinished")),
+    "too_small_a_model": (
+        lambda s, g: plain(with_model(s, width=2, depth=1, coarse=True), optimizer="adam", learning_rate=2e-3),
+        ("underfit", "unfinished"),
+    ),
     "cut_short": (
         lambda s, g: plain(s, optimizer="adam", learning_rate=1e-4, epochs=5, patience=0, schedule="constant"),
         ("unfinished", "rate_low"),

@@ -100,20 +100,24 @@ def turn_of(evidence: Evidence) -> Turn:
 
 @CHECKS.register("gap")
 def gap(evidence: Evidence) -> Match | None:
-    """The delivered model is clearly better on training than on validation examples."""
-    train, validation = evidence.train_score, evidence.validation_score
-    if train is None or validation is None or evidence.stopped == "nan" or train <= (evidence.baseline or 0.0):
+    """The model is clearly better on training than on validation examples: the delivered one, or that of the end."""
+    pairs = [(evidence.train_score, evidence.validation_score)]
+    if evidence.stopped == "finished" and len(evidence.train_metric) == len(evidence.validation_metric) > 0:
+        pairs.append((float(evidence.train_metric[-1]), float(evidence.validation_metric[-1])))
+    matches = [match for train, validation in pairs if (match := _gap(evidence, train, validation)) is not None]
+    return max(matches, key=lambda match: match.margin, default=None)
+
+
+def _gap(evidence: Evidence, train: float | None, validation: float | None) -> Match | None:
+    if train is None or validation is None or evidence.stopped == "nan" or not train > (evidence.baseline or 0.0):
         return None
     threshold = max(MIN_GAP, STANDARD_ERRORS * standard_error(evidence, validation))
     difference = train - validation
-    if difference <= threshold or 1.0 - train > MEMORIZED * (1.0 - validation):
+    if not difference > threshold or 1.0 - train > MEMORIZED * (1.0 - validation):
         return None
     values = {"train": train, "validation": validation, "gap_points": 100.0 * difference}
-    return Match(
-        "overfit",
-        finding("gap", "warning", values, CAUSES, _flags(evidence)),
-        margin=(difference - threshold) / threshold,
-    )
+    found = finding("gap", "warning", values, CAUSES, _flags(evidence))
+    return Match("overfit", found, margin=(difference - threshold) / threshold)
 
 
 def _flags(evidence: Evidence) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from tfday7.diagnosis.evidence import Evidence, smooth
 from tfday7.diagnosis.records import finding
 
 MAX_RISE = 2.0  # Final over lowest training loss, both smoothed; a loss that settles does not double again.
+REGAINED = 0.05  # Of what the loss had fallen; where it is nearly zero, noise doubles it.
 MIN_EPOCHS = 5
 
 
@@ -21,7 +22,7 @@ def check(evidence: Evidence) -> Match | None:
     curve = smooth(evidence.loss)
     best = int(curve.argmin())
     rise = float(curve[-1] / max(curve[best], 1e-12))
-    if rise <= MAX_RISE or not curve[-1] > curve[best] + 1e-3:
+    if rise <= MAX_RISE or not curve[-1] - curve[best] > max(1e-3, REGAINED * float(curve[0] - curve[best])):
         return None
     values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": float(curve[-1]), "rise": rise}
     flags = {
