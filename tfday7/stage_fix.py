@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core import files
-from tfday7.core.errors import UserError
+from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.run_folder import FIX, FIX_TRIALS, FIXED_FLAGS, FIXED_MODEL, TUNING, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
@@ -57,12 +57,24 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
     check(folder)
     with folder.locked():
         found = diagnosis.diagnose(folder)
-        if found.verdict == "good_fit":
+        if found.verdict == "good_fit" and not _is_odd(folder):
             say("fix: the run is a good fit; there is nothing to fix")
             return _write(folder, {**_nothing(folder, config), "reason": "nothing to fix: the run is a good fit"})
         repair, retrainer = _prepared(folder, config, say)
-        repair.run()
+        try:
+            repair.run()
+        except Interrupted as stopped:
+            message = f"stopped; {repair.trainings} trainings that have ended are kept, the same command goes on"
+            raise Interrupted(message, stopped.exit_code) from None
         return _delivered(folder, repair, retrainer, say)
+
+
+def _is_odd(folder: RunFolder) -> bool:
+    """Returns whether a run has settings beyond their usual ranges; then a good fit may still be a poor one."""
+    from tfday7.diagnosis.odd_settings import odd
+
+    _, flags = _plan(folder)
+    return bool(list(odd(flags, folder.record()["data"]["examples"]["train"])))
 
 
 def _nothing(folder: RunFolder, config: FixConfig) -> dict[str, Any]:

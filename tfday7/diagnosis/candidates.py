@@ -63,7 +63,8 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence, advised: Flags, train_e
     """
     suspects = dict(_usual(evidence, train_examples))
     first = FIRST[diagnosis.verdict]
-    order = [*first, *(name for name in suspects if name not in first)]
+    others = [name for name in suspects if name not in first and diagnosis.verdict != "good_fit"]
+    order = [*first, *others]
     listed: list[tuple[str, str | Flags]] = [
         *odd(evidence.flags, train_examples),
         *((advice.id, advice.flag) for finding in diagnosis.findings for advice in finding.remedies),

@@ -248,9 +248,13 @@ class Repair:
         return difference(self.original.flags, candidate.flags) if candidate.flags else candidate.change
 
     def _values(self, candidate: Candidate) -> list[float]:
-        """Returns the value of each seed in order; one without a result counts as guessing."""
+        """Returns the value of each seed in order; without a result, or worse than guessing, it counts as guessing.
+
+        R² has no lowest value: how badly runs fail would otherwise hide that they no longer do.
+        """
+        guess = self.start.guess
         values = [candidate.trained[seed].value for seed in self.seeds if seed in candidate.trained]
-        return [self.start.guess if value is None else value for value in values]
+        return [guess if value is None else max(value, guess) for value in values]
 
     def _first_value(self, candidate: Candidate) -> float:
         return self._values(candidate)[0]
