@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import statistics
 import sys
@@ -57,6 +58,7 @@ def _leaning(x: np.ndarray) -> np.ndarray:
     return (together / (ink * (rows - row) ** 2).sum(axis=(1, 2)))[:, np.newaxis].astype(np.float32)
 
 
+@functools.cache
 def _raw(config: data.DataConfig, few: bool, leaning: bool = False) -> Raw:
     """Returns a data set cut to the sizes of this benchmark, in its own splits."""
     dataset = data.load(config)

@@ -1,12 +1,13 @@
-"""What a repair tries, the likeliest first: odd settings put back, the findings' own remedies, then the usual suspects.
+"""What a repair tries, the likeliest first: odd settings put back, then in turn a finding's remedy and a usual suspect.
 
-A candidate need not be right, as training decides. So the list goes on beyond what the diagnosis says: a run that was
-judged wrongly gets repaired too, only later.
+A candidate need not be right, as training decides. So the usual suspects do not wait for the end of what the diagnosis
+says: a run that was judged wrongly gets repaired too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 
@@ -65,11 +66,10 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence, advised: Flags, train_e
     first = FIRST[diagnosis.verdict]
     others = [name for name in suspects if name not in first and diagnosis.verdict != "good_fit"]
     order = [*first, *others]
-    listed: list[tuple[str, str | Flags]] = [
-        *odd(evidence.flags, train_examples),
-        *((advice.id, advice.flag) for finding in diagnosis.findings for advice in finding.remedies),
-        *((f"repair.{name}", suspects[name]) for name in order if name in suspects),
-    ]
+    own = [(advice.id, advice.flag) for finding in diagnosis.findings for advice in finding.remedies if advice.flag]
+    usual = [(f"repair.{name}", suspects[name]) for name in order if name in suspects]
+    turns = (each for turn in itertools.zip_longest(own, usual) for each in turn if each is not None)
+    listed: list[tuple[str, str | Flags]] = [*odd(evidence.flags, train_examples), *turns]
     found: dict[tuple[tuple[str, str], ...], Remedy] = {}
     for identifier, flag in listed:
         change = _concrete(parse(flag) if isinstance(flag, str) else dict(flag), advised)

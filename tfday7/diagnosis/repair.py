@@ -1,8 +1,9 @@
 """Repairs a run: tries remedies one at a time on top of those that have helped, and keeps what training proves.
 
-The likeliest remedy is trained with the run's seed; only where that looks better do further seeds decide (`racing`).
-What is kept becomes the run that is diagnosed next, as faults come in pairs. When no remedy helps any more, the two
-that came nearest are tried together. Knows nothing of how a training is done: it is given a function.
+The likeliest remedies are trained with the run's seed, three of them at a time; for the best of them that looks better,
+further seeds decide (`racing`). What is kept becomes the run that is diagnosed next, as faults come in pairs. When no
+remedy helps any more, the two that came nearest are tried together. Knows nothing of how a training is done: it is
+given a function.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tfday7.diagnosis.records import Diagnosis
 from tfday7.diagnosis.trained import OUT_OF_TIME, Trained, Trials, Weights
 
 Flags = Mapping[str, str]
-TOGETHER = "repair.together"
+TOGETHER, ODD = "repair.together", "repair.odd"
+SCREENED = 3  # Remedies of which the best is confirmed; odd settings are put back one by one, as they rarely mislead.
 
 
 class Train(Protocol):
@@ -56,6 +58,7 @@ class Candidate:
     change: dict[str, str] = dataclasses.field(default_factory=dict)
     kept: bool = False
     reason: str = ""
+    open: bool = False  # It looked better, but another one was kept before more seeds had decided.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Repair:
                 found = candidates(diagnosis, evidence, self.start.advised, self.start.train_examples)
                 if not self._try_all([remedy for remedy in found if remedy.flags not in rejected]):
                     return None
-                rejected += [each.change for each in self.attempts if not each.kept]
+                rejected += [each.change for each in self.attempts if not each.kept and not each.open]
         except BudgetSpentError:
             self.say("fix: the budget is spent")
 
@@ -135,10 +138,30 @@ class Repair:
     def _try_all(self, remedies: list[Remedy]) -> bool:
         """Tries remedies until one is kept; returns whether one was."""
         tried = len(self.attempts)
-        for remedy in remedies:
-            if self._try(remedy):
-                return True
-        return any(self._try(remedy) for remedy in self._pair(self.attempts[tried:]))
+        alone = [[remedy] for remedy in remedies if remedy.id.startswith(ODD)]
+        others = [remedy for remedy in remedies if not remedy.id.startswith(ODD)]
+        groups = [*alone, *(others[index : index + SCREENED] for index in range(0, len(others), SCREENED))]
+        if any(self._try_best(group) for group in groups):
+            return True
+        return any(self._try_best([remedy]) for remedy in self._pair(self.attempts[tried:]))
+
+    def _try_best(self, remedies: list[Remedy]) -> bool:
+        """Screens remedies and keeps the best of them that is proven; returns whether one is."""
+        promising, spent = list[Candidate](), None
+        try:
+            for remedy in remedies:
+                attempt = self._screened(remedy)
+                if attempt is not None and attempt.open:
+                    promising.append(attempt)
+        except BudgetSpentError as error:
+            spent = error
+        for attempt in sorted(promising, key=self._first_value, reverse=True):
+            if self._race(attempt):
+                break
+        self._forget(promising)
+        if spent is not None and self.current not in promising:
+            raise spent
+        return self.current in promising
 
     def _pair(self, attempts: list[Candidate]) -> Iterator[Remedy]:
         """Yields the two attempts that came nearest, together, where they change different things."""
@@ -150,41 +173,57 @@ class Repair:
             if not one.keys() & other.keys():
                 yield Remedy(TOGETHER, {**one, **other})
 
-    def _try(self, remedy: Remedy) -> bool:
-        """Trains with a remedy on top of what is kept, with more seeds while that may be better; returns if it is."""
+    def _screened(self, remedy: Remedy) -> Candidate | None:
+        """Trains with a remedy on top of what is kept, with the run's seed; None where that has been tried."""
         attempt = Candidate({}, remedy=remedy.id, change=remedy.flags)
         try:
             attempt.flags = applied(self.current.flags, remedy.flags)
         except UserError as error:
             attempt.reason = error.message
             self.attempts.append(attempt)
-            return False
+            return attempt
         if self._is_known(attempt):
-            return False
+            return None
         self._reserve(attempt)
+        self._train(attempt, self.seed)
         self.attempts.append(attempt)
+        attempt.open = self._judge(attempt, 1) is None
+        if not attempt.open:
+            self.trials.forget_weights(attempt.flags, self.seed)
+        return attempt
+
+    def _race(self, attempt: Candidate) -> bool:
+        """Trains an attempt and what is kept with as many seeds as it takes; keeps the attempt if it is better."""
+        verdict: bool | None = None
         try:
-            attempt.kept = self._race(attempt)
+            for seeds in range(2, racing.SEEDS + 1):
+                for candidate in (attempt, self.current):
+                    self._train(candidate, self.seeds[seeds - 1])
+                verdict = self._judge(attempt, seeds)
+                if verdict is not None:
+                    break
         except BudgetSpentError:
             attempt.reason = "not decided: the budget is spent"
             raise
-        left, self.current = (self.current, attempt) if attempt.kept else (attempt, self.current)
-        self.trials.forget_weights(left.flags, self.seed)
+        attempt.open, attempt.kept = False, bool(verdict)
+        if attempt.kept:
+            self.trials.forget_weights(self.current.flags, self.seed)
+            self.current = attempt
         return attempt.kept
 
-    def _race(self, attempt: Candidate) -> bool:
-        """Returns whether an attempt is better than what is kept, training both with as many seeds as that takes."""
-        for seeds in range(1, racing.SEEDS + 1):
-            for candidate in (attempt, self.current):
-                self._train(candidate, self.seeds[seeds - 1])
-            after, before = self._values(attempt)[:seeds], self._values(self.current)[:seeds]
-            verdict = racing.improves(after, before, self.finest)
-            if verdict is not None:
-                break
+    def _judge(self, attempt: Candidate, seeds: int) -> bool | None:
+        """Returns what so many seeds say of an attempt, and notes it."""
+        after, before = self._values(attempt)[:seeds], self._values(self.current)[:seeds]
         gain = statistics.fmean(after) - statistics.fmean(before)
         failed = attempt.trained[self.seed].reason
         attempt.reason = failed or f"{gain:+.4f} with {seeds} seed{'s' if seeds > 1 else ''}"
-        return bool(verdict)
+        return racing.improves(after, before, self.finest)
+
+    def _forget(self, attempts: list[Candidate]) -> None:
+        """Removes the weights of attempts that were not kept."""
+        for attempt in attempts:
+            if attempt is not self.current:
+                self.trials.forget_weights(attempt.flags, self.seed)
 
     def _train(self, candidate: Candidate, seed: int) -> None:
         """Trains a candidate with a seed, unless that has been done; raises BudgetSpentError where it may not."""
