@@ -64,7 +64,7 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
         try:
             repair.run()
         except Interrupted as stopped:
-            message = f"stopped; {repair.trainings} trainings that have ended are kept, the same command goes on"
+            message = f"stopped; {repair.budget.trainings} trainings that have ended are kept, the same command goes on"
             raise Interrupted(message, stopped.exit_code) from None
         return _delivered(folder, repair, retrainer, say)
 

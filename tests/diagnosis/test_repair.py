@@ -128,6 +128,21 @@ def test_it_begins_no_training_that_would_not_end_in_time(tmp_path: Path) -> Non
     repair.run()
     assert repair.record()["seconds"] <= 5.5
     assert all(int(flags["epochs"]) < 80 for flags, _ in train.calls)
+    assert "too long for what is left of the budget" in [attempt.reason for attempt in repair.attempts]
+
+
+def test_of_three_that_look_better_the_best_is_confirmed(tmp_path: Path) -> None:
+    def value(flags: dict[str, str], seed: int) -> float:
+        helped = {"longer": int(flags["epochs"]) > 8, "advised": flags["optimizer"] == "adamw"}
+        return 0.5 + 0.1 * helped["longer"] + 0.3 * helped["advised"] + 0.001 * seed
+
+    repair = _repair(tmp_path, Formula(value), {}, FixConfig(fix_trainings=8))
+    repair.run()
+    kept = [attempt for attempt in repair.attempts if attempt.kept]
+    assert kept[0].remedy == "repair.advised"
+    beaten = next(attempt for attempt in repair.attempts if attempt.change == {"epochs": "24"})
+    assert beaten.reason == "+0.1000 with 1 seed; another one was kept"
+    assert not beaten.kept
 
 
 def test_what_ran_out_of_time_is_not_taken_for_an_answer(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.fix_config import FixConfig
 from tfday7.diagnosis.odd_settings import odd
 from tfday7.diagnosis.records import Diagnosis
+from tfday7.diagnosis.repair_budget import Budget, BudgetSpentError
 from tfday7.diagnosis.trained import OUT_OF_TIME, Trained, Trials, Weights
 
 Flags = Mapping[str, str]
@@ -36,10 +37,6 @@ class Train(Protocol):
 
     def __call__(self, flags: Flags, seed: int, give_up: bool, seconds: float) -> tuple[Trained, Weights]:
         """Trains once."""
-
-
-class BudgetSpentError(Exception):
-    """Another training would go beyond the budget."""
 
 
 @dataclasses.dataclass
@@ -94,7 +91,8 @@ class Repair:
     def __init__(
         self, start: Start, train: Train, trials: Trials, config: FixConfig, say: Callable[[str], Any]
     ) -> None:
-        self.start, self.train, self.trials, self.config, self.say = start, train, trials, config, say
+        self.start, self.train, self.trials, self.say = start, train, trials, say
+        self.budget = Budget(config, start.trained)
         flags = dict(start.evidence.flags)
         self.seed = int(flags.get("seed") or 0)
         self.seeds = [self.seed + index for index in range(racing.SEEDS)]
@@ -102,8 +100,6 @@ class Repair:
         self.current = self.original
         self.attempts: list[Candidate] = []
         self.finest = racing.resolution(start.evidence.validation_examples)
-        self.trainings, self.seconds = 0, 0.0
-        self.second_per_epoch = start.trained.seconds / max(1, len(start.trained.loss))
 
     def run(self) -> None:
         """Tries remedies until none is left or the budget is spent; the result is in the attributes.
@@ -158,7 +154,11 @@ class Repair:
         for attempt in sorted(promising, key=self._first_value, reverse=True):
             if self._race(attempt):
                 break
-        self._forget(promising)
+        for attempt in promising:
+            if attempt.open:
+                attempt.reason += "; another one was kept"
+            if attempt is not self.current:
+                self.trials.forget_weights(attempt.flags, self.seed)
         if spent is not None and self.current not in promising:
             raise spent
         return self.current in promising
@@ -185,6 +185,10 @@ class Repair:
         if self._is_known(attempt):
             return None
         self._reserve(attempt)
+        if not self._is_kept(attempt) and not self.budget.has_time_for(int(attempt.flags["epochs"])):
+            attempt.reason = "too long for what is left of the budget"
+            self.attempts.append(attempt)
+            return attempt
         self._train(attempt, self.seed)
         self.attempts.append(attempt)
         attempt.open = self._judge(attempt, 1) is None
@@ -219,49 +223,37 @@ class Repair:
         attempt.reason = failed or f"{gain:+.4f} with {seeds} seed{'s' if seeds > 1 else ''}"
         return racing.improves(after, before, self.finest)
 
-    def _forget(self, attempts: list[Candidate]) -> None:
-        """Removes the weights of attempts that were not kept."""
-        for attempt in attempts:
-            if attempt is not self.current:
-                self.trials.forget_weights(attempt.flags, self.seed)
-
     def _train(self, candidate: Candidate, seed: int) -> None:
         """Trains a candidate with a seed, unless that has been done; raises BudgetSpentError where it may not."""
         if seed in candidate.trained:
             return
         trained = self.trials.find(candidate.flags, seed)
         if trained is None:
-            left = self._seconds_left(candidate, 1)
+            self.budget.check(trainings=1)
+            if not self.budget.has_time_for(int(candidate.flags["epochs"])):
+                raise BudgetSpentError
             give_up = candidate is not self.original  # What is delivered today was not given up either.
-            trained, weights = self.train(candidate.flags, seed, give_up, left)
+            trained, weights = self.train(candidate.flags, seed, give_up, self.budget.seconds_left())
             if trained.reason == OUT_OF_TIME:
                 raise BudgetSpentError
             if weights and seed == self.seed:
                 self.trials.keep_weights(candidate.flags, seed, weights)
             self.trials.keep(candidate.flags, seed, trained)
-        self.seconds += trained.seconds
-        self.trainings += not trained.contradicts
+        self.budget.spend(trained)
         candidate.trained[seed] = trained
         ended = f"{trained.value:.4f}" if trained.value is not None else trained.reason
         changes = _words(self._changes(candidate))
         self.say(f"fix: {self.start.evidence.metric} {ended}  seed {seed}  {changes}  {trained.seconds:.1f} s")
 
     def _reserve(self, attempt: Candidate) -> None:
-        """Raises BudgetSpentError unless an attempt can be trained, and with a second seed too."""
-        missing = sum(seed not in each.trained for each in (attempt, self.current) for seed in self.seeds[:2])
-        if self.config.fix_trainings and self.trainings + missing > self.config.fix_trainings:
+        """Raises BudgetSpentError unless another training can be made, and one more with a second seed."""
+        self.budget.check(sum(seed not in each.trained for each in (attempt, self.current) for seed in self.seeds[:2]))
+        if not self._is_kept(attempt) and not self.budget.has_time_for(int(self.original.flags["epochs"])):
             raise BudgetSpentError
-        if self.trials.find(attempt.flags, self.seed) is None:
-            self._seconds_left(attempt, 1)
 
-    def _seconds_left(self, candidate: Candidate, trainings: int) -> float:
-        """Returns the seconds of the budget that are left; raises BudgetSpentError where they do not suffice."""
-        left = 60.0 * self.config.fix_budget_minutes - self.seconds
-        if left < trainings * self.second_per_epoch * int(candidate.flags["epochs"]):
-            raise BudgetSpentError
-        if self.config.fix_trainings and self.trainings + trainings > self.config.fix_trainings:
-            raise BudgetSpentError
-        return left
+    def _is_kept(self, attempt: Candidate) -> bool:
+        """Returns whether an earlier call has trained an attempt."""
+        return self.trials.find(attempt.flags, self.seed) is not None
 
     def _evidence(self) -> Evidence:
         """Returns the evidence on what is kept; the layers were probed in the original run alone."""
@@ -319,9 +311,9 @@ class Repair:
                 for each in self.attempts
             ],
             "after": None if self.current is self.original else self._trial(self.current),
-            "seconds": round(self.seconds, 3),
-            "trainings": self.trainings,
-            "budget_minutes": self.config.fix_budget_minutes,
+            "seconds": round(self.budget.seconds, 3),
+            "trainings": self.budget.trainings,
+            "budget_minutes": self.budget.config.fix_budget_minutes,
         }
 
     def _trial(self, candidate: Candidate) -> dict[str, Any]:
