@@ -65,6 +65,12 @@ def test_a_remedy_that_the_run_has_already_is_not_tried() -> None:
     assert [i for i, _ in _tried(findings=(_finding(*remedies),), dropout="0.3") if i.startswith("remedy")] == []
 
 
+def test_stopping_early_alone_is_not_tried_as_the_best_epoch_is_delivered_in_any_case() -> None:
+    tried = dict(_tried(findings=(_finding("--patience=3", "--patience=3 --dropout=0.1"),)))
+    assert "remedy --patience=3" not in tried
+    assert "remedy --patience=3 --dropout=0.1" in tried
+
+
 def test_flags_are_read_as_the_command_line_reads_them() -> None:
     assert parse("--dropout=0.3 --freeze --nodeterministic --augment=") == {
         "dropout": "0.3", "freeze": "true", "deterministic": "false", "augment": "",

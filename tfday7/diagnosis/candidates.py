@@ -74,7 +74,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence, advised: Flags, train_e
     for identifier, flag in listed:
         change = _concrete(parse(flag) if isinstance(flag, str) else dict(flag), advised)
         change = _what_changes(evidence.flags, change)
-        if change:
+        if change and not _only_stops(change):
             found.setdefault(tuple(sorted(change.items())), Remedy(identifier, change))
     return list(found.values())
 
@@ -130,6 +130,11 @@ def _what_changes(flags: Flags, change: dict[str, str]) -> dict[str, str]:
         return difference(flags, applied(flags, change))
     except UserError:
         return change
+
+
+def _only_stops(change: Flags) -> bool:
+    """Returns whether a change only ends training early: the best epoch's weights are delivered in any case."""
+    return change.keys() == {"patience"} and change["patience"] != "0"
 
 
 def _concrete(change: dict[str, str], advised: Flags) -> dict[str, str]:
