@@ -34,7 +34,7 @@ from tfday7.core.errors import GateError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.source import SOURCES, Raw, source
-from tfday7.diagnosis.candidates import GROUPS, applied, canonical
+from tfday7.diagnosis.candidates import FEW_EPOCHS, GROUPS, LONGER, MUCH_LONGER, applied, canonical
 from tfday7.diagnosis.fix_config import FixConfig
 from tfday7.diagnosis.retraining import Retrainer, score_of
 from tfday7.exporting.config import ExportConfig
@@ -234,7 +234,7 @@ def draw(flags: Mapping[str, str], dataset: data.Dataset, generator: np.random.G
     usual = ARCHITECTURES.get(flags["model"]).width
     optimizer = str(generator.choice([flags["optimizer"], "adam", "sgd"]))
     choices = {
-        "epochs": [epochs, 3 * epochs, 10 * epochs],
+        "epochs": [epochs, LONGER * epochs, *([MUCH_LONGER * epochs] if epochs <= FEW_EPOCHS else [])],
         "dropout": [0.0, 0.2, 0.4],
         "l2": [0.0, 1e-4, 1e-3],
         "batch_size": [32],

@@ -26,6 +26,7 @@ from tfday7.training.config import TrainingConfig
 Flags = Mapping[str, str]
 GROUPS = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig)
 LONGER, MUCH_LONGER = 3, 10
+FEW_EPOCHS = 10  # Ten times as long is worth a try only where a run was as short as that; it would cost too much.
 RATE_STEP = 10.0
 WARMUP_SHARE = 0.1
 SMOOTHING = 0.1
@@ -33,7 +34,7 @@ SMOOTHING = 0.1
 FIRST = {
     "broken": ("advised", "lower_rate", "higher_rate", "longer", "no_regularization", "no_augmentation", "float32"),
     "unstable": ("lower_rate", "advised", "clip", "warmup", "schedule"),
-    "underfit": ("longer", "advised", "no_regularization", "no_augmentation", "higher_rate", "wider", "much_longer"),
+    "underfit": ("longer", "advised", "much_longer", "no_regularization", "no_augmentation", "higher_rate", "wider"),
     "overfit": ("dropout", "augment", "l2", "narrower", "smoothing", "advised"),
     "undetermined": ("longer", "advised", "much_longer", "higher_rate"),
     "good_fit": ("longer", "advised", "wider", "dropout"),
@@ -162,7 +163,8 @@ def _usual(evidence: Evidence, train_examples: int) -> Iterator[tuple[str, str |
     yield "narrower", remedies.width(evidence, 0.5)
     yield "augment", remedies.augment(evidence) or ""
     yield "schedule", "--schedule=cosine"
-    yield "much_longer", f"--epochs={epochs * MUCH_LONGER}"
+    if epochs <= FEW_EPOCHS:
+        yield "much_longer", f"--epochs={epochs * MUCH_LONGER}"
     if steps * WARMUP_SHARE >= 1:
         yield "warmup", f"--warmup_steps={int(steps * WARMUP_SHARE)}"
     if not any(flags.get(name) for name in ("clipnorm", "clipvalue", "global_clipnorm")):
