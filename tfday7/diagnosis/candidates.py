@@ -35,8 +35,8 @@ FIRST = {
     "broken": ("advised", "lower_rate", "higher_rate", "longer", "no_regularization", "no_augmentation", "float32"),
     "unstable": ("lower_rate", "advised", "clip", "warmup", "schedule"),
     "underfit": ("longer", "advised", "much_longer", "no_regularization", "no_augmentation", "higher_rate", "wider"),
-    "overfit": ("dropout", "augment", "l2", "narrower", "smoothing", "advised"),
-    "undetermined": ("longer", "advised", "much_longer", "higher_rate"),
+    "overfit": ("dropout", "advised", "augment", "l2", "narrower", "smoothing"),
+    "undetermined": ("longer", "advised", "much_longer", "higher_rate", "wider"),
     "good_fit": ("longer", "advised", "wider", "dropout"),
 }
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 SEEDS = 3
 # Student's t, one-sided 95%, with 1 and 2 degrees of freedom: two or three seeds estimate their own spread badly.
 STUDENT = {2: 6.314, 3: 2.920}
-MIN_EXAMPLES = 2.0  # Two validation examples' worth: one that goes right and one that no longer goes wrong.
+MIN_EXAMPLES = 1.0  # One validation example's worth, which has to be exceeded: a single example is no difference.
 
 
 def resolution(validation_examples: int) -> float:
