@@ -2,7 +2,6 @@
 
     python -m tfday7.diagnose --run_dir=runs/quickstart
     python -m tfday7.diagnose --run_dir=runs/quickstart --lang=zh
-
     python -m tfday7.diagnose --run_dir=runs/quickstart --fix --fix_budget_minutes=10
 
 Writes diagnosis.json and renders report.html again. With --fix it tries remedies by training again and keeps those that

@@ -53,6 +53,7 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
         Interrupted: a signal.
     """
     from tfday7 import diagnosis
+    from tfday7.data import pipeline
 
     check(folder)
     with folder.locked():
@@ -62,7 +63,8 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
             return _write(folder, {**_nothing(folder, config), "reason": "nothing to fix: the run is a good fit"})
         repair, retrainer = _prepared(folder, config, say)
         try:
-            repair.run()
+            with pipeline.user_errors(retrainer.dataset.train, retrainer.dataset.validation):
+                repair.run()
         except Interrupted as stopped:
             message = f"stopped; {repair.budget.trainings} trainings that have ended are kept, the same command goes on"
             raise Interrupted(message, stopped.exit_code) from None

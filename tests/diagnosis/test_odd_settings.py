@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tfday7.core.settings import to_text
 from tfday7.diagnosis.candidates import canonical
 from tfday7.diagnosis.odd_settings import odd
 from tfday7.models.architecture import ARCHITECTURES
+from tfday7.optimizers import advisor
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.optimizers.situation import Situation
 from tfday7.optimizers.table import OPTIMIZERS
 
 EXAMPLES = 1000
@@ -20,6 +24,15 @@ def _odd(**flags: str) -> list[dict[str, str]]:
 def test_no_optimizer_is_odd_with_its_own_defaults_or_in_its_own_range(optimizer: str) -> None:
     for rate in (OPTIMIZERS[optimizer].learning_rate, *OPTIMIZERS[optimizer].learning_rate_range):
         assert _odd(model="mlp", optimizer=optimizer, learning_rate=str(rate)) == []
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 30, 300])
+def test_what_the_advisor_says_is_never_odd(epochs: int) -> None:
+    found = Situation(
+        data_kind="tabular", model_kind="mlp", parameters=100, batch_size=32, epochs=epochs, examples=EXAMPLES
+    )
+    config, _ = advisor.resolve(OptimizerConfig(optimizer="auto", learning_rate="auto"), found)
+    assert _odd(model="mlp", epochs=str(epochs), **to_text(config)) == []
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES.names())

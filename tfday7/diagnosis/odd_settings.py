@@ -20,6 +20,7 @@ HIGHEST = {
     "ema_momentum": (0.9999, ""),
 }  # fmt: skip
 LOWEST_CLIP = 0.1
+RATE_ABOVE = 5.0  # Times the highest rate of a search: short runs of small models are advised up to 2 times as much.
 MIN_STEPS, USUAL_BATCH = 10, "32"  # Of an epoch; with fewer there are hardly any updates.
 # Of the architecture's own size: small models are often wanted small, so that only extremes are odd.
 SIZE_FACTORS = {"width": 16, "depth": 4}
@@ -44,7 +45,7 @@ def _numbers(flags: Flags) -> Iterator[tuple[str, str]]:
     spec = OPTIMIZERS.get(flags.get("optimizer", ""))
     if spec is not None and flags.get("learning_rate"):
         low, high = spec.learning_rate_range
-        if not low <= float(flags["learning_rate"]) <= high:
+        if not low <= float(flags["learning_rate"]) <= RATE_ABOVE * high:
             yield "learning_rate", str(spec.learning_rate)
     for name, (highest, usual) in HIGHEST.items():
         if flags.get(name) and float(flags[name]) > highest:
