@@ -71,6 +71,12 @@ def test_stopping_early_alone_is_not_tried_as_the_best_epoch_is_delivered_in_any
     assert "remedy --patience=3 --dropout=0.1" in tried
 
 
+def test_a_run_of_very_few_epochs_is_trained_longer_first_whatever_its_verdict() -> None:
+    for verdict in (*GRAVITY, "good_fit", "undetermined"):
+        assert [change for _, change in _tried(verdict, epochs="2")][:2] == [{"epochs": "6"}, {"epochs": "20"}]
+    assert {"epochs": "60"} not in [change for _, change in _tried("overfit", epochs="20")][:3]
+
+
 def test_flags_are_read_as_the_command_line_reads_them() -> None:
     assert parse("--dropout=0.3 --freeze --nodeterministic --augment=") == {
         "dropout": "0.3", "freeze": "true", "deterministic": "false", "augment": "",

@@ -15,6 +15,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.settings import from_text, to_text, typed_fields
 from tfday7.data.config import DataConfig
 from tfday7.diagnosis import remedies
+from tfday7.diagnosis.diagnosing import MIN_EPOCHS
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.odd_settings import odd
 from tfday7.diagnosis.records import Diagnosis
@@ -64,9 +65,10 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence, advised: Flags, train_e
         train_examples: size of the training split.
     """
     suspects = dict(_usual(evidence, train_examples))
-    first = FIRST[diagnosis.verdict]
+    too_short = int(evidence.flags["epochs"]) < MIN_EPOCHS  # Whatever the verdict: so few epochs show no trend.
+    first = (*(("longer", "much_longer") if too_short else ()), *FIRST[diagnosis.verdict])
     others = [name for name in suspects if name not in first and diagnosis.verdict != "good_fit"]
-    order = [*first, *others]
+    order = dict.fromkeys([*first, *others])
     own = [(advice.id, advice.flag) for finding in diagnosis.findings for advice in finding.remedies if advice.flag]
     usual = [(f"repair.{name}", suspects[name]) for name in order if name in suspects]
     turns = (each for turn in itertools.zip_longest(own, usual) for each in turn if each is not None)
