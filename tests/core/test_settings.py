@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, describe_range, setting, typed_fields
+from tfday7.core.settings import Settings, describe_range, from_text, setting, to_text, typed_fields
 from tfday7.data.config import DataConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -118,3 +118,29 @@ def test_every_setting_has_help_and_a_valid_default(group: type[Settings]) -> No
     for field, kind, _ in typed_fields(group):
         assert field.metadata["help"].endswith(".")
         assert describe_range(field, kind)
+
+
+@given(
+    st.builds(
+        Oven,
+        loaves=st.integers(1, 12_000),
+        salt=st.floats(0, 1, exclude_max=True),
+        heat=st.none() | st.floats(1e-9, 1e9),
+        flour=st.sampled_from(["rye", "wheat"]),
+        steam=st.booleans(),
+    )
+)
+def test_settings_are_what_their_text_says(oven: Oven) -> None:
+    assert from_text(Oven, to_text(oven)) == oven
+
+
+def test_what_text_leaves_out_is_the_default_and_other_flags_are_not_read() -> None:
+    assert from_text(Oven, {"loaves": "", "heat": "", "steam": "true", "data": "digits"}) == Oven(steam=True)
+    assert from_text(OptimizerConfig, {"learning_rate": "auto"}).learning_rate == "auto"
+    assert "heat" not in to_text(Oven())
+
+
+@pytest.mark.parametrize("flags", [{"loaves": "two"}, {"salt": "much"}, {"steam": "yes"}, {"flour": ""}, {"salt": "2"}])
+def test_text_that_says_no_value_is_a_user_error_that_names_the_flag(flags: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=f"--{next(iter(flags))}="):
+        from_text(Oven, flags)

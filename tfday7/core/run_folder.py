@@ -25,12 +25,13 @@ DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
 )  # fmt: skip
 TUNING, TRIALS, BEST_FLAGS = "tuning.json", "trials", "best.flags"
 HEALTH, FIX, FIXED_FLAGS, FIXED_MODEL = "health.json", "fix.json", "fixed.flags", "fixed.keras"
+FIX_TRIALS = "fix_trials"
 MADE_BY_A_RUN = (
     FLAGS, RUN, METRICS, MODEL, REPORT, DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD, TUNING, TRIALS,
-    BEST_FLAGS, "compression.json", HEALTH, FIX, FIXED_FLAGS, FIXED_MODEL,
+    BEST_FLAGS, "compression.json", HEALTH, FIX, FIXED_FLAGS, FIXED_MODEL, FIX_TRIALS,
 )  # fmt: skip
 # What follows from training; it describes other weights as soon as training goes on.
-RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT, FIX, FIXED_FLAGS, FIXED_MODEL)
+RESULTS = (MODEL, DIAGNOSIS, EXPORTS, BENCHMARK, REPORT, FIX, FIXED_FLAGS, FIXED_MODEL, FIX_TRIALS)
 LOCK = ".lock"
 
 

@@ -10,8 +10,8 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from tfday7.core.errors import UserError
 
@@ -69,6 +69,52 @@ def typed_fields(settings: type[Settings]) -> Iterator[tuple[dataclasses.Field[A
             (kind,) = (part for part in parts if part is not types.NoneType and not _is_literal(part))
             optional = types.NoneType in parts
         yield field, kind, optional
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def from_text(settings: type[S], flags: Mapping[str, str]) -> S:
+    """Returns the settings that flags of text say, as in flags.txt; a flag that is missing, or "" of a number: default.
+
+    Raises:
+        UserError: a value that the setting does not take.
+    """
+    values = {}
+    for field, kind, _ in typed_fields(settings):
+        text = flags.get(field.name)
+        if text is not None and (text or kind is str):
+            values[field.name] = text if text in words(field) else _READ[kind](field, text)
+    return settings(**values)
+
+
+def to_text(settings: Settings) -> dict[str, str]:
+    """Returns the flags that say the settings; those that are None are left out, as they cannot be said."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _bool(field: dataclasses.Field[Any], text: str) -> bool:
+    if text not in ("true", "false"):
+        raise _error(field, bool, text)
+    return text == "true"
+
+
+def _number(kind: type) -> Any:
+    def read(field: dataclasses.Field[Any], text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise _error(field, kind, text) from None
+
+    return read
+
+
+_READ: dict[type, Any] = {str: lambda _, text: text, bool: _bool, int: _number(int), float: _number(float)}
 
 
 def words(field: dataclasses.Field[Any]) -> tuple[str, ...]:

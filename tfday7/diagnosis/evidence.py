@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from tfday7.core import files
 from tfday7.core.errors import UserError
@@ -111,6 +110,8 @@ def smooth(curve: np.ndarray) -> np.ndarray:
 
     A median keeps a single bad epoch from looking like a trend. The curve is mirrored at its ends and must be finite.
     """
+    from scipy.ndimage import median_filter  # Slow to load, and --help needs the flags of this package.
+
     reach = min(max(1, len(curve) // 40), MAX_REACH)
     return median_filter(curve, size=2 * reach + 1, mode="reflect")
 

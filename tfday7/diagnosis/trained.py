@@ -1,0 +1,91 @@
+"""How the trainings of a repair ended, and where they are kept: what has ended is not trained again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfday7.core import files
+from tfday7.core.errors import UserError
+
+OUT_OF_TIME = "out of time"
+Weights = list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """One training with one seed.
+
+    Attributes:
+        value: the task's metric on the validation split, of the best epoch's weights; None when there are none.
+        reason: why there are none; empty otherwise.
+        loss, val_loss: one value an epoch, None where it was not finite.
+        train_score: as `value`, on the training split.
+        stopped: as in `Evidence`.
+        seconds: how long it took.
+        contradicts: whether it never began, as the settings contradict each other or the data.
+    """
+
+    value: float | None
+    reason: str = ""
+    loss: Sequence[float | None] = ()
+    val_loss: Sequence[float | None] = ()
+    train_score: float | None = None
+    stopped: str = "finished"
+    seconds: float = 0.0
+    contradicts: bool = False
+
+
+class Trials:
+    """The trainings that have ended, in a folder.
+
+    Args:
+        folder: made when the first training is kept.
+        fingerprint: of the data; trainings on other data are not found again.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str = "") -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+
+    def find(self, flags: Mapping[str, str], seed: int) -> Trained | None:
+        """Returns how a training ended; None when it has not. Raises UserError when its file is damaged."""
+        path = self._path(flags, seed, "json")
+        if not path.exists():
+            return None
+        try:
+            return Trained(**files.read_json(path))
+        except TypeError as error:
+            raise UserError(f"{path}: not the record of a training ({error})", "remove that file") from error
+
+    def keep(self, flags: Mapping[str, str], seed: int, trained: Trained) -> None:
+        """Keeps how a training ended."""
+        files.write_json(self._path(flags, seed, "json"), dataclasses.asdict(trained))
+
+    def keep_weights(self, flags: Mapping[str, str], seed: int, weights: Weights) -> None:
+        """Keeps the weights of a training that may be delivered."""
+        with files.replacing(self._path(flags, seed, "npz")) as partial:
+            np.savez(partial, *weights)
+
+    def weights(self, flags: Mapping[str, str], seed: int) -> Weights | None:
+        """Returns weights that were kept; None without any."""
+        path = self._path(flags, seed, "npz")
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+
+    def forget_weights(self, flags: Mapping[str, str], seed: int) -> None:
+        """Removes weights that will not be delivered."""
+        self._path(flags, seed, "npz").unlink(missing_ok=True)
+
+    def _path(self, flags: Mapping[str, str], seed: int, suffix: str) -> Path:
+        content: Any = [sorted(flags.items()), seed, self.fingerprint]
+        name = hashlib.blake2b(json.dumps(content).encode(), digest_size=12).hexdigest()
+        return self.folder / f"{name}.{suffix}"
