@@ -24,9 +24,9 @@ from tfday7.core import files
 from tfday7.core.frameworks import keras
 from tfday7.data import Dataset, Examples, Problem
 from tfday7.data.lazy import LazyInputs
-from tfday7.diagnosis import inspection
 from tfday7.diagnosis.evidence import Evidence, recorded
 from tfday7.diagnosis.health import Health, from_json
+from tfday7.diagnosis.measuring import inspection
 from tfday7.diagnosis.watching import Watch
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -237,7 +237,7 @@ def own_mlp(
 ) -> Callable[[Problem], Any]:
     """Returns a builder of a plain network, as users write them.
 
-    `scale` multiplies its first weights; a `coarse` one sees no more than one number of its inputs.
+    `scale` multiplies its first weights; a `coarse` one sees three or four numbers of its inputs (of a text one).
     """
 
     def build(problem: Problem) -> Any:
@@ -251,7 +251,7 @@ def own_mlp(
             x = keras.layers.Normalization(mean=problem.feature_mean, variance=problem.feature_std**2)(x)
         x = keras.layers.Flatten()(x)
         if coarse:
-            x = keras.layers.GlobalAveragePooling1D()(keras.layers.Reshape((-1, 1))(x))
+            x = x[:, :: max(1, x.shape[1] // 3)]
         for _ in range(depth):
             start = keras.initializers.VarianceScaling(scale * scale * (2.0 if activation == "relu" else 1.0), "fan_in")
             x = keras.layers.Dense(width, kernel_initializer=start, bias_initializer=keras.initializers.Constant(bias))(

@@ -30,7 +30,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.diagnosis.checks import overfit
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.stopping import MIN_RISE, MIN_WAIT, should_stop
+from tfday7.diagnosis.history.stopping import MIN_RISE, MIN_WAIT, should_stop
 
 TARGET = 0.98
 DRAWS = 2000

@@ -34,9 +34,9 @@ from tfday7.core.errors import GateError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.source import SOURCES, Raw, source
-from tfday7.diagnosis.candidates import FEW_EPOCHS, GROUPS, LONGER, MUCH_LONGER, applied, canonical
-from tfday7.diagnosis.fix_config import FixConfig
-from tfday7.diagnosis.retraining import Retrainer, score_of
+from tfday7.diagnosis.repairing.candidates import FEW_EPOCHS, GROUPS, LONGER, MUCH_LONGER, applied, canonical
+from tfday7.diagnosis.repairing.config import FixConfig
+from tfday7.diagnosis.repairing.retraining import Retrainer, score_of
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers.table import OPTIMIZERS

@@ -20,7 +20,7 @@ from tfday7.cli import Command, OutputConfig, print_json
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting, typed_fields
 from tfday7.data.config import DataConfig
-from tfday7.diagnosis.fit_causes import SYMPTOMS
+from tfday7.diagnosis.advising.fit_causes import SYMPTOMS
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.situation import Situation
 
@@ -65,7 +65,7 @@ def optimizer(given: Situation, data: DataConfig, model: ModelConfig, output: Ou
 
 def fit(given: Situation, data: DataConfig, model: ModelConfig, output: OutputConfig) -> None:
     """Explains what makes a model not fit, and what helps."""
-    from tfday7.diagnosis import fit_advice
+    from tfday7.diagnosis.advising import fit_advice
     from tfday7.reporting import fit_advice as drawn
 
     symptom = COMMAND.config(AdviceConfig).symptom or ""
@@ -86,7 +86,7 @@ TOPICS: dict[str, Callable[[Situation, DataConfig, ModelConfig, OutputConfig], N
 
 def _check_topic(topic: str) -> None:
     """Checks that every flag says something about the topic. Raises UserError naming both."""
-    from tfday7.diagnosis.fit_advice import INPUTS
+    from tfday7.diagnosis.advising.fit_advice import INPUTS
 
     symptom = COMMAND.config(AdviceConfig).symptom
     if topic != "fit":

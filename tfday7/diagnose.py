@@ -5,12 +5,16 @@
     python -m tfday7.diagnose --run_dir=runs/quickstart --fix --fix_budget_minutes=10
     python -m tfday7.diagnose --history=history.json
 
-Of a run it writes diagnosis.json and renders report.html again. With --fix it tries remedies by training again and keeps
-those that are proven to help: fix.json, and for the winner fixed.flags and fixed.keras; model.keras stays as it is. The
-same command goes on after an interruption. A history alone may come from any program: a CSV (as Keras's CSVLogger
-writes), JSON (`History.history`, for example {"loss": [...], "val_loss": [...]}) or JSON-lines file, packed with gzip or
-not, or a folder of TensorBoard logs; then nothing is written. Exit codes: 0 done (also where nothing helps), 2 the folder
-holds no run, or the file no history, 130 interrupted, 143 preempted.
+Of a run it writes diagnosis.json and renders report.html again. With --fix it tries remedies by training again and
+keeps those that are proven to help: fix.json, and for the winner fixed.flags and fixed.keras; model.keras stays as it
+is. The same command goes on after an interruption.
+
+A history alone may come from any program: a CSV (as Keras's CSVLogger writes), JSON (`History.history`, for example
+{"loss": [...], "val_loss": [...]}) or JSON-lines file, packed with gzip or not, or a folder of TensorBoard logs; then
+nothing is written.
+
+Exit codes: 0 done (also where nothing helps), 2 the folder holds no run, or the file no history, 130 interrupted, 143
+preempted.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from tfday7.cli import Command, ExistingRunConfig, OutputConfig, existing_run, p
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import Settings, setting
-from tfday7.diagnosis.fix_config import FixConfig
+from tfday7.diagnosis.repairing.config import FixConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +72,7 @@ def _check(repair: FixConfig, history: str, run_dir: str) -> None:
     if history and run_dir:
         raise UserError(f"--history={history} contradicts --run_dir={run_dir}", "give the one or the other")
     if history and repair.fix:
-        raise UserError(
-            f"--history={history} contradicts --fix", "only a run of tfday7 can be trained again: --run_dir"
-        )
+        raise UserError(f"--history={history} contradicts --fix", "only a run can be trained again: --run_dir")
     if history and RunFolder(Path(history)).exists():
         raise UserError(f"--history={history}: a run folder", f"--run_dir={history} judges it by all its records")
     if not history and not run_dir:

@@ -15,15 +15,15 @@ from tfday7.core.run_folder import FIX, FIX_TRIALS, FIXED_FLAGS, FIXED_MODEL, TU
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset
-from tfday7.diagnosis.fix_config import FixConfig
+from tfday7.diagnosis.repairing.config import FixConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.stages import Plan, load
 from tfday7.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from tfday7.diagnosis.repair import Repair, Start
-    from tfday7.diagnosis.retraining import Retrainer
+    from tfday7.diagnosis.repairing.repair import Repair, Start
+    from tfday7.diagnosis.repairing.retraining import Retrainer
 
 Say = Callable[[str], Any]
 NOT_CARRIED_OVER = ("export_dir",)  # The artefacts there are those of the run that is repaired.
@@ -73,7 +73,7 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
 
 def _is_odd(folder: RunFolder) -> bool:
     """Returns whether a run has settings beyond their usual ranges; then a good fit may still be a poor one."""
-    from tfday7.diagnosis.odd_settings import odd
+    from tfday7.diagnosis.repairing.odd_settings import odd
 
     _, flags = _plan(folder)
     return bool(list(odd(flags, folder.record()["data"]["examples"]["train"])))
@@ -100,9 +100,9 @@ def _nothing(folder: RunFolder, config: FixConfig) -> dict[str, Any]:
 
 def _prepared(folder: RunFolder, config: FixConfig, say: Say) -> tuple[Repair, Retrainer]:
     from tfday7.data import pipeline
-    from tfday7.diagnosis.repair import Repair
-    from tfday7.diagnosis.retraining import Retrainer
-    from tfday7.diagnosis.trained import Trials
+    from tfday7.diagnosis.repairing.repair import Repair
+    from tfday7.diagnosis.repairing.retraining import Retrainer
+    from tfday7.diagnosis.repairing.trained import Trials
 
     plan, flags = _plan(folder)
     dataset = load(plan, say)
@@ -120,7 +120,7 @@ def _prepared(folder: RunFolder, config: FixConfig, say: Say) -> tuple[Repair, R
 
 def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
     """Returns the settings of a run with what "auto" was settled as, and its flags that say the same."""
-    from tfday7.diagnosis.candidates import canonical
+    from tfday7.diagnosis.repairing.candidates import canonical
     from tfday7.optimizers import advisor
     from tfday7.tuning import settling
 
@@ -139,8 +139,8 @@ def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
 def _start(folder: RunFolder, flags: Mapping[str, str], plan: Plan, dataset: Dataset, retrainer: Retrainer) -> Start:
     """Returns the run as its records say it ended, and what would be advised for it."""
     from tfday7.diagnosis.evidence import from_run
-    from tfday7.diagnosis.repair import Start
-    from tfday7.diagnosis.trained import Trained
+    from tfday7.diagnosis.repairing.repair import Start
+    from tfday7.diagnosis.repairing.trained import Trained
 
     record, evidence = folder.record(), from_run(folder)
     trained = Trained(
@@ -175,7 +175,7 @@ def _advised(plan: Plan, dataset: Dataset) -> dict[str, str]:
 def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say) -> dict[str, Any]:
     """Scores the winner once on the test split, and saves it unless it is worse there than what is delivered today."""
     from tfday7 import models
-    from tfday7.diagnosis.retraining import score_of
+    from tfday7.diagnosis.repairing.retraining import score_of
     from tfday7.models import raw_columns
 
     before = folder.record()["metric"].get("test")

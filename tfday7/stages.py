@@ -299,7 +299,7 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
 def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
     """Saves, judges and exports the weights of the best epoch; without a finite one there is nothing to deliver."""
     from tfday7 import diagnosis, models
-    from tfday7.diagnosis import inspection
+    from tfday7.diagnosis.measuring import inspection
     from tfday7.models import raw_columns
     from tfday7.training.scores import scores
 

@@ -10,9 +10,10 @@ from typing import Any
 from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import DIAGNOSIS, METRICS, RunFolder
-from tfday7.diagnosis import histories, unseen
+from tfday7.diagnosis import unseen
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence, from_run
+from tfday7.diagnosis.history import histories
 from tfday7.diagnosis.measures import learned_nothing
 from tfday7.diagnosis.records import Diagnosis, Finding
 

@@ -13,7 +13,7 @@ MIN_SKILL = 0.02  # Share of the way from guessing to perfect; below it nothing 
 # Without references, less than half of the way from guessing to perfect on the training examples is poor.
 MAX_SKILL = 0.5
 # With references: a model that fits is behind what a simple method reaches by no more than this share of its skill...
-SHORTFALL = 0.1
+SHORTFALL = 0.05
 STANDARD_ERRORS = 2.0  # ...and so many standard errors of the validation score.
 IMPROVING = 0.05  # The last fifth of the run still lowered the training loss by this share.
 ASSUMED_EXAMPLES = 100  # Of a validation split whose size was not recorded; few, so that a gap is not chance.
@@ -52,21 +52,32 @@ def standard_error(evidence: Evidence, score: float) -> float:
 
 
 def is_poor(evidence: Evidence) -> bool:
-    """Returns whether the model answers clearly worse than it could: than simple methods do with the same data.
+    """Returns whether the model answers clearly worse than it could, on its own training examples too.
 
-    Where no references were measured: whether it has gone less than half of the way from guessing to perfect on its own
-    training examples.
+    Where no references were measured: whether it has gone less than half of the way from guessing to perfect on them.
     """
     value, references = skill(evidence), evidence.health.references
     if value is None:
         return False
-    if references is None or references.best is None or references.constant is None or references.linear is None:
+    if references is None or references.best is None or references.linear is None or evidence.validation_score is None:
         return value < MAX_SKILL
-    reached, score = references.best, evidence.validation_score
-    if score is None:
-        return value < MAX_SKILL
+    return falls_short(evidence) and best_training(evidence) < references.best
+
+
+def falls_short(evidence: Evidence) -> bool:
+    """Returns whether the validation score is clearly below what simple methods reach with the same data."""
+    references, score = evidence.health.references, evidence.validation_score
+    if references is None or references.best is None or references.constant is None or score is None:
+        return False
+    reached = references.best
     margin = SHORTFALL * (reached - references.constant) + STANDARD_ERRORS * standard_error(evidence, reached)
-    return score < reached - margin and evidence.train_score is not None and evidence.train_score < reached
+    return score < reached - margin
+
+
+def best_training(evidence: Evidence) -> float:
+    """Returns the higher of the delivered weights' training score and that of the last epoch."""
+    last = float(evidence.train_metric[-1]) if len(evidence.train_metric) else -np.inf
+    return max(last if np.isfinite(last) else -np.inf, -np.inf if evidence.train_score is None else evidence.train_score)
 
 
 def is_behind(evidence: Evidence) -> bool:
@@ -78,13 +89,21 @@ def is_behind(evidence: Evidence) -> bool:
 
 
 def still_improving(evidence: Evidence) -> bool:
-    """Returns whether the last fifth of the run still lowered the training loss: by a twentieth, or by a tenth of all
-    that it fell since the first epoch."""
+    """Returns whether the last fifth of the run still lowered both losses.
+
+    That of training by a twentieth, or by a tenth of all that it fell since the first epoch; that of validation at all.
+    """
     if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
         return False
+    reach = 1 + max(1, evidence.epochs // 5)
     curve = smooth(evidence.loss)
-    first, before, last = curve[0], curve[-1 - max(1, evidence.epochs // 5)], curve[-1]
-    return bool(before - last > min(IMPROVING * abs(before), FALLING * max(first - last, 0.0)) > 0)
+    first, before, last = curve[0], curve[-reach], curve[-1]
+    if not before - last > min(IMPROVING * abs(before), FALLING * max(first - last, 0.0)) > 0:
+        return False
+    if not np.isfinite(evidence.val_loss).all():
+        return True
+    validation = smooth(evidence.val_loss)
+    return bool(validation[-1] < validation[-reach])
 
 
 def first_probe(evidence: Evidence) -> Probe | None:

@@ -16,7 +16,7 @@ from tfday7.data.scoring import baseline
 from tfday7.diagnosis.diagnosing import judge_running
 from tfday7.diagnosis.evidence import Evidence, recorded
 from tfday7.diagnosis.health import Health, Probe, from_json
-from tfday7.diagnosis.probing import Prober
+from tfday7.diagnosis.measuring.probing import Prober
 
 NEXT = 1.25  # A layer that did not change in the last epochs need not be looked at again soon.
 BROKEN = "broken"  # The reason that `Fit.stopped` gives.

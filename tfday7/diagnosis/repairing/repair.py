@@ -17,15 +17,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfday7.core.errors import UserError
-from tfday7.diagnosis import racing
-from tfday7.diagnosis.candidates import Remedy, applied, candidates, difference
 from tfday7.diagnosis.diagnosing import judge
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.fix_config import FixConfig
-from tfday7.diagnosis.odd_settings import odd
 from tfday7.diagnosis.records import Diagnosis
-from tfday7.diagnosis.repair_budget import Budget, BudgetSpentError
-from tfday7.diagnosis.trained import OUT_OF_TIME, Trained, Trials, Weights
+from tfday7.diagnosis.repairing import racing
+from tfday7.diagnosis.repairing.budget import Budget, BudgetSpentError
+from tfday7.diagnosis.repairing.candidates import Remedy, applied, candidates, difference
+from tfday7.diagnosis.repairing.config import FixConfig
+from tfday7.diagnosis.repairing.odd_settings import odd
+from tfday7.diagnosis.repairing.trained import OUT_OF_TIME, Trained, Trials, Weights
 
 Flags = Mapping[str, str]
 TOGETHER, ODD = "repair.together", "repair.odd"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfday7.diagnosis.stopping import LONG_WAIT, MIN_WAIT, should_stop
+from tfday7.diagnosis.history.stopping import LONG_WAIT, MIN_WAIT, should_stop
 
 FALLING = 1.0 + np.exp(-np.arange(200) / 40)
 

@@ -19,8 +19,8 @@ from tfday7.core.settings import from_text
 from tfday7.data import DataConfig, Dataset, augmentation, pipeline
 from tfday7.data.dataset import Examples
 from tfday7.data.scoring import baseline, reconstruction_r2, score
-from tfday7.diagnosis.candidates import Flags
-from tfday7.diagnosis.trained import OUT_OF_TIME, Trained, Weights
+from tfday7.diagnosis.repairing.candidates import Flags
+from tfday7.diagnosis.repairing.trained import OUT_OF_TIME, Trained, Weights
 from tfday7.models import building
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig

@@ -11,8 +11,8 @@ from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset, Examples
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.diagnosis import inspection
 from tfday7.diagnosis.health import from_json
+from tfday7.diagnosis.measuring import inspection
 
 
 def _with(dataset: Dataset, **parts: Examples) -> Dataset:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tfday7.core.errors import UserError
-from tfday7.diagnosis import event_files, history_files
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.history import event_files, files
 
 # Column -> metric as in `Evidence`, the first that there is decides; `*` stands for the name of an output.
 METRICS = {
@@ -44,9 +44,9 @@ def read(path: Path) -> Evidence:
         UserError: it is neither, or it holds no loss.
     """
     try:
-        columns = event_files.columns(path) if path.is_dir() else history_files.columns(path)
+        columns = event_files.columns(path) if path.is_dir() else files.columns(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})", history_files.FORMATS) from error
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})", files.FORMATS) from error
     return evidence_of(columns, str(path))
 
 

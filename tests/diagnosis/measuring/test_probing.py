@@ -13,7 +13,7 @@ import pytest
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
 from tfday7.diagnosis.health import Health, LayerProbe, from_json
-from tfday7.diagnosis.probing import Prober
+from tfday7.diagnosis.measuring.probing import Prober
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig

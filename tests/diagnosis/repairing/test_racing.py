@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfday7.diagnosis import racing
+from tfday7.diagnosis.repairing import racing
 
 
 def test_student_is_the_one_sided_95_percent_quantile() -> None:

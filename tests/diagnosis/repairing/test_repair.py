@@ -12,11 +12,11 @@ import pytest
 
 from tfday7.core.errors import Interrupted
 from tfday7.core.settings import to_text
-from tfday7.diagnosis.candidates import canonical
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.fix_config import FixConfig
-from tfday7.diagnosis.repair import Repair, Start
-from tfday7.diagnosis.trained import OUT_OF_TIME, Trained, Trials
+from tfday7.diagnosis.repairing.candidates import canonical
+from tfday7.diagnosis.repairing.config import FixConfig
+from tfday7.diagnosis.repairing.repair import Repair, Start
+from tfday7.diagnosis.repairing.trained import OUT_OF_TIME, Trained, Trials
 from tfday7.optimizers.config import OptimizerConfig
 
 GUESS = 0.1

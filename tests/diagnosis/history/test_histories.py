@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfday7.core.errors import UserError
 from tfday7.diagnosis import diagnose
 from tfday7.diagnosis.diagnosing import GRAVITY
-from tfday7.diagnosis.histories import evidence_of
+from tfday7.diagnosis.history.histories import evidence_of
 
 EPOCHS = np.arange(30)
 LOSS = (0.1 + 2 * np.exp(-EPOCHS / 5)).tolist()

@@ -10,10 +10,10 @@ import pytest
 from tfday7.core import texts
 from tfday7.core.errors import UserError
 from tfday7.core.settings import to_text
-from tfday7.diagnosis.candidates import applied, candidates, canonical, difference, parse
 from tfday7.diagnosis.diagnosing import GRAVITY
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.records import Advice, Diagnosis, Finding
+from tfday7.diagnosis.repairing.candidates import applied, candidates, canonical, difference, parse
 from tfday7.optimizers.config import OptimizerConfig
 
 ADVISED = to_text(OptimizerConfig(optimizer="adamw", learning_rate=0.02, schedule="cosine"))

@@ -17,8 +17,8 @@ import numpy as np
 
 from tfday7.core.errors import unknown_name
 from tfday7.core.texts import text
+from tfday7.diagnosis.advising.fit_causes import CAUSES, SYMPTOMS, Cause
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.fit_causes import CAUSES, SYMPTOMS, Cause
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.situation import BATCH_PER_DEVICE, Situation, joined

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tfday7.core.settings import to_text
-from tfday7.diagnosis.candidates import canonical
-from tfday7.diagnosis.odd_settings import odd
+from tfday7.diagnosis.repairing.candidates import canonical
+from tfday7.diagnosis.repairing.odd_settings import odd
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers import advisor
 from tfday7.optimizers.config import OptimizerConfig

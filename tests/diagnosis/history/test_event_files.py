@@ -17,7 +17,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from tfday7.core.errors import UserError
 from tfday7.diagnosis import diagnose
-from tfday7.diagnosis.histories import read
+from tfday7.diagnosis.history.histories import read
 
 LOSS, VALIDATION = [3.0, 2.0, 1.5], [3.5, 2.5, 2.25]
 

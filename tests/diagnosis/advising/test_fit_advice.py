@@ -12,8 +12,8 @@ import tfday7.train
 from tfday7.core.errors import UserError
 from tfday7.core.texts import LANGUAGES, table
 from tfday7.data.augmentation import AUGMENTATIONS
-from tfday7.diagnosis.fit_advice import advise
-from tfday7.diagnosis.fit_causes import CAUSES, SYMPTOMS
+from tfday7.diagnosis.advising.fit_advice import advise
+from tfday7.diagnosis.advising.fit_causes import CAUSES, SYMPTOMS
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers.situation import DATA_KINDS, Situation
 

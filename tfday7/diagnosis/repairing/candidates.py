@@ -17,8 +17,8 @@ from tfday7.data.config import DataConfig
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.diagnosing import MIN_EPOCHS
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.odd_settings import odd
 from tfday7.diagnosis.records import Diagnosis
+from tfday7.diagnosis.repairing.odd_settings import odd
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.optimizers.table import OPTIMIZERS

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
-from tfday7.diagnosis import diagnose, history_files
-from tfday7.diagnosis.histories import read
+from tfday7.diagnosis import diagnose
+from tfday7.diagnosis.history import files as history_files
+from tfday7.diagnosis.history.histories import read
 
 COLUMNS = {"loss": [3.0, 2.0, 1.5], "val_loss": [3.5, 2.5, 2.25], "accuracy": [0.25, 0.5, 0.75]}
 RECORDS = [{"epoch": i, **{name: values[i] for name, values in COLUMNS.items()}} for i in range(3)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tfday7.diagnosis.fix_config import FixConfig
-from tfday7.diagnosis.trained import Trained
+from tfday7.diagnosis.repairing.config import FixConfig
+from tfday7.diagnosis.repairing.trained import Trained
 
 
 class BudgetSpentError(Exception):
