@@ -76,8 +76,9 @@ def falls_short(evidence: Evidence) -> bool:
 
 def best_training(evidence: Evidence) -> float:
     """Returns the higher of the delivered weights' training score and that of the last epoch."""
-    last = float(evidence.train_metric[-1]) if len(evidence.train_metric) else -np.inf
-    return max(last if np.isfinite(last) else -np.inf, -np.inf if evidence.train_score is None else evidence.train_score)
+    last = float(evidence.train_metric[-1]) if len(evidence.train_metric) else math.nan
+    known = [value for value in (last, evidence.train_score) if value is not None and math.isfinite(value)]
+    return max(known, default=-math.inf)
 
 
 def is_behind(evidence: Evidence) -> bool:
