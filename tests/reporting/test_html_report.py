@@ -218,7 +218,7 @@ def test_a_reason_without_numbers_is_told_in_the_records_words(tmp_path: Path) -
 
 
 def test_unfinished_runs_and_gates_are_announced(tmp_path: Path) -> None:
-    run = {**run_record(), "status": "interrupted", "gate": "quickstart_int8: accuracy drops"}
+    run = {**run_record(), "status": "interrupted", "gate": {"message": "quickstart_int8: accuracy drops", "hint": ""}}
     text = page(complete(tmp_path / "run", run=run)).text()
     assert "This run was interrupted" in text
     assert "quickstart_int8: accuracy drops" in text

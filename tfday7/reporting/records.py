@@ -43,6 +43,13 @@ class RunRecords:
     health: dict[str, Any] = dataclasses.field(default_factory=dict)
     fix: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def gate(self) -> str:
+        """What did not hold, with its hint; empty when all gates did."""
+        found = self.run.get("gate")
+        parts = (found.get("message"), found.get("hint")) if isinstance(found, dict) else (found,)
+        return "; ".join(string(part) for part in parts if part)
+
     def of_run(self, name: str) -> dict[str, Any]:
         """Returns a part of run.json, for example "metric"; {} when it is not there."""
         return mapping(self.run.get(name), f"run.json: {name}")
