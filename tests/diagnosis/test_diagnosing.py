@@ -75,10 +75,10 @@ def test_confidence_grows_from_a_half_at_the_threshold() -> None:
     def confidence(validation: float) -> float:
         return judge(_run(train_score=1.0, validation_score=validation, validation_examples=10**6)).confidence
 
-    # The threshold is a gap of 5 points: 7.5 points are half a threshold beyond it, 10 and more a whole one.
-    assert confidence(0.9499) == pytest.approx(0.5, abs=0.01)
-    assert confidence(0.925) == pytest.approx(0.75)
-    assert confidence(0.90) == pytest.approx(1.0) == confidence(0.5)
+    # The threshold is a gap of 10 points: 15 points are half a threshold beyond it, 20 and more a whole one.
+    assert confidence(0.8999) == pytest.approx(0.5, abs=0.01)
+    assert confidence(0.85) == pytest.approx(0.75)
+    assert confidence(0.80) == pytest.approx(1.0) == confidence(0.5)
 
 
 @settings(max_examples=150, deadline=None)

@@ -102,6 +102,9 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], set[str]]] 
     "mlp": ({"model_kind": "mlp"}, "adam", "nadam", {"learning_rate": 1e-3}, {"default"}),
     "mlp without any tuning": ({"model_kind": "mlp", "trials": 0}, "adam", "adadelta", {}, {"budget_none"}),
     "embeddings": ({"model_kind": "embedding"}, "adagrad", "adam", {"schedule": "constant"}, {"embedding"}),
+    "embeddings, short run": (  # 500 steps; see benchmarks/optimizers.py, text_embedding.
+        {"model_kind": "embedding", "examples": 4000, "epochs": 4}, "adam", "adagrad", {}, {"sparse_short"},
+    ),
     "one-hot features": ({"data_kind": "tabular", "sparse_gradients": True}, "adagrad", "adam", {}, {"sparse"}),
     "open-ended training": (
         {"model_kind": "cnn", "epochs": 0}, "schedule_free_adamw", "adamw",

@@ -18,6 +18,7 @@ ADAM_SLOTS, LION_SLOTS = 2, 1  # Numbers that the optimizer keeps for each weigh
 LARGE_BATCH = 4096  # From here on the rate of plain Adam or SGD stops scaling: BERT in LAMB's paper, ImageNet at 8k.
 LARGE_BATCH_CNN = 8192
 LONG_RUN_EPOCHS, LONG_RUN_EXAMPLES = 60, 10_000  # ResNet recipes train 90 epochs and more, on 50,000 images and more.
+FEW_STEPS = 2000  # Optimizer steps of a short run.
 COMPARING_TRIALS = 25  # Enough to give a second optimizer a search of its own.
 
 
@@ -64,6 +65,9 @@ def _too_large_for_adam(case: Case) -> Choice | None:
 def _sparse(case: Case) -> Choice | None:
     if not case.sparse_gradients or case.model_kind == "transformer":
         return None
+    if case.total_steps is not None and case.total_steps < FEW_STEPS:  # Adagrad's small steps get nowhere in them.
+        reason = because(case, "sparse_short", sources.MEASURED, "examples", "epochs", steps=case.total_steps)
+        return Choice("adam", "adagrad", (reason,))
     if case.origins["sparse_gradients"] == "assumed":  # It follows from the kind of model.
         return Choice("adagrad", "adam", (because(case, "embedding", sources.ADAGRAD, "model_kind"),))
     return Choice("adagrad", "adam", (because(case, "sparse", sources.ADAGRAD, "sparse_gradients"),))

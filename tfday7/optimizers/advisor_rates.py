@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tfday7.optimizers import advice_sources as sources
 from tfday7.optimizers.advice import Reason
-from tfday7.optimizers.advisor_choice import because
+from tfday7.optimizers.advisor_choice import FEW_STEPS, because
 from tfday7.optimizers.catalog import OPTIMIZERS
 from tfday7.optimizers.situation import Case
 
@@ -27,7 +27,7 @@ TRANSFORMER_RATES = ((10_000_000, 1e-3), (200_000_000, 3e-4), (1_000_000_000, 2e
 OTHER_RATES = ((20_000, 1e-2), (1_000_000, 3e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
 FINE_TUNING_RATE, FINE_TUNING_SHARE = 3e-5, 0.1  # BERT's 2e-5 to 5e-5; a tenth for others.
 SMALL_TRANSFORMER = 10_000_000
-FEW_STEPS, MOST_FOR_FEW_STEPS = 2000, 3.0
+MOST_FOR_FEW_STEPS = 3.0
 HIGHEST = 2e-2  # Of Adam's rates; nothing above was measured to be better.
 
 
@@ -62,7 +62,8 @@ def _adam(case: Case) -> Rate:
         rate *= scale
         reasons.append(because(case, "rate_batch", sources.SQUARE_ROOT, "batch_size", scale=scale))
     steps = case.total_steps
-    if steps is not None and steps < FEW_STEPS:
+    embeds = case.sparse_gradients and case.model_kind != "transformer"  # Measured: a larger rate is no better there.
+    if steps is not None and steps < FEW_STEPS and not embeds:
         scale = min(math.sqrt(FEW_STEPS / steps), MOST_FOR_FEW_STEPS)
         rate *= scale
         values = {"steps": steps, "scale": scale}

@@ -69,12 +69,12 @@ def _scores(train: float, validation: float, examples: int = 10_000, **values: A
     return Evidence(LOSS, LOSS, **{**scores, **values})
 
 
-def test_a_gap_counts_from_five_points_on() -> None:
-    assert gap(_scores(0.999, 0.95)) is None
-    match = gap(_scores(0.99, 0.89))
+def test_a_gap_counts_from_ten_points_on() -> None:
+    assert gap(_scores(0.999, 0.90)) is None
+    match = gap(_scores(0.99, 0.84))
     assert match is not None
-    assert match.finding.evidence["gap_points"] == pytest.approx(10.0)
-    assert match.margin == pytest.approx((0.10 - 0.05) / 0.05)
+    assert match.finding.evidence["gap_points"] == pytest.approx(15.0)
+    assert match.margin == pytest.approx((0.15 - 0.10) / 0.10)
 
 
 def test_a_gap_counts_only_where_the_training_examples_were_memorized() -> None:

@@ -9,6 +9,7 @@ from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.measures import (
     MAX_SKILL,
+    best_training,
     first_probe,
     is_behind,
     is_poor,
@@ -61,7 +62,9 @@ def unfinished(evidence: Evidence) -> Match | None:
     value = skill(evidence)
     if value is None or learned_nothing(evidence) or not still_improving(evidence):
         return None
-    if not is_poor(evidence) and not is_behind(evidence):
+    references = evidence.health.references
+    known = references is not None and references.best is not None and best_training(evidence) >= references.best
+    if known or not (is_poor(evidence) or is_behind(evidence)):  # Known by heart: longer training is no remedy.
         return None
     flags = {**_flags(evidence), "wider": remedies.width(evidence, 2)}
     causes = ["short", "rate", "capacity", "regularization"]

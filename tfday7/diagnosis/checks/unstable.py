@@ -11,6 +11,7 @@ from tfday7.diagnosis.records import finding
 
 MAX_RISE = 2.0  # Final over lowest training loss, both smoothed; a loss that settles does not double again.
 REGAINED = 0.05  # Of what the loss had fallen; where it is nearly zero, noise doubles it.
+LAST = 3  # Epochs whose median is the end: one bad epoch is no trend.
 MIN_EPOCHS = 5
 
 
@@ -21,10 +22,11 @@ def check(evidence: Evidence) -> Match | None:
         return None
     curve = smooth(evidence.loss)
     best = int(curve.argmin())
-    rise = float(curve[-1] / max(curve[best], 1e-12))
-    if rise <= MAX_RISE or not curve[-1] - curve[best] > max(1e-3, REGAINED * float(curve[0] - curve[best])):
+    last = float(np.median(evidence.loss[-LAST:]))
+    rise = last / max(float(curve[best]), 1e-12)
+    if rise <= MAX_RISE or not last - curve[best] > max(1e-3, REGAINED * float(curve[0] - curve[best])):
         return None
-    values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": float(curve[-1]), "rise": rise}
+    values = {"best_epoch": best + 1, "lowest": float(curve[best]), "last": last, "rise": rise}
     flags = {
         "rate": remedies.lower_rate(evidence, 3),
         "schedule": remedies.unless_set(evidence, "--schedule=cosine"),
