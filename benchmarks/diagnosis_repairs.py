@@ -189,7 +189,7 @@ def _row(folder: Path, name: str, trainings: int) -> dict[str, Any]:
         "twin": twin["test"],
         "faulty": faulty.get("test"),
         "repaired": record["test"]["after"] if record["after"] else faulty.get("test"),
-        **_random_search(run, applied(flags, change), faulty, trainings),
+        **_random_search(name, applied(flags, change), faulty, trainings),
         "verdict": found["verdict"],
         "findings": [finding["id"] for finding in found["findings"]],
         "remedies": [attempt["remedy"] for attempt in record["attempts"] if attempt["kept"]],
@@ -211,12 +211,12 @@ def _trained(path: Path, flags: Mapping[str, str]) -> dict[str, Any]:
     return dict(folder.record()["metric"])
 
 
-def _random_search(run: RunFolder, flags: dict[str, str], faulty: dict[str, Any], trainings: int) -> dict[str, Any]:
+def _random_search(name: str, flags: dict[str, str], faulty: dict[str, Any], trainings: int) -> dict[str, Any]:
     """Returns the test score of the best of so many random settings, or of the run itself where none is better."""
     source_of_data = from_text(data.DataConfig, flags)
     dataset = data.load(source_of_data)
     retrainer = Retrainer(dataset, source_of_data)
-    generator = np.random.default_rng([int(byte) for byte in str(run.path.parent).encode()[-16:]])
+    generator = np.random.default_rng(list(name.encode()))
     best, value, seconds = faulty.get("test"), faulty.get("validation"), 0.0
     for _ in range(trainings):
         drawn = canonical({**flags, **draw(flags, dataset, generator)})
