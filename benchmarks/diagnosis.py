@@ -55,11 +55,14 @@ def expected(fault: str) -> str:
 
 
 def rows(folder: Path, seeds: int) -> list[dict[str, Any]]:
-    """Returns each case with what it is and what was said of it; cases that do not exist on a task are left out."""
+    """Returns each case with what it is and what was said of it.
+
+    Those that do not exist on a task, or that training refuses with an error that names the mistake, are left out.
+    """
     found = []
     for task, name, seed in faults.cases(seeds):
         record = files.read_json(folder / task / f"{name}_{seed}.json")
-        if record:
+        if record and "refused" not in record:
             found.append({"task": task, "fault": name, "seed": seed, **said(faults.evidence_of(record))})
     for row in found:
         row["counts"] = row["fault"].startswith("healthy_") or did_harm(row, found)

@@ -21,6 +21,7 @@ from sklearn import datasets as sklearn_datasets
 
 from tfday7 import data
 from tfday7.core import files
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Dataset, Examples, Problem
 from tfday7.data.lazy import LazyInputs
@@ -585,6 +586,10 @@ def record_all(folder: Path, seeds: int, tasks: tuple[str, ...] = TASKS) -> None
             continue
         started = time.perf_counter()
         setup = setup_of(task, name, seed)
-        files.write_json(path, {} if setup is None else to_json(run(setup)))
+        try:
+            record = {} if setup is None else to_json(run(setup))
+        except UserError as error:  # The command would not have trained it.
+            record = {"refused": error.message}
+        files.write_json(path, record)
         keras.backend.clear_session()
         print(f"{done + 1}/{len(todo)} {task} {name} {seed}: {time.perf_counter() - started:.1f} s", flush=True)

@@ -280,7 +280,7 @@ def main() -> int:
     print(f"random search {record['random_median_gap']:+.4f}")
     if options.json:
         head = {
-            "command": "python benchmarks/diagnosis_repairs.py " + " ".join(sys.argv[1:]),
+            "command": f"python benchmarks/diagnosis_repairs.py --trainings={options.trainings}",
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "hardware": environment.hardware(),
             "versions": environment.versions(),

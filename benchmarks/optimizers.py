@@ -209,7 +209,7 @@ def main() -> int:
     print(f"auto within 0.01 of the best random trial: {len(figures['auto_within'])} of {len(rows)} workloads")
     if options.json:
         record = {
-            "command": "python benchmarks/optimizers.py " + " ".join(sys.argv[1:]),
+            "command": f"python benchmarks/optimizers.py --seeds={options.seeds} --trials={options.trials}",
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "hardware": environment.hardware(),
             "versions": environment.versions(),

@@ -64,6 +64,12 @@ def is_poor(evidence: Evidence) -> bool:
     return falls_short(evidence) and best_training(evidence) < references.best
 
 
+def suffers(evidence: Evidence) -> bool:
+    """Returns whether a run is bad enough for a strange start or strange layers to be what is wrong with it."""
+    bad = evidence.stopped == "nan" or learned_nothing(evidence)
+    return bad or is_poor(evidence) or falls_short(evidence)
+
+
 def falls_short(evidence: Evidence) -> bool:
     """Returns whether the validation score is clearly below what simple methods reach with the same data."""
     references, score = evidence.health.references, evidence.validation_score

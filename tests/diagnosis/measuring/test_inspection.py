@@ -118,3 +118,9 @@ def test_what_was_found_is_added_to_the_record_and_comes_back(blobs: Dataset, tm
     health = from_json(json.loads((folder / HEALTH).read_text()))
     assert (health.data, health.references) == inspection.inspect(blobs)
     assert health.probes == ()
+
+
+def test_words_are_counted_whatever_ids_a_split_has() -> None:
+    tokens = np.array([[3, 3, 2, 0], [9, 2, 0, 0]])
+    np.testing.assert_array_equal(inspection._word_counts(tokens, np.array([2, 3])), [[1, 2], [1, 0]])
+    np.testing.assert_array_equal(inspection._word_counts(tokens[:1], np.array([9, 2])), [[0, 1]])

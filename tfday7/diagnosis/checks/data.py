@@ -7,7 +7,7 @@ import numpy as np
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.measures import is_poor, last_probe, learned_nothing, standard_error
+from tfday7.diagnosis.measures import last_probe, standard_error, suffers
 from tfday7.diagnosis.records import finding
 
 MAX_CHANCE_ERROR = 0.12  # A larger standard error makes luck of everything.
@@ -169,7 +169,7 @@ def input_scale(evidence: Evidence) -> Match | None:
     size, ratio = max(abs(seen.mean), seen.std), seen.scale_ratio or 1.0
     if size <= MAX_INPUT and ratio <= MAX_SCALE_RATIO:
         return None
-    poor = is_poor(evidence) or learned_nothing(evidence) or evidence.stopped == "nan"
+    poor = suffers(evidence)
     values = {"mean": seen.mean, "deviation": seen.std, "ratio": ratio}
     flags = {"standardize": "", "rescale": "", "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0")}
     found = finding("input_scale", "error" if poor else "warning", values, ["raw", "units", "twice"], flags)

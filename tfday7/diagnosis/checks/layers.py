@@ -7,7 +7,16 @@ import math
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.measures import falls_short, first_probe, hidden, is_poor, kernels, last_probe, learned_nothing
+from tfday7.diagnosis.measures import (
+    falls_short,
+    first_probe,
+    hidden,
+    is_poor,
+    kernels,
+    last_probe,
+    learned_nothing,
+    suffers,
+)
 from tfday7.diagnosis.records import finding
 
 # The figures in brackets are those of the calibration half of benchmarks/diagnosis.py: healthy runs | the fault's.
@@ -37,7 +46,7 @@ def initialization(evidence: Evidence) -> Match | None:
     ratio = first_loss_ratio(evidence)
     if ratio is None or ratio <= MAX_FIRST_LOSS:
         return None
-    poor = is_poor(evidence) or learned_nothing(evidence) or evidence.stopped == "nan"
+    poor = suffers(evidence)
     flags = {
         "initialize": "",
         "normalization": "",
@@ -67,7 +76,7 @@ def dead_units(evidence: Evidence) -> Match | None:
     layers = [layer for layer in hidden(probe) if layer.dead_share is not None] if probe else []
     if not layers:
         return None
-    poor = is_poor(evidence) or learned_nothing(evidence)
+    poor = suffers(evidence)
     worst = max(layers, key=lambda layer: layer.dead_share or 0.0)
     share = worst.dead_share or 0.0
     threshold = MAX_DEAD_WHERE_POOR if poor else MAX_DEAD
@@ -98,7 +107,7 @@ def saturated(evidence: Evidence) -> Match | None:
     share = worst.saturated_share or 0.0
     if share <= MAX_SATURATED:
         return None
-    poor = is_poor(evidence) or learned_nothing(evidence)
+    poor = suffers(evidence)
     values = {"layer": worst.name, "activation": worst.activation, "saturated_percent": 100.0 * share}
     flags = {"initialize": "", "normalization": "", "relu": "", "rate": remedies.lower_rate(evidence, 10)}
     found = finding("saturated", "error" if poor else "warning", values, ["scale", "unscaled", "rate"], flags)

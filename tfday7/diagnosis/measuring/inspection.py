@@ -84,10 +84,10 @@ def _sample(part: Examples) -> _Sample:
 def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns both inputs as float64 [n, features], standardized by the training split: columns, pixels, or words."""
     if problem.vocabulary:
-        parts = [_word_counts(x) for x in (train, validation)]
-        common = np.argsort(-parts[0].sum(axis=0), kind="stable")[:FEATURES]
-        shapes = [_rarity(x) for x in (train, validation)]
-        parts = [np.concatenate([part[:, common], shape], axis=1) for part, shape in zip(parts, shapes, strict=True)]
+        often = np.bincount(train.ravel(), minlength=len(problem.vocabulary))
+        often[0] = 0  # Padding.
+        common = np.argsort(-often, kind="stable")[:FEATURES]
+        parts = [np.concatenate([_word_counts(x, common), _rarity(x)], axis=1) for x in (train, validation)]
     else:
         parts = [_pooled(x).reshape(len(x), -1).astype(np.float64) for x in (train, validation)]
         step = max(1, math.ceil(parts[0].shape[1] / FEATURES))
@@ -97,12 +97,14 @@ def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tu
     return (parts[0] - mean) / std, (parts[1] - mean) / std
 
 
-def _word_counts(tokens: np.ndarray) -> np.ndarray:
-    """Returns float64 [n, words]: how often each token id is in each example; id 0 is padding."""
-    counts = np.zeros((len(tokens), int(tokens.max(initial=0)) + 1))
-    np.add.at(counts, (np.arange(len(tokens))[:, None], tokens), 1.0)
-    counts[:, 0] = 0.0
-    return np.pad(counts, ((0, 0), (0, max(0, FEATURES - counts.shape[1]))))
+def _word_counts(tokens: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Returns float64 [n, words]: how often each of these words is in each example."""
+    place = np.full(max(int(tokens.max(initial=0)), int(words.max(initial=0))) + 1, -1)
+    place[words] = np.arange(len(words))
+    rows, columns = np.nonzero(place[tokens] >= 0)
+    counts = np.zeros((len(tokens), len(words)))
+    np.add.at(counts, (rows, place[tokens[rows, columns]]), 1.0)
+    return counts
 
 
 def _rarity(tokens: np.ndarray) -> np.ndarray:
