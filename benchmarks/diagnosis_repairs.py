@@ -203,9 +203,9 @@ def _row(folder: Path, name: str, trainings: int) -> dict[str, Any]:
 def _trained(path: Path, flags: Mapping[str, str]) -> dict[str, Any]:
     """Trains a run as the command does and returns its metric; {} where it delivered no model."""
     folder = RunFolder(path)
-    groups = [from_text(group, flags) for group in (*GROUPS, ExportConfig)]
+    plan = stages.Plan(*(from_text(group, flags) for group in GROUPS), export=from_text(ExportConfig, flags))
     try:
-        stages.run(stages.Plan(*groups), folder, dict(flags))  # type: ignore[arg-type]
+        stages.run(plan, folder, dict(flags))
     except GateError as error:
         print(f"  {path}: {error.message}", file=sys.stderr)
     return dict(folder.record()["metric"])
