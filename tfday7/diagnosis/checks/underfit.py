@@ -10,6 +10,7 @@ from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.measures import (
     MAX_SKILL,
     best_training,
+    falls_steeply,
     first_probe,
     is_behind,
     is_poor,
@@ -58,13 +59,13 @@ def underfit(evidence: Evidence) -> Match | None:
 
 @CHECKS.register("unfinished")
 def unfinished(evidence: Evidence) -> Match | None:
-    """Training ended while it still got better, and simple methods are better still."""
-    value = skill(evidence)
-    if value is None or learned_nothing(evidence) or not still_improving(evidence):
+    """Training ended while it still got better: steeply, or while simple methods are better still."""
+    value, references = skill(evidence), evidence.health.references
+    if value is None or learned_nothing(evidence) or not (still_improving(evidence) or falls_steeply(evidence)):
         return None
-    references = evidence.health.references
     known = references is not None and references.best is not None and best_training(evidence) >= references.best
-    if known or not (is_poor(evidence) or is_behind(evidence)):  # Known by heart: longer training is no remedy.
+    behind = not known and (is_poor(evidence) or is_behind(evidence))  # Known by heart: longer training is no remedy.
+    if not behind and not falls_steeply(evidence):
         return None
     flags = {**_flags(evidence), "wider": remedies.width(evidence, 2)}
     causes = ["short", "rate", "capacity", "regularization"]
