@@ -36,10 +36,11 @@ from tfday7.core.settings import from_text, to_text
 from tfday7.data.source import SOURCES, Raw, source
 from tfday7.diagnosis.repairing.candidates import FEW_EPOCHS, GROUPS, LONGER, MUCH_LONGER, applied, canonical
 from tfday7.diagnosis.repairing.config import FixConfig
-from tfday7.diagnosis.repairing.retraining import Retrainer, score_of
+from tfday7.diagnosis.repairing.retraining import Retrainer
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers.table import OPTIMIZERS
+from tfday7.training.scores import score_of
 
 WITHIN = 0.02
 MINUTES = 600.0  # The trainings are what limits a repair here.

@@ -111,6 +111,22 @@ def test_a_run_that_diverges_is_recorded_and_exits_3(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_hopeless_run_is_ended_when_asked_with_what_was_wrong_and_nothing_is_exported(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ("--learning_rate=3", "--epochs=40", "--stop_when_broken", "--export=tflite")
+    ended = run_command("train", *SMALL, *arguments, f"--run_dir={folder}", cwd=tmp_path)
+    assert ended.code == 3, ended.err
+    assert "stopped in epoch" in ended.err
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert record["training"]["stopped"] == "broken"
+    assert 5 <= len(metrics(folder)) < 40
+    found = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
+    assert (found["verdict"], found["findings"][0]["id"]) == ("broken", "rate_high")
+    assert "epoch " in ended.out
+    assert not (folder / "exports.json").exists()
+
+
+@pytest.mark.slow
 def test_overwrite_replaces_a_run_but_never_other_files(tmp_path: Path) -> None:
     run = f"--run_dir={tmp_path}/run"
     assert run_command("train", *SMALL, run, "--epochs=1", cwd=tmp_path).code == 0

@@ -175,8 +175,8 @@ def _advised(plan: Plan, dataset: Dataset) -> dict[str, str]:
 def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say) -> dict[str, Any]:
     """Scores the winner once on the test split, and saves it unless it is worse there than what is delivered today."""
     from tfday7 import models
-    from tfday7.diagnosis.repairing.retraining import score_of
     from tfday7.models import raw_columns
+    from tfday7.training.scores import score_of
 
     before = folder.record()["metric"].get("test")
     record = {**repair.record(), "test": {"before": before, "after": None}, "command": "", "reason": ""}

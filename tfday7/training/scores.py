@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.data import Dataset, Problem, pipeline
+from tfday7.data import Dataset, Examples, Problem, pipeline
 from tfday7.data.scoring import baseline, decisions, head_baselines, head_scores, reconstruction_r2, score
 from tfday7.training.objective import output_meaning
 
@@ -22,8 +22,7 @@ def scores(dataset: Dataset, model: Any) -> dict[str, Any]:
     splits = {key: getattr(dataset, key) for key in ("train", "validation", "test")}
     guess = baseline(problem, dataset.train.y, dataset.train.y)
     if problem.task == "reconstruction":
-        parts = {key: pipeline.predict_in_parts(model, part.x) for key, part in splits.items()}
-        found = {key: reconstruction_r2(problem, part) for key, part in parts.items()}
+        found = {key: score_of(model, dataset, part) for key, part in splits.items()}
         return {"name": problem.metric, **found, "baseline": guess}
     outputs = {key: pipeline.predict(model, part) for key, part in splits.items()}
     found = {key: score(problem, outputs[key], part.y, meaning) for key, part in splits.items()}
@@ -34,6 +33,14 @@ def scores(dataset: Dataset, model: Any) -> dict[str, Any]:
         **_recall(problem, outputs["validation"], np.asarray(dataset.validation.y[:])),
         **_heads(dataset, outputs["test"]),
     }
+
+
+def score_of(model: Any, dataset: Dataset, part: Examples) -> float:
+    """Returns the task's metric of a model on one split of its data."""
+    problem = dataset.problem
+    if problem.task == "reconstruction":
+        return reconstruction_r2(problem, pipeline.predict_in_parts(model, part.x))
+    return score(problem, pipeline.predict(model, part), part.y, output_meaning(problem, model))
 
 
 def _recall(problem: Problem, outputs: np.ndarray, y: np.ndarray) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from tfday7 import models
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.settings import from_text
-from tfday7.data import DataConfig, Dataset, augmentation, pipeline
-from tfday7.data.dataset import Examples
-from tfday7.data.scoring import baseline, reconstruction_r2, score
+from tfday7.data import DataConfig, Dataset, augmentation
+from tfday7.data.scoring import baseline
 from tfday7.diagnosis.repairing.candidates import Flags
 from tfday7.diagnosis.repairing.trained import OUT_OF_TIME, Trained, Weights
 from tfday7.models import building
@@ -27,7 +26,7 @@ from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training import config as training_config
 from tfday7.training.config import TrainingConfig
 from tfday7.training.fitting import fit
-from tfday7.training.objective import output_meaning
+from tfday7.training.scores import score_of
 from tfday7.tuning.trial import InfeasibleError, Judge
 
 Configs = tuple[ModelConfig, OptimizerConfig, TrainingConfig]
@@ -116,14 +115,6 @@ def configs_of(flags: Flags, seed: int) -> Configs:
     """Returns the settings that flags say, with a seed. Raises UserError for a value that a setting does not take."""
     training = dataclasses.replace(from_text(TrainingConfig, flags), seed=seed)
     return from_text(ModelConfig, flags), from_text(OptimizerConfig, flags), training
-
-
-def score_of(model: Any, dataset: Dataset, part: Examples) -> float:
-    """Returns the task's metric of a model on one split."""
-    problem = dataset.problem
-    if problem.task == "reconstruction":
-        return reconstruction_r2(problem, pipeline.predict_in_parts(model, part.x))
-    return score(problem, pipeline.predict(model, part), part.y, output_meaning(problem, model))
 
 
 def _stopped(reason: str) -> str:
