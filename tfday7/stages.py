@@ -170,7 +170,7 @@ def describe(plan: Plan) -> dict[str, Any]:
 
 def _is_done(folder: RunFolder, flags: Mapping[str, str]) -> bool:
     done = folder.exists() and folder.is_finished() and (folder / REPORT).exists()
-    return done and folder.flags() == dict(flags)
+    return done and not folder.differing(flags)
 
 
 def _say_what_changes(plan: Plan, folder: RunFolder, say: Say) -> None:

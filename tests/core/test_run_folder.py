@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tfday7.core import run_folder
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
+from tfday7.core.settings import to_text
 
 FLAGS = {"data": "digits", "epochs": "20", "l2": "0.0"}
 
@@ -271,3 +272,15 @@ def test_partial_files_of_killed_processes_are_removed_from_checkpoints_too(tmp_
         (place / ".partial-abc").mkdir(parents=True)
     RunFolder(tmp_path).remove_partials()
     assert not list(tmp_path.rglob(".partial-*"))
+
+
+def test_a_flag_that_a_run_did_not_know_yet_had_its_default(tmp_path: Path) -> None:
+    from tfday7.training import TrainingConfig
+
+    known = to_text(TrainingConfig())
+    folder = RunFolder(tmp_path)
+    folder.write_flags({name: value for name, value in known.items() if name != "patience"})
+    assert folder.differing(known) == []
+    assert folder.differing({**known, "patience": "3"}) == ["patience"]
+    assert folder.differing({**known, "epochs": "3"}) == ["epochs"]
+    folder.check_reusable(known, overwrite=False)

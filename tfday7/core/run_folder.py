@@ -18,6 +18,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.errors import UserError
+from tfday7.core.settings import defaults
 
 FLAGS, RUN, METRICS, MODEL, REPORT = "flags.txt", "run.json", "metrics.jsonl", "model.keras", "report.html"
 DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
@@ -124,8 +125,7 @@ class RunFolder:
             return
         if overwrite:
             return
-        before = self.flags()
-        differing = sorted(name for name in {*flags, *before} if flags.get(name, "") != before.get(name, ""))
+        before, differing = self.flags(), self.differing(flags)
         if differing == [may_grow] and _is_larger(flags.get(may_grow, ""), before.get(may_grow, "")):
             return
         if differing:
@@ -134,6 +134,15 @@ class RunFolder:
                 f"--run_dir={self.path} holds another run; different: {changes}",
                 "choose a new folder with --run_dir=FOLDER, or replace that run with --overwrite",
             )
+
+    def differing(self, flags: Mapping[str, str]) -> list[str]:
+        """Returns the names of the flags in which a command differs from the run that was started here, sorted.
+
+        A flag that the run did not know, as it was started with an earlier version, had its default.
+        """
+        before = self.flags()
+        before = {**{name: value for name, value in defaults().items() if name in flags}, **before}
+        return sorted(name for name in {*flags, *before} if flags.get(name, "") != before.get(name, ""))
 
     def clear(self, names: tuple[str, ...] = MADE_BY_A_RUN) -> None:
         """Removes what an earlier run made here, and nothing else; the lock stays, as this process may hold it.

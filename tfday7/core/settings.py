@@ -88,6 +88,11 @@ def from_text(settings: type[S], flags: Mapping[str, str]) -> S:
     return settings(**values)
 
 
+def defaults() -> dict[str, str]:
+    """Returns the text of the default of every flag whose settings have been imported."""
+    return {name: value for kind in Settings.__subclasses__() for name, value in to_text(kind()).items()}
+
+
 def to_text(settings: Settings) -> dict[str, str]:
     """Returns the flags that say the settings; those that are None are left out, as they cannot be said."""
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
