@@ -153,7 +153,12 @@ def _start(folder: RunFolder, flags: Mapping[str, str], plan: Plan, dataset: Dat
         seconds=record["training"]["seconds"],
     )
     return Start(
-        dataclasses.replace(evidence, flags=dict(flags), validation_examples=len(dataset.validation)),
+        dataclasses.replace(
+            evidence,
+            flags=dict(flags),
+            validation_examples=len(dataset.validation),
+            baseline=retrainer.guess if evidence.baseline is None else evidence.baseline,
+        ),
         trained,
         _advised(plan, dataset),
         len(dataset.train),

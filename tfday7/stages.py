@@ -16,6 +16,7 @@ from typing import Any
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
+from tfday7.core.settings import to_text
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Problem
 from tfday7.diagnosis.config import DiagnosisConfig
@@ -278,7 +279,8 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
     from tfday7.training.fitting import fit
 
     stop = plan.diagnosis.stop_when_broken
-    watch = Watch(model, dataset, plan.training.epochs, folder.flags(), folder, stop, say)
+    flags = {**folder.flags(), **to_text(plan.optimizer)}  # With what "auto" was settled as.
+    watch = Watch(model, dataset, plan.training.epochs, flags, folder, stop, say)
     with pipeline.user_errors(dataset.train, dataset.validation):
         result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watch])
     folder.update(

@@ -133,8 +133,13 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     ),
     "codes": (
         probed(data=FEW_NUMBERS, references=References(0.0, 0.5, 0.6, codes=1.0), first_loss=1.0, **R2),
-        "broken",
+        "good_fit",
         ["codes"],
+    ),
+    "codes, badly learned": (
+        probed(data=FEW_NUMBERS, references=References(0.0, 0.5, 0.6, codes=1.0), first_loss=1.0, **{**R2, **POOR}),
+        "broken",
+        ["codes", "underfit"],
     ),
     "ratings": (
         probed(data=FEW_NUMBERS, references=References(0.0, 0.5, 0.6, codes=0.3), first_loss=1.0, **R2), "good_fit", [],
@@ -146,7 +151,12 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
         probed(data=DataHealth(target_largest=80.0), first_loss=1.0, **R2), "good_fit", ["outliers"],
     ),
     "twins": (probed(data=dataclasses.replace(DATA, duplicates=0.9)), "broken", ["leakage"]),
-    "elsewhere": (probed(data=dataclasses.replace(DATA, shift=0.95)), "broken", ["shift"]),
+    "elsewhere": (
+        probed(data=dataclasses.replace(DATA, shift=0.95), train_score=0.97, validation_score=0.7),
+        "broken",
+        ["shift", "gap"],
+    ),
+    "elsewhere, and yet good": (probed(data=dataclasses.replace(DATA, shift=0.95)), "good_fit", ["shift"]),
     "few to validate": (probed(validation_examples=12), "undetermined", ["validation_small"]),
     "raw values": (
         probed((dataclasses.replace(INPUT, mean=120.0, std=70.0), HIDDEN, OUT), **GUESSING),
@@ -157,5 +167,10 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
         probed((dataclasses.replace(INPUT, scale_ratio=1e5), HIDDEN, OUT)), "good_fit", ["input_scale"],
     ),
     "waiting": (probed(input_ms=40.0, step_ms=41.0, flags={"augment": "flip"}), "good_fit", ["input_bottleneck"]),
-    "cut off": (probed(probe={"last_activation": "relu"}), "broken", ["output_activation"]),
+    "cut off": (
+        probed(probe={"last_activation": "relu"}, **POOR), "broken", ["output_activation", "underfit"],
+    ),
+    "positive values": (
+        probed(probe={"last_activation": "softplus"}, data=DataHealth(), first_loss=1.0, **R2), "good_fit", [],
+    ),
 }  # fmt: skip

@@ -112,3 +112,28 @@ def test_a_healthy_run_is_not_ended(blobs: Dataset, line: Dataset) -> None:
         said: list[str] = []
         result, _, _ = _fit(dataset, 20, stop_when_broken=True, say=said.append)
         assert (result.stopped, said) == ("finished", [])
+
+
+def test_layers_that_cannot_be_looked_at_end_no_training_and_the_reason_is_recorded(
+    blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr("tfday7.diagnosis.watching.Prober.probe", fail)
+    said: list[str] = []
+    result, watch, _ = _fit(blobs, 3, RunFolder(tmp_path), say=said.append)
+    assert (result.stopped, len(result.records), watch.probes) == ("finished", 3, [])
+    assert json.loads((tmp_path / HEALTH).read_text(encoding="utf-8"))["failure"] == "ValueError: no such layer"
+    assert len(said) == 1
+
+
+def test_a_rate_that_was_to_be_found_offers_no_rate_as_a_remedy(blobs: Dataset) -> None:
+    import numpy as np
+
+    from tfday7.diagnosis import remedies
+    from tfday7.diagnosis.evidence import Evidence
+
+    for word in ("auto", "find"):
+        evidence = Evidence(np.zeros(5), np.zeros(5), flags={"learning_rate": word})
+        assert (remedies.lower_rate(evidence, 10), remedies.higher_rate(evidence, 10)) == ("", "")

@@ -11,6 +11,7 @@ import numpy as np
 from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.data.dataset import METRICS
 from tfday7.diagnosis.health import Health, from_json
 
 MAX_REACH = 25  # Epochs to either side; wider windows would flatten what they are to show.
@@ -73,21 +74,23 @@ def from_run(folder: RunFolder) -> Evidence:
     record, metrics = folder.record(), folder.metrics()
     scores, training = record.get("metric", {}), record.get("training", {})
     examples = record.get("data", {}).get("examples", {})
+    task = record.get("data", {}).get("task", "classification")
+    metric = scores.get("name", METRICS.get(task, "accuracy"))  # A run that diverged has no scores.
     return Evidence(
         loss=recorded(metrics, "loss"),
         val_loss=recorded(metrics, "val_loss"),
-        metric=scores.get("name", "accuracy"),
+        metric=metric,
         train_score=scores.get("train"),
         validation_score=scores.get("validation"),
         baseline=scores.get("baseline"),
         validation_examples=examples.get("validation", 0),
         train_examples=examples.get("train", 0),
         kind=record.get("data", {}).get("kind", "image"),
-        task=record.get("data", {}).get("task", "classification"),
+        task=task,
         health=_health(folder),
         stopped=training.get("stopped", "finished"),
-        train_metric=recorded(metrics, scores.get("name", "")),
-        validation_metric=recorded(metrics, f"val_{scores.get('name', '')}"),
+        train_metric=recorded(metrics, metric),
+        validation_metric=recorded(metrics, f"val_{metric}"),
         class_recall=tuple(scores.get("class_recall", ())),
         parameters=record.get("model", {}).get("parameters"),
         step_ms=training.get("step_ms"),

@@ -102,7 +102,7 @@ class References:
         linear: a ridge classifier or regression on the inputs, or on counts of words.
         neighbours: the five nearest training examples.
         codes: where a regression's targets are a few whole numbers: how far off the neighbours' wrong votes are,
-            relative to votes for any wrong number; 1 where nearly none is wrong, near 0 where numbers are an order.
+            relative to votes for any wrong number; near 0 where numbers are an order, None with too few wrong votes.
         ceiling: the best that any model can reach on training examples whose inputs repeat with other labels.
     """
 
@@ -121,11 +121,12 @@ class References:
 
 @dataclasses.dataclass(frozen=True)
 class Health:
-    """The content of health.json."""
+    """The content of health.json; `failure` says why there are no probes, where they were tried."""
 
     data: DataHealth | None = None
     references: References | None = None
     probes: tuple[Probe, ...] = ()
+    failure: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON values."""
@@ -147,4 +148,5 @@ def from_json(record: Mapping[str, Any]) -> Health:
             Probe(**{**probe, "layers": tuple(LayerProbe(**layer) for layer in probe["layers"])})
             for probe in record.get("probes", ())
         ),
+        failure=record.get("failure", ""),
     )

@@ -17,8 +17,6 @@ SHORTFALL = 0.05
 STANDARD_ERRORS = 2.0  # ...and so many standard errors of the validation score.
 IMPROVING = 0.05  # The last fifth of the run still lowered the training loss by this share.
 ASSUMED_EXAMPLES = 100  # Of a validation split whose size was not recorded; few, so that a gap is not chance.
-# In the calibration half of benchmarks/diagnosis.py healthy runs have at most 0.07, most of those cut short 0.13.
-STEEP = 0.1
 FALLING = 0.1  # Of all that the loss fell since the first epoch; of a straight line it would be twice that.
 MIN_EPOCHS = 5  # Curves with fewer points do not show whether they turn.
 
@@ -113,16 +111,6 @@ def still_improving(evidence: Evidence) -> bool:
         return True
     validation = smooth(evidence.val_loss)
     return bool(validation[-1] < validation[-reach])
-
-
-def falls_steeply(evidence: Evidence) -> bool:
-    """Returns whether both losses fell by a tenth and more in the last fifth of a run that was measured to its end."""
-    if evidence.stopped != "finished" or evidence.health.references is None or evidence.epochs < MIN_EPOCHS:
-        return False
-    if not np.isfinite([evidence.loss, evidence.val_loss]).all():
-        return False
-    reach = 1 + max(1, evidence.epochs // 5)
-    return all(curve[-1] < (1.0 - STEEP) * curve[-reach] for curve in (evidence.loss, evidence.val_loss))
 
 
 def first_probe(evidence: Evidence) -> Probe | None:

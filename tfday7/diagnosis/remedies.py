@@ -117,9 +117,9 @@ def shallower(evidence: Evidence) -> str | None:
 
 
 def _rate(evidence: Evidence) -> float | None:
-    """Returns the run's learning rate; None of a history alone."""
+    """Returns the run's learning rate; None of a history alone, and where it is still to be found."""
     given = evidence.flags.get("learning_rate")
-    if not given and not evidence.kind:
+    if given in ("auto", "find") or (not given and not evidence.kind):
         return None
     optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
     return float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate

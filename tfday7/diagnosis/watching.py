@@ -38,6 +38,7 @@ class Watch:
 
     Attributes:
         probes: what was seen so far.
+        failure: why the layers cannot be looked at; empty where they can.
     """
 
     def __init__(
@@ -50,9 +51,16 @@ class Watch:
         stop_when_broken: bool = False,
         say: Callable[[str], Any] = lambda sentence: None,
     ) -> None:
-        self.prober = Prober(model, dataset)
-        self.problem = dataset.problem
-        self.baseline = baseline(dataset.problem, dataset.train.y, dataset.train.y)
+        self.model, self.dataset, self.problem = model, dataset, dataset.problem
+        self.prober: Prober | None = None
+        self.failure = ""
+        try:  # Now: the weights are those that training starts from.
+            self.prober = Prober(model, dataset)
+        except Exception as error:  # noqa: BLE001 - as in `_probe`.
+            self.failure = f"{type(error).__name__}: {error}"
+        # Of a reconstruction it would take all inputs, twice.
+        lazy = dataset.problem.task == "reconstruction"
+        self.baseline = None if lazy else baseline(dataset.problem, dataset.train.y, dataset.train.y)
         self.epochs = epochs
         self.flags = flags or {}
         self.folder = folder
@@ -67,11 +75,11 @@ class Watch:
             before = from_json(files.read_json(self.folder / HEALTH)).probes
             self.probes = [probe for probe in before if probe.epoch <= len(records)]
         if not self.probes:
-            self._probe(0)
+            self._probe(len(records))
 
     def epoch(self, records: list[dict[str, Any]]) -> str:
         """Probes the layers; returns a reason to end training when it was asked for and there is one."""
-        if len(records) >= NEXT * self.probes[-1].epoch:
+        if not self.probes or len(records) >= NEXT * self.probes[-1].epoch:
             self._probe(len(records))
         found = judge_running(self.evidence(records), self.epochs)
         if found is None:
@@ -83,7 +91,7 @@ class Watch:
 
     def end(self, records: list[dict[str, Any]]) -> None:
         """Probes the model as training leaves it."""
-        if self.probes[-1].epoch < len(records):
+        if not self.probes or self.probes[-1].epoch < len(records):
             self._probe(len(records))
 
     def evidence(self, records: list[dict[str, Any]]) -> Evidence:
@@ -106,8 +114,14 @@ class Watch:
         )
 
     def _probe(self, epoch: int) -> None:
-        self.probes.append(self.prober.probe(epoch))
+        if self.failure:
+            return
+        try:
+            self.probes.append(self.prober.probe(epoch))  # type: ignore[union-attr]
+        except Exception as error:  # noqa: BLE001 - looking must never end a training; the reason is said and recorded.
+            self.failure = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            self.say(f"the layers cannot be looked at: {self.failure}")
         if self.folder is not None:
             record = files.read_json(self.folder / HEALTH) if (self.folder / HEALTH).exists() else {}
             probes = [dataclasses.asdict(probe) for probe in self.probes]
-            files.write_json(self.folder / HEALTH, {**record, "probes": probes})
+            files.write_json(self.folder / HEALTH, {**record, "probes": probes, "failure": self.failure})

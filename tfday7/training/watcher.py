@@ -54,8 +54,10 @@ class Watching(keras.callbacks.Callback):
         self._began = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Lets the watcher see the model as it starts."""
+        """Lets the watcher see the model as it starts; how long that takes says what a look at an epoch will take."""
+        started = time.perf_counter()
         self.watcher.begin(self.log.records)
+        self._longest = time.perf_counter() - started
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""

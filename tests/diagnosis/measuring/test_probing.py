@@ -148,3 +148,31 @@ def test_values_that_are_no_numbers_become_null(network: Any, blobs: Dataset) ->
     probe = Prober(network, blobs).probe(0)
     assert probe.loss is None
     json.dumps(dataclasses.asdict(probe), allow_nan=False)
+
+
+def test_units_that_leak_are_not_dead(blobs: Dataset) -> None:
+    tensor = keras.Input((2,))
+    x = keras.layers.LeakyReLU(name="leaky")(
+        keras.layers.Dense(3, bias_initializer=keras.initializers.Constant(-20.0))(tensor)
+    )
+    model = _compiled(keras.Model(tensor, keras.layers.Dense(2)(x)), blobs)
+    assert _named(Prober(model, blobs))["leaky"].dead_share is None
+
+
+def test_models_with_scalars_branches_and_layers_called_twice_are_probed(blobs: Dataset) -> None:
+    tensor = keras.Input((2,))
+    scaled = tensor / (tf.reduce_max(tf.abs(tensor)) + 1.0)
+    shared = keras.layers.Dense(3, activation="relu", name="shared")
+    x = keras.layers.Concatenate()([shared(scaled), shared(tensor * 100.0), keras.layers.Rescaling(1e4)(tensor)])
+    model = _compiled(keras.Model(tensor, keras.layers.Dense(2)(x)), blobs)
+    probe = Prober(model, blobs).probe(0)
+    assert probe.loss is not None
+    seen = next(layer for layer in probe.layers if layer.kind == "Input")
+    assert seen.std < 1e3  # What the first layer gets, not what a branch beside it does.
+
+
+def test_a_batch_of_large_layers_is_small(blobs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = keras.Input((2,))
+    model = _compiled(keras.Model(tensor, keras.layers.Dense(2)(keras.layers.Dense(1000)(tensor))), blobs)
+    monkeypatch.setattr("tfday7.diagnosis.measuring.probing.MAX_VALUES", 10_000)
+    assert len(Prober(model, blobs).x) < 10

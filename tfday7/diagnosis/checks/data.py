@@ -6,6 +6,7 @@ import numpy as np
 
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
+from tfday7.diagnosis.checks.overfit import MIN_GAP, STANDARD_ERRORS
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.measures import last_probe, standard_error, suffers
 from tfday7.diagnosis.records import finding
@@ -71,8 +72,9 @@ def codes(evidence: Evidence) -> Match | None:
         return None
     values = {"distinct": data.distinct_targets, "distance": references.codes}
     flags = {"classification": "--task=classification", "look": ""}
-    found = finding("codes", "error", values, ["task", "coding", "order"], flags)
-    return Match("broken", found, margin=1.0)
+    bad = suffers(evidence)
+    found = finding("codes", "error" if bad else "warning", values, ["task", "coding", "order"], flags)
+    return Match("broken" if bad else "", found, margin=1.0)
 
 
 def _hides_chance(evidence: Evidence) -> bool:
@@ -142,8 +144,17 @@ def shift(evidence: Evidence) -> Match | None:
         return None
     values = {"shift": data.shift, "limit": limit}
     flags = {"split": "", "augment": remedies.augment(evidence), "preprocess": ""}
-    found = finding("shift", "error", values, ["source", "preprocessing", "time"], flags)
-    return Match("broken", found, (data.shift - limit) / (1.0 - limit))
+    # A split by patient or by year may be from elsewhere on purpose: wrong is only a model that does not carry over.
+    bad = suffers(evidence) or _does_not_carry_over(evidence)
+    found = finding("shift", "error" if bad else "warning", values, ["source", "preprocessing", "time"], flags)
+    return Match("broken" if bad else "", found, (data.shift - limit) / (1.0 - limit))
+
+
+def _does_not_carry_over(evidence: Evidence) -> bool:
+    train, validation = evidence.train_score, evidence.validation_score
+    if train is None or validation is None:
+        return True
+    return train - validation > max(MIN_GAP, STANDARD_ERRORS * standard_error(evidence, validation))
 
 
 @CHECKS.register("validation_small")

@@ -7,7 +7,7 @@ import statistics
 from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.measures import is_poor, kernels, last_probe, learned_nothing
+from tfday7.diagnosis.measures import first_probe, is_poor, kernels, last_probe, learned_nothing
 from tfday7.diagnosis.records import finding
 
 # Change of the kernels, relative to their first size; median of the layers. In the calibration half of
@@ -58,7 +58,8 @@ def rate_low(evidence: Evidence) -> Match | None:
 def relative_change(evidence: Evidence) -> float | None:
     """Returns how far the trained kernels went, relative to their first size; the median of the layers."""
     probe = last_probe(evidence)
-    first = {layer.name: layer.weight for layer in evidence.health.probes[0].layers} if probe else {}
+    start = first_probe(evidence)
+    first = {layer.name: layer.weight for layer in start.layers} if start else {}
     changes = [
         layer.change / size
         for layer in (kernels(probe) if probe else [])

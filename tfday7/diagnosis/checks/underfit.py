@@ -10,7 +10,6 @@ from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.measures import (
     MAX_SKILL,
     best_training,
-    falls_steeply,
     first_probe,
     is_behind,
     is_poor,
@@ -59,13 +58,12 @@ def underfit(evidence: Evidence) -> Match | None:
 
 @CHECKS.register("unfinished")
 def unfinished(evidence: Evidence) -> Match | None:
-    """Training ended while it still got better: steeply, or while simple methods are better still."""
+    """Training ended while it still got better, and simple methods are better still."""
     value, references = skill(evidence), evidence.health.references
-    if value is None or learned_nothing(evidence) or not (still_improving(evidence) or falls_steeply(evidence)):
+    if value is None or learned_nothing(evidence) or not still_improving(evidence):
         return None
     known = references is not None and references.best is not None and best_training(evidence) >= references.best
-    behind = not known and (is_poor(evidence) or is_behind(evidence))  # Known by heart: longer training is no remedy.
-    if not behind and not falls_steeply(evidence):
+    if known or not (is_poor(evidence) or is_behind(evidence)):  # Known by heart: longer training is no remedy.
         return None
     flags = {**_flags(evidence), "wider": remedies.width(evidence, 2)}
     causes = ["short", "rate", "capacity", "regularization"]

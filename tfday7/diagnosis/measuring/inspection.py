@@ -43,11 +43,12 @@ def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
     problem = dataset.problem
     train, validation = (_sample(part) for part in (dataset.train, dataset.validation))
     features = _features(problem, train.x, validation.x)
-    shift, error = _shift(*features)
+    # Windows of a series overlap, and are split by time: they can always be told apart.
+    shift, error = (None, None) if problem.kind == "series" else _shift(*features)
     codes = _are_codes(problem, train.y)
     data = DataHealth(
-        class_counts=_counts(problem, np.asarray(dataset.train.y[:])),
-        validation_class_counts=_counts(problem, np.asarray(dataset.validation.y[:])),
+        class_counts=_counts(problem, dataset.train),
+        validation_class_counts=_counts(problem, dataset.validation),
         duplicates=_twins(problem, train, validation, features),
         shift=shift,
         shift_error=error,
@@ -78,7 +79,8 @@ def _sample(part: Examples) -> _Sample:
     size = max(1, int(np.prod(part.x.shape[1:])))
     count = min(len(part), EXAMPLES, max(50, 50_000_000 // size))
     chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:count])
-    return _Sample(np.asarray(part.x[chosen]), np.asarray(part.y[chosen]))
+    x = np.asarray(part.x[chosen])
+    return _Sample(x, x if part.y is part.x else np.asarray(part.y[chosen]))
 
 
 def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +125,10 @@ def _pooled(x: np.ndarray) -> np.ndarray:
     return parts.mean(axis=(2, 4))
 
 
-def _counts(problem: Problem, y: np.ndarray) -> tuple[int, ...]:
-    return tuple(np.bincount(y, minlength=problem.outputs).tolist()) if problem.task == "classification" else ()
+def _counts(problem: Problem, part: Examples) -> tuple[int, ...]:
+    if problem.task != "classification":
+        return ()
+    return tuple(np.bincount(np.asarray(part.y[:]), minlength=problem.outputs).tolist())
 
 
 def _largest_target(problem: Problem, y: np.ndarray) -> float | None:
@@ -202,12 +206,12 @@ def _references(
     return References(constant=constant, **scores, codes=distance, ceiling=_ceiling(problem, train))
 
 
-def _distance_of_mistakes(features: tuple[np.ndarray, np.ndarray], train_y: np.ndarray, y: np.ndarray) -> float:
+def _distance_of_mistakes(features: tuple[np.ndarray, np.ndarray], train_y: np.ndarray, y: np.ndarray) -> float | None:
     """Returns how far off wrong votes of the neighbours are, relative to votes for any wrong number; see References."""
     voted = KNeighborsClassifier(NEIGHBOURS).fit(features[0], train_y).predict(features[1])
     wrong = voted != y
     if wrong.sum() < MIN_MISTAKES:
-        return 1.0
+        return None
     values = np.unique(train_y)
     random = [np.abs(values[values != true] - true).mean() for true in y[wrong]]
     return float(np.abs(voted - y)[wrong].sum() / np.sum(random))

@@ -266,6 +266,9 @@ class Repair:
             val_loss=np.array(trained.val_loss, np.float64),
             train_score=trained.train_score,
             validation_score=trained.value,
+            train_metric=np.zeros(0),  # Those of the original run are not this one's.
+            validation_metric=np.zeros(0),
+            class_recall=(),
             stopped=trained.stopped,
             flags=dict(self.current.flags),
             health=dataclasses.replace(self.start.evidence.health, probes=()),
@@ -300,7 +303,8 @@ class Repair:
 
     def record(self) -> dict[str, Any]:
         """Returns what fix.json says of it, without the scores on the test split."""
-        before = self._values(self.original)
+        measured = (each.value for each in self.original.trained.values())
+        before = [value for value in measured if value is not None]  # Of those that failed nothing is known.
         return {
             "metric": self.start.evidence.metric,
             "seeds": self.seeds,
