@@ -14,6 +14,7 @@ the repaired runs within 2 points of their healthy twins, and their median above
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import statistics
@@ -150,7 +151,9 @@ def cost() -> list[dict[str, Any]]:
     """Returns what watching takes of the epochs' time on four models."""
     found = []
     for source, name, epochs in WATCHED:
-        dataset = data.load(data.DataConfig(data=source, max_examples=12_000 if source == "fashion_mnist" else None))
+        dataset = data.load(data.DataConfig(data=source))
+        cut = data.Examples(dataset.train.x[:12_000], dataset.train.y[:12_000])
+        dataset = dataclasses.replace(dataset, train=cut)
         model = building.build(ModelConfig(name), dataset.problem)
         watch = Watch(model, dataset, epochs)
         result = fit(model, dataset, OptimizerConfig(), TrainingConfig(epochs=epochs), watchers=[watch])
@@ -174,9 +177,11 @@ def show(record: dict[str, Any]) -> None:
         print(f"  {'':<12}" + "".join(f"{verdict:>14}" for verdict in VERDICTS))
         for kind, given in part["confusion"].items():
             print(f"  {kind:<12}" + "".join(f"{given[verdict]:>14}" for verdict in VERDICTS))
-    for name in ("histories", "repairs"):
-        if name in record:
-            print(f"\n{name}:\n" + json.dumps(record[name], indent=1)[:3000])
+    if isinstance(record.get("histories"), dict):
+        print("\nhistories:\n" + json.dumps(record["histories"], indent=1))
+    if "repairs" in record:
+        figures = {name: value for name, value in record["repairs"].items() if name != "rows"}
+        print("\nrepairs:\n" + json.dumps(figures, indent=1))
     for row in record.get("cost", []):
         print(f"watching {row['data']} {row['model']}: {100 * row['share']:.2f}% of the epochs (target 2%)")
 

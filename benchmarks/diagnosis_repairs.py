@@ -114,7 +114,7 @@ def faults(task: str) -> dict[str, dict[str, str]]:
         "clipped": {"optimizer": "sgd", "learning_rate": "0.01", "clipnorm": "1e-6"},
         "smoothing": {"label_smoothing": "0.95"} if task == "text" else {"epsilon": "100"},
         "frozen": {"freeze": "true"},
-        "batch": {"batch_size": "1000" if task != "table" else "300"},
+        "batch": {"batch_size": "1000" if task != "table" else "250"},
         "decay": {"weight_decay": "10"},
         "harsh": {"augment": HARSH[task], "dropout": "0.7"},
         "few_and_huge": {"data": f"{task}_few", "width": HUGE[task]},
