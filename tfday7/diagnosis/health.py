@@ -114,9 +114,11 @@ class References:
 
     @property
     def best(self) -> float | None:
-        """The highest of what simple methods reach."""
+        """The highest of what simple methods reach, but no more than contradicting labels allow any model."""
         known = [value for value in (self.constant, self.linear, self.neighbours) if value is not None]
-        return max(known, default=None)
+        if not known:
+            return None
+        return max(known) if self.ceiling is None else min(max(known), self.ceiling)
 
 
 @dataclasses.dataclass(frozen=True)

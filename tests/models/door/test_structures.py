@@ -181,3 +181,13 @@ def test_a_model_without_input_shape_is_refused_with_a_hint() -> None:
 def test_something_else_is_refused(thing: object) -> None:
     with pytest.raises(UserError, match="expected a path or a Keras model"):
         door.load(thing)
+
+
+def test_an_activation_that_settings_cannot_name_is_said_with_its_layer() -> None:
+    from tfday7.core.frameworks import tf
+
+    tensor = keras.Input((4,))
+    model = keras.Model(tensor, keras.layers.Dense(2, activation=tf.nn.log_softmax, name="odd")(tensor))
+    with pytest.raises(UserError, match=r"layer 'odd' \(Dense\) cannot be made again") as caught:
+        door.load(model)
+    assert "by name" in caught.value.hint

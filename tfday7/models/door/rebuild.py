@@ -171,7 +171,14 @@ class Rebuild:
             config["vocabulary"] = vocabulary(layer) or None
         elif self.dtype_policy is not None:
             config = with_policy(config, self.dtype_policy)
-        return type(layer).from_config(config)
+        try:
+            return type(layer).from_config(config)
+        except (TypeError, ValueError) as error:  # Its author gave it what settings cannot say: a bare function, say.
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its settings: {reason}",
+                'give activations and the like by name, for example activation="softmax"',
+            ) from error
 
     def _input(self, tensor: Any) -> Any:
         original = self.source.input_layer(tensor)
