@@ -78,7 +78,9 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
         run(np.geomspace(2.0, 0.5, 30), **POOR, flags={"l2": "0.1", "optimizer": "sgd"}), "underfit", ["unfinished"],
     ),
     "behind a linear model": (probed(train_score=0.7, validation_score=0.7), "underfit", ["underfit"]),
-    "as good as its labels allow": (probed(references=References(0.1, 0.9, 0.95, ceiling=0.42), **POOR), "good_fit", []),
+    "as good as its labels allow": (
+        probed(references=References(0.1, 0.9, 0.95, ceiling=0.42), **POOR), "good_fit", [],
+    ),
     "as good as can be": (probed(references=References(0.1, 0.42, 0.41), **POOR), "good_fit", []),
     "exploding": (run(EXPLODING), "unstable", ["unstable"]),
     "exploding and poor": (run(EXPLODING, **POOR), "unstable", ["unstable", "underfit"]),
