@@ -44,8 +44,8 @@ def test_the_folder_holds_every_record_and_nothing_half_written(quickstart: tupl
     folder, _ = quickstart
     names = {entry.name for entry in (folder / "runs" / "quickstart").iterdir()} - {".lock"}
     assert names == {
-        "flags.txt", "run.json", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras", "diagnosis.json",
-        "exports.json", "benchmark.json", "report.html",
+        "flags.txt", "run.json", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras", "health.json",
+        "diagnosis.json", "exports.json", "benchmark.json", "report.html",
     }  # fmt: skip
     exported = {entry.name for entry in (folder / "tflite_models" / "quickstart").iterdir()}
     kinds = ("float32", "int8")

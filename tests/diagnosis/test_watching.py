@@ -69,7 +69,9 @@ class _Slow:
     def begin(self, records: list[dict[str, Any]]) -> None:
         """See `Watcher`."""
 
-    def epoch(self, records: list[dict[str, Any]]) -> str:
+    def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
+        if not thorough:
+            return ""
         self.calls += 1
         self.clock[0] += self.seconds
         return ""

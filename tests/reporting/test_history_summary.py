@@ -81,7 +81,7 @@ def test_the_summary_says_verdict_findings_and_what_was_not_seen() -> None:
         "  What to try",
         "    Drop units.  --dropout=0.2",
         "",
-        "What could not be seen:",
+        "What could not be seen",
         "  The layers were not watched.",
     ]
 
@@ -93,5 +93,5 @@ def test_without_validation_the_legend_does_not_name_it() -> None:
 def test_in_chinese_every_sentence_is_chinese() -> None:
     text = printed("zh")
     assert "置信度 75%" in text
-    assert "未能看到的内容" in text
+    assert "未能检查的内容" in text
     assert not any(word in text for word in ("overfit", "gap", "causes", "watched", "training"))

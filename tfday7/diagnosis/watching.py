@@ -9,12 +9,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tfday7.core import files
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset
 from tfday7.data.scoring import baseline
 from tfday7.diagnosis.diagnosing import judge_running
-from tfday7.diagnosis.evidence import Evidence, recorded
+from tfday7.diagnosis.evidence import Evidence, recorded, smooth
 from tfday7.diagnosis.health import Health, Probe, from_json
 from tfday7.diagnosis.measuring.probing import Prober
 
@@ -71,15 +73,16 @@ class Watch:
 
     def begin(self, records: list[dict[str, Any]]) -> None:
         """Probes the untrained model, or takes up the probes of the run that is resumed."""
+        smooth(np.zeros(3))  # So that no epoch pays for what is loaded on first use.
         if self.folder is not None and (self.folder / HEALTH).exists():
             before = from_json(files.read_json(self.folder / HEALTH)).probes
             self.probes = [probe for probe in before if probe.epoch <= len(records)]
         if not self.probes:
             self._probe(len(records))
 
-    def epoch(self, records: list[dict[str, Any]]) -> str:
-        """Probes the layers; returns a reason to end training when it was asked for and there is one."""
-        if not self.probes or len(records) >= NEXT * self.probes[-1].epoch:
+    def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
+        """Judges the run, with a new probe if it may; returns a reason to end training when there is one and it may."""
+        if thorough and (not self.probes or len(records) >= NEXT * self.probes[-1].epoch):
             self._probe(len(records))
         found = judge_running(self.evidence(records), self.epochs)
         if found is None:

@@ -20,8 +20,12 @@ class Watcher(Protocol):
     def begin(self, records: list[dict[str, Any]]) -> None:
         """Training starts after these epochs; the time that this takes is not counted."""
 
-    def epoch(self, records: list[dict[str, Any]]) -> str:
-        """Looks at the model after an epoch; `records` are those of all epochs so far, as in metrics.jsonl.
+    def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
+        """Looks at a run after an epoch.
+
+        Args:
+            records: those of all epochs so far, as in metrics.jsonl.
+            thorough: whether there is time for as much as `begin` did; if not, a glance has to do.
 
         Returns:
             Why training shall end now; empty to let it go on.
@@ -50,28 +54,34 @@ class Watching(keras.callbacks.Callback):
         self.reason = ""
         self.seconds = 0.0
         self._trained = 0.0
-        self._longest = 0.0
+        self._thorough, self._glance = 0.0, 0.0  # What the longest look and glance have taken.
         self._began = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Lets the watcher see the model as it starts; how long that takes says what a look at an epoch will take."""
         started = time.perf_counter()
         self.watcher.begin(self.log.records)
-        self._longest = time.perf_counter() - started
+        self._thorough = time.perf_counter() - started
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Calls the watcher if the longest look so far, once more, still fits its share."""
+        """Calls the watcher if the longest look or glance so far, once more, still fits its share."""
         started = time.perf_counter()
         self._trained += started - self._began
-        if self.seconds + self._longest > SHARE * self._trained:
+        left = SHARE * self._trained - self.seconds
+        thorough = self._thorough <= left
+        if not thorough and self._glance > left:
             return
-        self.reason = self.watcher.epoch(self.log.records)
+        self.reason = self.watcher.epoch(self.log.records, thorough)
         took = time.perf_counter() - started
-        self.seconds, self._longest = self.seconds + took, max(self._longest, took)
+        self.seconds += took
+        if thorough:
+            self._thorough = max(self._thorough, took)
+        else:
+            self._glance = max(self._glance, took)
         if self.reason:
             self.model.stop_training = True
 
