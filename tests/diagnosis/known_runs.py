@@ -17,6 +17,7 @@ EPOCHS = np.arange(30)
 FALLING = 0.1 + 2 * np.exp(-EPOCHS / 3)
 RISING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 2.0, 15)])
 EXPLODING = np.concatenate([FALLING[:15], FALLING[15] * np.linspace(1.0, 6.0, 15)])
+SWINGING = np.array([2.0, *[1.3, 0.7] * 14, 1.3])
 GOOD = {"train_score": 0.97, "validation_score": 0.96, "baseline": 0.1, "validation_examples": 300}
 POOR = {"train_score": 0.4, "validation_score": 0.4}
 GUESSING = {"train_score": 0.1, "validation_score": 0.1}
@@ -84,6 +85,12 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     "as good as can be": (probed(references=References(0.1, 0.42, 0.41), **POOR), "good_fit", []),
     "exploding": (run(EXPLODING), "unstable", ["unstable"]),
     "exploding and poor": (run(EXPLODING, **POOR), "unstable", ["unstable", "underfit"]),
+    "swinging and poor": (
+        run(SWINGING, **POOR, flags={"momentum": "0.99", "batch_size": "8", "optimizer": "sgd"}),
+        "unstable",
+        ["oscillating", "underfit"],
+    ),
+    "swinging, yet good": (run(SWINGING), "good_fit", []),
     "short": (run(FALLING[:4]), "undetermined", []),
     "unmeasured": (run(train_score=None, validation_score=None), "undetermined", []),
     "poor r2": (run(**{**R2, "train_score": 0.3}), "underfit", ["underfit"]),
