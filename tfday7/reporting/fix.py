@@ -212,10 +212,13 @@ def _effort(record: Mapping[str, Any], words: Words) -> str:
     trainings, seeds = count(record.get("trainings")), strings(record.get("seeds"))
     if not trainings:
         return ""
-    return words(
+    effort = words(
         "fix.effort",
         trainings=trainings,
         seeds=words("names").join(seeds[:MAX_SEEDS]),
         duration=format_duration(number(record.get("seconds"))),
-        spread=format_number(number(record.get("spread"))),
     )
+    spread = number(record.get("spread"))
+    if spread is None:  # Fewer than two trainings of the original ended with a score.
+        return effort
+    return f"{effort} {words('fix.spread', spread=format_number(spread))}"
