@@ -73,6 +73,11 @@ def test_the_terminal_shows_before_each_attempt_and_the_command(lang: str, width
     assert "fixed.flags" in text
 
 
+def test_a_difference_between_seeds_that_is_not_known_is_not_told() -> None:
+    assert "the seeds alone" in " ".join(printed(fix_record()).lower().split())
+    assert "the seeds alone" not in " ".join(printed({**fix_record(), "spread": None}).lower().split())
+
+
 def test_the_remedies_of_a_chinese_page_are_chinese(tmp_path: Path) -> None:
     assert "训练时随机丢弃隐藏单元（dropout）。" in page(tmp_path, fix_record(), "zh").text()
 
