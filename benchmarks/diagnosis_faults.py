@@ -552,8 +552,6 @@ def run(setup: Setup) -> Evidence:
         validation_score=metric.get("validation"),
         class_recall=tuple(metric.get("class_recall", ())),
         validation_examples=len(dataset.validation),
-        train_examples=len(dataset.train),
-        parameters=model.count_params(),
         stopped=fitted.stopped,
         step_ms=fitted.step_ms,
         input_ms=fitted.input_ms,

@@ -314,7 +314,7 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
     verdict = diagnosis.diagnose(folder)
     say(f"diagnosis: {verdict.verdict}")
     if training["stopped"] in ("nan", "broken") or not training["best_epoch"]:
-        what = "val_loss is" if training["stopped"] == "finished" else "the loss is"
+        what = "the loss is" if training["stopped"] == "nan" else "val_loss is"
         remedies = verdict.findings[0].remedies if verdict.findings else []
         message = f"training diverged: {what} not finite in epoch {training['epochs']}; nothing was exported"
         if training["stopped"] == "broken":

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_runs import EPOCHS, FALLING, RISING, RUNS
+from known_runs import run as _run
 
-from tests.diagnosis.known_runs import EPOCHS, FALLING, RISING, RUNS
-from tests.diagnosis.known_runs import run as _run
 from tfday7.core import texts
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder

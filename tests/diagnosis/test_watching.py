@@ -130,6 +130,20 @@ def test_layers_that_cannot_be_looked_at_end_no_training_and_the_reason_is_recor
     assert len(said) == 1
 
 
+def test_a_model_that_cannot_be_probed_at_all_is_said_and_recorded_too(
+    blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise TypeError("no graph")
+
+    monkeypatch.setattr("tfday7.diagnosis.watching.Prober.__init__", fail)
+    said: list[str] = []
+    result, _, _ = _fit(blobs, 2, RunFolder(tmp_path), say=said.append)
+    assert result.stopped == "finished"
+    assert said == ["the layers cannot be looked at: TypeError: no graph"]
+    assert json.loads((tmp_path / HEALTH).read_text(encoding="utf-8"))["failure"] == "TypeError: no graph"
+
+
 def test_a_rate_that_was_to_be_found_offers_no_rate_as_a_remedy(blobs: Dataset) -> None:
     import numpy as np
 

@@ -34,8 +34,6 @@ class Evidence:
         train_metric, validation_metric: float64 [epochs], as during training: with dropout, and of the epoch's mean
             weights; empty where not recorded.
         class_recall: share of each class's validation examples that are recognised; empty where not measured.
-        parameters: of the model.
-        train_examples: size of the training split.
         step_ms: mean time of a training step, data included; None when not measured.
         input_ms: what the input pipeline alone takes for a batch; None when not measured.
         health: what was measured of the data and the layers; empty where the run recorded none.
@@ -56,8 +54,6 @@ class Evidence:
     train_metric: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     validation_metric: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     class_recall: tuple[float | None, ...] = ()
-    parameters: int | None = None
-    train_examples: int = 0
     step_ms: float | None = None
     input_ms: float | None = None
     health: Health = dataclasses.field(default_factory=Health)
@@ -84,7 +80,6 @@ def from_run(folder: RunFolder) -> Evidence:
         validation_score=scores.get("validation"),
         baseline=scores.get("baseline"),
         validation_examples=examples.get("validation", 0),
-        train_examples=examples.get("train", 0),
         kind=record.get("data", {}).get("kind", "image"),
         task=task,
         health=_health(folder),
@@ -92,7 +87,6 @@ def from_run(folder: RunFolder) -> Evidence:
         train_metric=recorded(metrics, metric),
         validation_metric=recorded(metrics, f"val_{metric}"),
         class_recall=tuple(scores.get("class_recall", ())),
-        parameters=record.get("model", {}).get("parameters"),
         step_ms=training.get("step_ms"),
         input_ms=training.get("input_ms"),
         flags=_settled(folder.flags(), record.get("optimizer", {})) if folder.exists() else {},

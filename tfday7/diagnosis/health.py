@@ -1,6 +1,6 @@
 """What was measured of a run beside its curves: its data, simple references on them, and its layers while they learned.
 
-These types are the contract of health.json: `inspection` measures the data and the references before training,
+These types are the contract of health.json: `inspection` measures the data and the references,
 `watching` probes the layers during it, checks and reports read them. Loads no TensorFlow.
 """
 
@@ -70,11 +70,10 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class DataHealth:
-    """What the splits look like, before any training; of at most `inspection.EXAMPLES` examples of each.
+    """What the splits look like; of at most `inspection.EXAMPLES` examples of each.
 
     Attributes:
         class_counts: of the training split; empty for other than classification.
-        validation_class_counts: likewise.
         duplicates: share of the validation examples that have a twin in training; None: not looked for.
         shift: area under the ROC curve of a classifier that tells validation from training inputs; 0.5 is none.
         shift_error: its standard error.
@@ -84,7 +83,6 @@ class DataHealth:
     """
 
     class_counts: tuple[int, ...] = ()
-    validation_class_counts: tuple[int, ...] = ()
     duplicates: float | None = None
     shift: float | None = None
     shift_error: float | None = None

@@ -27,10 +27,10 @@ BROKEN = "broken"  # The reason that `Fit.stopped` gives.
 class Watch:
     """A watcher of training: see `tfday7.training.watcher.Watcher`.
 
-    Make it after the model is compiled and before it is trained.
+    Make it before the model is trained: what it starts from is remembered.
 
     Args:
-        model: a compiled functional model of one input.
+        model: a functional model of one input; compiled when training begins.
         dataset: what it learns from.
         epochs: of the whole run.
         flags: of the run, name -> value.
@@ -53,16 +53,16 @@ class Watch:
         stop_when_broken: bool = False,
         say: Callable[[str], Any] = lambda sentence: None,
     ) -> None:
-        self.model, self.dataset, self.problem = model, dataset, dataset.problem
-        self.prober: Prober | None = None
+        self.problem = dataset.problem
         self.failure = ""
+        self.prober: Prober | None = None
         try:  # Now: the weights are those that training starts from.
             self.prober = Prober(model, dataset)
-        except Exception as error:  # noqa: BLE001 - as in `_probe`.
-            self.failure = f"{type(error).__name__}: {error}"
-        # Of a reconstruction it would take all inputs, twice.
-        lazy = dataset.problem.task == "reconstruction"
-        self.baseline = None if lazy else baseline(dataset.problem, dataset.train.y, dataset.train.y)
+        except Exception as error:  # noqa: BLE001 - looking must never end a training; `begin` says and records it.
+            self.failure = _reason(error)
+        # The best constant answer to a reconstruction is its mean, whose R2 is 0: no need to read all inputs for it.
+        constant = dataset.problem.task == "reconstruction"
+        self.baseline = 0.0 if constant else baseline(dataset.problem, dataset.train.y, dataset.train.y)
         self.epochs = epochs
         self.flags = flags or {}
         self.folder = folder
@@ -77,7 +77,10 @@ class Watch:
         if self.folder is not None and (self.folder / HEALTH).exists():
             before = from_json(files.read_json(self.folder / HEALTH)).probes
             self.probes = [probe for probe in before if probe.epoch <= len(records)]
-        if not self.probes:
+        if self.prober is None:
+            self._say_failure()
+            self._write()
+        elif not self.probes:
             self._probe(len(records))
 
     def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
@@ -117,14 +120,24 @@ class Watch:
         )
 
     def _probe(self, epoch: int) -> None:
-        if self.failure:
+        if self.prober is None:
             return
         try:
-            self.probes.append(self.prober.probe(epoch))  # type: ignore[union-attr]
+            self.probes.append(self.prober.probe(epoch))
         except Exception as error:  # noqa: BLE001 - looking must never end a training; the reason is said and recorded.
-            self.failure = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            self.say(f"the layers cannot be looked at: {self.failure}")
+            self.prober, self.failure = None, _reason(error)
+            self._say_failure()
+        self._write()
+
+    def _say_failure(self) -> None:
+        self.say(f"the layers cannot be looked at: {self.failure}")
+
+    def _write(self) -> None:
         if self.folder is not None:
             record = files.read_json(self.folder / HEALTH) if (self.folder / HEALTH).exists() else {}
             probes = [dataclasses.asdict(probe) for probe in self.probes]
             files.write_json(self.folder / HEALTH, {**record, "probes": probes, "failure": self.failure})
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -1,1 +1,1 @@
-"""What is measured of a run beside its curves: its data before training, its layers while they learn."""
+"""What is measured of a run beside its curves: its data, and its layers while they learn."""

@@ -1,4 +1,4 @@
-"""Looks at the data before training: what simple methods make of it, and what would make any score a lie.
+"""Looks at the data apart from any model: what simple methods make of it, and what would make any score a lie.
 
 Everything is measured on at most `EXAMPLES` examples of each split, drawn with a fixed seed: seconds, whatever the size
 of the data. The test split is not touched. Loads no TensorFlow.
@@ -48,7 +48,6 @@ def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
     codes = _are_codes(problem, train.y)
     data = DataHealth(
         class_counts=_counts(problem, dataset.train),
-        validation_class_counts=_counts(problem, dataset.validation),
         duplicates=_twins(problem, train, validation, features),
         shift=shift,
         shift_error=error,

@@ -32,7 +32,7 @@ class Prober:
     Make it before training starts: the weights of then are what changes are measured from.
 
     Args:
-        model: a compiled functional tf_keras model of one input.
+        model: a functional tf_keras model of one input; compiled by the time of the first probe.
         dataset: its first examples at even distances are the batch.
     """
 

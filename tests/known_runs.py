@@ -27,7 +27,7 @@ HIDDEN = LayerProbe("hidden", "Dense", "relu", 0.3, 0.5, None, 0.02, None, 0.7, 
 NORM = LayerProbe("norm", "BatchNormalization", "", 0.0, 1.0, statistics_gap=0.1)
 WIDE = dataclasses.replace(HIDDEN, name="wide")
 OUT = LayerProbe("logits", "Dense", "", 0.0, 1.0, gradient=0.05, weight=0.1)
-DATA = DataHealth((70,) * 10, (30,) * 10, 0.0, 0.5, 0.02)
+DATA = DataHealth((70,) * 10, 0.0, 0.5, 0.02)
 REFERENCES = References(0.1, 0.9, 0.95)
 
 
