@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "tfday7"
 # The order of DESIGN.md. `stages` joins the libraries for the commands; `cli` is what commands share.
 ORDER = (
-    "core", "data", "models", "optimizers", "distribution", "training", "tuning", "diagnosis", "exporting",
-    "benchmarking", "compression", "reporting", "stages", "stage_fix", "cli",
+    "core", "data", "models", "optimizers", "distribution", "training", "tuning", "diagnosis", "runtimes", "exporting",
+    "benchmarking", "deploying", "compression", "reporting", "stages", "stage_fix", "stage_export", "cli",
 )  # fmt: skip
 COMMANDS = {"train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -49,7 +49,8 @@ def test_the_folder_holds_every_record_and_nothing_half_written(quickstart: tupl
     }  # fmt: skip
     exported = {entry.name for entry in (folder / "tflite_models" / "quickstart").iterdir()}
     kinds = ("float32", "int8")
-    assert exported == {f"quickstart_{kind}.{suffix}" for kind in kinds for suffix in ("tflite", "json")}
+    of_kinds = {f"quickstart_{kind}.{suffix}" for kind in kinds for suffix in ("tflite", "tflite.json")}
+    assert exported == {*of_kinds, "README.md", "quickstart_vectors.npz"}
     assert len((folder / "runs" / "quickstart" / "metrics.jsonl").read_text().splitlines()) == 30
 
 
@@ -60,7 +61,7 @@ def test_records_agree_with_the_files_that_they_describe(quickstart: tuple[Path,
         assert artefact["size_bytes"] == len(content)
         assert artefact["gzip_bytes"] == len(gzip.compress(content, 9, mtime=0))
         assert artefact["sha256"] == hashlib.sha256(content).hexdigest()
-        beside = json.loads((folder / artefact["path"]).with_suffix(".json").read_text(encoding="utf-8"))
+        beside = json.loads((folder / f"{artefact['path']}.json").read_text(encoding="utf-8"))
         assert beside == artefact
 
 
@@ -100,7 +101,7 @@ def test_the_int8_file_runs_with_the_runtime_alone(quickstart: tuple[Path, Ended
 
     folder, _ = quickstart
     path = folder / "tflite_models" / "quickstart" / "quickstart_int8.tflite"
-    record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    record = json.loads(path.with_suffix(".tflite.json").read_text(encoding="utf-8"))
     interpreter = Interpreter(str(path))
     interpreter.allocate_tensors()
     digits = load_digits()

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 from support import Ended, run_command
 
-from tfday7.exporting.litert import LiteRTModel
+from tfday7.runtimes.litert import LiteRT
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_several_labels_an_example_go_from_a_table_to_verified_files(tmp_path: P
         assert artefact["labels"] == ["wet", "windy", "warm"]
         assert (artefact["output"]["task"], artefact["output"]["meaning"]) == ("multilabel", "logits")
         assert artefact["parity"]["failures"] == []
-    said = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32)) > 0
+    said = LiteRT(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32)) > 0
     assert f1_score(y, said, average="micro") > 0.85
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "多标签分类" in page
@@ -79,8 +79,8 @@ def test_an_autoencoder_learns_mapped_files_without_labels_and_its_files_give_th
     best = metrics[run["training"]["best_epoch"] - 1]
     assert best["val_r2_score"] == pytest.approx(run["metric"]["validation"], abs=1e-3)
     assert all(artefact["parity"]["failures"] == [] for artefact in artefacts.values())
-    again = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
-    odd = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(generator.permuted(x, axis=0).astype(np.float32))
+    again = LiteRT(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
+    odd = LiteRT(tmp_path / artefacts["float32"]["path"]).predict(generator.permuted(x, axis=0).astype(np.float32))
     errors, odd_errors = np.square(again - x).mean(axis=1), np.square(odd - x).mean(axis=1)
     assert np.median(odd_errors) > 5 * np.median(errors)  # Columns that do not belong together are told apart.
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_targets_of_different_kinds_share_a_model_a_file_and_a_score_that_is_the
             ("price", [0, 1], []),
             ("city", [1, 4], ["Athens", "Bergen", "Cork"]),
         ]
-    outputs = LiteRTModel(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
+    outputs = LiteRT(tmp_path / artefacts["float32"]["path"]).predict(x.astype(np.float32))
     assert np.corrcoef(outputs[:, 0], price)[0, 1] > 0.98
     assert np.mean(np.array(["Athens", "Bergen", "Cork"])[outputs[:, 1:].argmax(axis=1)] == city) > 0.85
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
-from tfday7.core.run_folder import BENCHMARK, EXPORTS, MODEL, REPORT, RESULTS, RunFolder
+from tfday7.core.run_folder import BENCHMARK, EXPORTS, FLAGS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.core.settings import to_text
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Problem
@@ -334,8 +335,14 @@ def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Sa
         return
     say(f"export: {', '.join(formats)}, each file verified on {len(dataset.test):,} test examples")
     target = plan.export.folder(folder.name)
-    origin = exporting.Origin(folder.name, str(folder.path.resolve()), output_meaning(dataset.problem, model))
-    artefacts = exporting.export(model, dataset, formats, target, origin)
+    origin = exporting.Origin(
+        folder.name,
+        str(folder.path.resolve()),
+        output_meaning(dataset.problem, model),
+        data=to_text(plan.data),
+        command=f"python -m tfday7.train --flagfile={shlex.quote(str(folder / FLAGS))} --run_dir=NEW",
+    )
+    artefacts = exporting.export(model, dataset, plan.export.wanted(), target, origin, say=say)
     files.write_json(folder / EXPORTS, {"artefacts": [artefact.to_json() for artefact in artefacts]})
     rows = latency.measure([artefact for artefact in artefacts if artefact.path], dataset.test.x[:1])
     files.write_json(folder / BENCHMARK, {"hardware": environment.hardware(), "rows": rows})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -29,7 +32,8 @@ def test_differences_are_measured_against_the_largest_output() -> None:
     assert parity.largest_difference == pytest.approx(0.2)
     assert parity.relative_difference == pytest.approx(0.2 / 4.0)
     assert parity.mean_difference == pytest.approx(0.2 / 12)
-    assert parity.worst_example == 2
+    assert [entry["example"] for entry in parity.worst_examples] == [2, 0, 1, 3]
+    assert parity.worst_examples[0]["difference"] == pytest.approx(0.2)
     assert parity.holds
 
 
@@ -63,6 +67,21 @@ def test_nan_is_broken_whatever_else_agrees() -> None:
     outputs = EXPECTED.copy()
     outputs[0, 0] = np.nan
     assert compare("int8", CLASSES, EXPECTED, outputs, Y).failures == ["outputs hold NaN or infinity"]
+
+
+def test_without_labels_there_is_no_metric_and_the_outputs_decide() -> None:
+    parity = compare("float32", CLASSES, EXPECTED, EXPECTED + np.float32(0.004), None)
+    assert (parity.metric, parity.keras_metric, parity.artefact_metric) == (None, None, None)
+    assert not parity.holds
+    assert compare("float32", CLASSES, EXPECTED, EXPECTED, None).holds
+
+
+def test_a_record_of_outputs_that_are_not_finite_holds_no_nan() -> None:
+    outputs = EXPECTED.copy()
+    outputs[0, 0] = np.inf
+    parity = compare("int8", CLASSES, EXPECTED, outputs, Y)
+    json.dumps(dataclasses.asdict(parity), allow_nan=False)
+    assert parity.largest_difference is None
 
 
 def test_regression_has_no_agreement_and_r2_for_a_metric() -> None:

@@ -112,7 +112,7 @@ def parity(**changes: Any) -> dict[str, Any]:
         "mean_difference": 1e-7,
         "relative_difference": 2e-7,
         "agreement": 1.0,
-        "worst_example": 7,
+        "worst_examples": [{"example": 7, "difference": 2.5e-6}],
         "examples": 261,
         "limits": {"relative_difference": 1e-4, "metric_drop": 0.004},
         "failures": [],

@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
-from tfday7.data import Dataset, pipeline
-from tfday7.exporting import tflite
+from tfday7.data import Dataset
+from tfday7.exporting import bisection, card, children
+from tfday7.exporting.draft import Draft
+from tfday7.exporting.format import FORMATS
+from tfday7.exporting.job import Job
 from tfday7.exporting.records import Artefact, Origin
 
-__all__ = ["EXPORTERS", "Origin", "check_free", "check_gate", "export"]
+__all__ = ["Origin", "check_free", "check_gate", "export"]
 
-EXPORTERS: dict[str, Callable[..., list[Artefact]]] = {"tflite": tflite.export}
+Say = Callable[[str], Any]
 
 
-def export(model: Any, dataset: Dataset, formats: tuple[str, ...], folder: Path, origin: Origin) -> list[Artefact]:
-    """Exports a model.
+def export(
+    model: Any,
+    dataset: Dataset,
+    wanted: list[tuple[str, str]],
+    folder: Path,
+    origin: Origin,
+    batch: int | None = 1,
+    expected: np.ndarray | None = None,
+    say: Say = lambda sentence: None,
+) -> list[Artefact]:
+    """Exports a model; each artefact has its record beside it, the folder a model card and test vectors.
 
     Args:
-        model: a float32 tf_keras model.
+        model: a float32 tf_keras model with one input and one output.
         dataset: training examples calibrate, test examples verify.
-        formats: keys of `EXPORTERS`.
+        wanted: (format, kind) of each artefact; see `config.wanted`.
         folder: where the files go.
         origin: the model's name, its run, and what its outputs are.
+        batch: examples a run, where a format leaves the choice; None for any number.
+        expected: the model's outputs on the test split, where they are known.
+        say: told of what takes long.
+
+    Returns:
+        One artefact each; one that could not be made says why.
     """
     files.remove_partials(folder, older_than_seconds=3600)
-    expected = pipeline.predict(model, dataset.test)
-    artefacts: list[Artefact] = []
-    for chosen in formats:
-        artefacts += EXPORTERS[chosen](model, dataset, folder, origin, expected)
+    with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
+        job = Job(model, dataset, folder, origin, Path(scratch), batch, expected)
+        drafts = [Draft(job, FORMATS.get(format), kind) for format, kind in wanted]
+        _convert(drafts, Path(scratch) / "requests")
+        artefacts = []
+        vectors = job.write_vectors() if drafts else None
+        for draft in drafts:
+            artefact = dataclasses.replace(draft.verify(), vectors=vectors)
+            if artefact.parity is not None and not artefact.parity.holds:
+                say(f"{artefact.name}: {artefact.parity.failures[0]}; looking for the layer where it parts")
+                artefact = dataclasses.replace(artefact, parting=bisection.part(draft, artefact.parity))
+            artefacts.append(draft.finish(artefact))
+        card.write(folder, origin.name)
     return artefacts
+
+
+def _convert(drafts: list[Draft], folder: Path) -> None:
+    prepared = [(draft, draft.prepare()) for draft in drafts]
+    waiting = [(draft, request) for draft, request in prepared if request is not None]
+    answers = children.convert([request for _, request in waiting], folder)
+    for (draft, _), answer in zip(waiting, answers, strict=True):
+        draft.take(answer)
 
 
 def check_free(folder: Path, run: str) -> None:
@@ -40,14 +79,14 @@ def check_free(folder: Path, run: str) -> None:
 
     Args:
         folder: where the artefacts are to go; may not exist.
-        run: the run folder, absolute.
+        run: the run folder, absolute; for a model file its path.
 
     Raises:
         UserError: it does; the message names that run.
     """
     for record in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         other = files.read_json(record)
-        if isinstance(other, dict) and other.get("format") in EXPORTERS and other.get("run") != run:
+        if isinstance(other, dict) and other.get("format") in FORMATS.names() and other.get("run") != run:
             raise UserError(
                 f"{folder} holds the artefacts of another run ({other.get('run') or 'unknown'})",
                 "choose another folder with --export_dir=FOLDER, or replace them with --overwrite",
@@ -58,5 +97,14 @@ def check_gate(artefacts: list[Artefact]) -> None:
     """Raises GateError (exit 3) when an artefact could not be made or does not give the Keras model's answers."""
     broken = [artefact for artefact in artefacts if not artefact.holds]
     if broken:
-        reasons = [f"{a.name}: {a.failure or '; '.join(a.parity.failures if a.parity else [])}" for a in broken]
-        raise GateError("; ".join(reasons), "the report shows each artefact's comparison with the Keras model")
+        raise GateError(
+            "; ".join(f"{artefact.name}: {_reason(artefact)}" for artefact in broken),
+            "the report shows each artefact's comparison with the Keras model",
+        )
+
+
+def _reason(artefact: Artefact) -> str:
+    if artefact.failure or artefact.parity is None:
+        return artefact.failure
+    where = (artefact.parting or {}).get("sentence")
+    return "; ".join([*artefact.parity.failures, *([where] if where else [])])

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from tfday7.core import files
+from tfday7.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,26 +17,28 @@ class Parity:
     """How an artefact's outputs compare with the Keras model's on the same examples.
 
     Attributes:
-        metric: its name; `keras_metric` and `artefact_metric` are its values on the test split.
-        largest_difference, mean_difference: of the outputs, absolute.
+        metric: its name; `keras_metric` and `artefact_metric` are its values on the test split; all of them None where
+            examples have no labels.
+        largest_difference, mean_difference: of the outputs, absolute; None where outputs are not finite.
         relative_difference: the largest difference over the largest absolute output of the Keras model; for regression
             over the target's standard deviation, for reconstruction both are in deviations.
         agreement: share of examples with the same decision (on every label; of several targets, on the
             one that agrees least); None where nothing is decided.
-        worst_example: index in the test split of the largest difference.
+        worst_examples: the examples of the largest differences, largest first: {"example": index in the test split,
+            "difference": absolute}.
         examples: how many were compared.
         limits: what was allowed: relative_difference, metric_drop.
         failures: why parity does not hold, in words; empty when it holds.
     """
 
-    metric: str
-    keras_metric: float
-    artefact_metric: float
-    largest_difference: float
-    mean_difference: float
-    relative_difference: float
+    metric: str | None
+    keras_metric: float | None
+    artefact_metric: float | None
+    largest_difference: float | None
+    mean_difference: float | None
+    relative_difference: float | None
     agreement: float | None
-    worst_example: int
+    worst_examples: list[dict[str, Any]]
     examples: int
     limits: dict[str, float]
     failures: list[str]
@@ -47,31 +55,41 @@ class Origin:
 
     Attributes:
         name: the model's name, the first part of every file name.
-        run: the run folder, absolute; another run's artefacts are not replaced without being asked.
+        run: the run folder or the model's file, absolute; another one's artefacts are not replaced without being asked.
         meaning: what the outputs are: "logits", "probabilities" or "values".
+        data: the flags of the data that it is verified on; None where there is none, and inputs are made up.
+        command: what makes it again, for people.
     """
 
     name: str
     run: str
     meaning: str
+    data: Mapping[str, str] | None = None
+    command: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Artefact:
-    """One exported file, or the reason why it could not be made.
+    """One exported thing, a file or a folder, or the reason why it could not be made.
 
     Attributes:
         name: the file's name without suffix, for example "quickstart_int8".
         format, kind: for example "tflite" and "int8".
-        run: the run folder that it comes from.
-        path: the file; None when it was not made.
+        run: the run folder that it comes from; empty where it comes from a model file alone.
+        path: the file or folder; None when it was not made.
         failure: why it was not made; empty when it was.
-        size_bytes, gzip_bytes: of the file, and of the file compressed as an app store would.
-        sha256: hexadecimal digest of the file.
-        input, output: dtype, shape, quantization and meaning, for people who feed the file; where `standardization` is
-            set, the file takes (x - mean) / std, and gives y for which y * std + mean is the answer.
+        size_bytes, gzip_bytes: of all its files, and of each compressed as an app store would, added up.
+        sha256: hexadecimal digest; of several files see `digest`.
+        files: each file's name relative to the artefact's folder, size_bytes and sha256.
+        input, output: dtype, shape, quantization and meaning, for people who feed the file. The file takes
+            (raw / `divisor` - mean) / std, quantized, and gives y for which y * std + mean is the answer; where
+            `standardization` is None, mean is 0 and std is 1.
         labels: class names in the order of the outputs.
+        vectors: name of the file beside it with inputs and answers, for trying it elsewhere.
+        recipe: what made it: the model's digest, data, calibration, converter, so that it can be made again.
+        notes: what its user has to know: state that is kept between calls, what was not built and why.
         parity: None when it could not be measured.
+        parting: where it parts from the Keras model, layer by layer; only where parity is broken.
     """
 
     name: str
@@ -83,10 +101,15 @@ class Artefact:
     size_bytes: int | None = None
     gzip_bytes: int | None = None
     sha256: str | None = None
+    files: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     input: dict[str, Any] = dataclasses.field(default_factory=dict)
     output: dict[str, Any] = dataclasses.field(default_factory=dict)
     labels: list[str] = dataclasses.field(default_factory=list)
+    vectors: str | None = None
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
     parity: Parity | None = None
+    parting: dict[str, Any] | None = None
 
     @property
     def holds(self) -> bool:
@@ -96,3 +119,77 @@ class Artefact:
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values."""
         return dataclasses.asdict(self)
+
+
+def record_path(path: Path) -> Path:
+    """Returns where the record of an artefact lies: `model_int8.tflite` has `model_int8.tflite.json` beside it."""
+    return path.with_name(path.name + ".json")
+
+
+def read_artefact(path: Path) -> Artefact:
+    """Returns what the record beside an artefact says, with `path` as it is given here.
+
+    Raises:
+        UserError: there is no such file or no record, the record is damaged, or it is not that of this very file.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file", "give an artefact that tfday7.export or tfday7.train has written")
+    if not record_path(path).exists():
+        hint = "export the model with python -m tfday7.export, which writes the record, or copy it along"
+        raise UserError(f"{path}: there is no record {record_path(path).name} beside it", hint)
+    artefact = from_json(files.read_json(record_path(path)), record_path(path))
+    for entry in artefact.files:
+        file = path.parent / str(entry.get("name"))
+        if not file.is_file():
+            raise UserError(f"{path}: {entry.get('name')} belongs to it but is not there", "export the model again")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != entry.get("sha256"):
+            raise UserError(f"{file}: not the file that its record describes (SHA-256)", "export the model again")
+    return dataclasses.replace(artefact, path=str(path))
+
+
+def from_json(record: Any, where: Path) -> Artefact:
+    """Returns an artefact from its record. Raises UserError naming the file when it is not one."""
+    hint = "export the model again"
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: not the record of an artefact", hint)
+    known = {field.name: field for field in dataclasses.fields(Artefact)}
+    values = {name: value for name, value in record.items() if name in known}
+    for name in ("name", "format", "kind"):
+        if not isinstance(values.get(name), str):
+            raise UserError(f"{where}: {name} is missing or no text", hint)
+    for names, kind in ((("input", "output", "recipe"), dict), (("labels", "files", "notes"), list)):
+        for name in names:
+            if not isinstance(values.get(name, kind()), kind):
+                raise UserError(f"{where}: {name} is no {'object' if kind is dict else 'list'}", hint)
+    if not all(isinstance(entry, dict) and _is_inside(entry.get("name")) for entry in values.get("files", [])):
+        raise UserError(f"{where}: files holds something that is no file beside it", hint)
+    if values.get("vectors") is not None and not _is_inside(values["vectors"]):
+        raise UserError(f"{where}: vectors is no file beside it", hint)
+    values["parity"] = _parity(values.get("parity"), where)
+    return Artefact(**values)
+
+
+def _parity(record: Any, where: Path) -> Parity | None:
+    if record is None:
+        return None
+    names = {field.name for field in dataclasses.fields(Parity)}
+    if not isinstance(record, dict) or not names <= set(record) or not isinstance(record["failures"], list):
+        raise UserError(f"{where}: parity is not a comparison", "export the model again")
+    return Parity(**{name: record[name] for name in names})
+
+
+def _is_inside(name: Any) -> bool:
+    """Returns whether a name stays in the folder that it is relative to."""
+    return isinstance(name, str) and bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def digest(entries: Iterable[dict[str, Any]]) -> str:
+    """Returns the digest of an artefact: of its only file, or of the lines "SHA-256  name" of several, sorted by name.
+
+    So `sha256sum FILES | sha256sum` gives it too, where the names are given in that order.
+    """
+    listed = sorted(entries, key=lambda entry: str(entry["name"]))
+    if len(listed) == 1:
+        return str(listed[0]["sha256"])
+    lines = "".join(f"{entry['sha256']}  {entry['name']}\n" for entry in listed)
+    return hashlib.sha256(lines.encode()).hexdigest()

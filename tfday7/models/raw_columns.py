@@ -52,10 +52,8 @@ def detach(model: Any, encoding: Encoding | None, file: str) -> Any:
     Raises:
         UserError: the core takes columns that are encoded in another way, for example with other words.
     """
-    if not is_keras3(model) or not isinstance(model.layers[-1], keras3.Model):
-        return model
-    core = model.layers[-1]
-    if not core.name.startswith(MARK):
+    core = core_inside(model)
+    if core is model:
         return model
     if encoding is None or core.name != MARK + encoding.digest():
         raise UserError(
@@ -64,6 +62,14 @@ def detach(model: Any, encoding: Encoding | None, file: str) -> Any:
         )
     core.name = model.name
     return core
+
+
+def core_inside(model: Any) -> Any:
+    """Returns the core of a model that `attach` made, whatever the data; any other model as it is."""
+    if not is_keras3(model) or not isinstance(model.layers[-1], keras3.Model):
+        return model
+    core = model.layers[-1]
+    return core if core.name.startswith(MARK) else model
 
 
 def _input(column: Column) -> Any:

@@ -5,6 +5,7 @@ drawn is computed first (history, comparison, findings, headline, details) and d
 """
 
 from tfday7.reporting.description import description
+from tfday7.reporting.exported import export_summary
 from tfday7.reporting.fit_advice import fit_advice
 from tfday7.reporting.fix import fix_summary
 from tfday7.reporting.history_summary import history_summary
@@ -19,6 +20,7 @@ from tfday7.reporting.terminal import summary
 __all__ = [
     "TerminalProgress",
     "description",
+    "export_summary",
     "fit_advice",
     "fix_summary",
     "history_summary",

@@ -132,11 +132,13 @@ def _reference(artefacts: list[dict[str, Any]]) -> dict[str, Any]:
 def _row(artefact: dict[str, Any], reference: dict[str, Any], timed: dict[str, Any], run: str) -> Row:
     parity = mapping(artefact.get("parity"), "exports.json: parity")
     name, own_latency = string(artefact.get("name")), latency(timed.get(string(artefact.get("name")), {}))
-    label = name.removeprefix(f"{run}_") or name
     format_ = string(artefact.get("format"))
+    label = name.removeprefix(f"{run}_") or name
+    if format_ != "tflite":  # Those are named as their files are.
+        label = f"{string(artefact.get('kind'))} {format_}"
     return Row(
         name=name,
-        label=label if format_ == "tflite" else f"{label} {format_}",
+        label=label,
         format=format_,
         kind=string(artefact.get("kind")),
         path=string(artefact.get("path")),

@@ -56,7 +56,7 @@ def summary(folder: RunFolder, lang: str = "en") -> Group:
         parts += [Text(printable(line)) for line in _notes(table, words)]
     places = _places(folder, table)
     if places:
-        parts += [Text(), _paths(places)]
+        parts += [Text(), paths_table(places)]
     return Group(*parts)
 
 
@@ -133,10 +133,11 @@ def _notes(table: Comparison, words: Words) -> list[str]:
     if table.conditions:
         conditions = {name: table.conditions.get(name, "?") for name in ("device", "threads", "batch_size")}
         lines.append(words("note.latency", **conditions))
-    return lines + [_why(row, words) for row in table.rows if row.reasons]
+    return lines + [why(row, words) for row in table.rows if row.reasons]
 
 
-def _why(row: Row, words: Words) -> str:
+def why(row: Row, words: Words) -> str:
+    """Returns the sentence that says why an artefact does not hold."""
     return words("note.reason", name=row.label, reason=words("sentences").join(reasons(row, words)))
 
 
@@ -147,7 +148,8 @@ def _places(folder: RunFolder, table: Comparison) -> list[tuple[str, str]]:
     return [*model, *files, *report]
 
 
-def _paths(places: list[tuple[str, str]]) -> Table:
+def paths_table(places: list[tuple[str, str]]) -> Table:
+    """Returns labels and paths as two columns."""
     from rich.table import Table
     from rich.text import Text
 

@@ -14,8 +14,8 @@ from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import tflite
-from tfday7.exporting.litert import LiteRTModel
+from tfday7.exporting import exporting, tflite_file
+from tfday7.exporting.config import wanted
 from tfday7.exporting.records import Origin
 from tfday7.models import ModelConfig, building
 from tfday7.models.architecture import ARCHITECTURES
@@ -72,12 +72,13 @@ def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
     opened = keras3.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(opened.predict(dataset.test.x, verbose=0), expected, atol=1e-5 * scale)
 
-    artefacts = tflite.export(whole, dataset, tmp_path / "files", Origin("small", str(tmp_path), "logits"), expected)
+    origin = Origin("small", str(tmp_path), "logits", data={})
+    artefacts = exporting.export(whole, dataset, wanted(("tflite",), ""), tmp_path / "files", origin, expected=expected)
     assert [artefact.failure for artefact in artefacts] == ["", ""]
     for artefact, limit in zip(artefacts, (1e-4, 0.15), strict=True):
         assert artefact.parity is not None
         assert artefact.parity.relative_difference < limit, artefact.kind
-        runner = LiteRTModel(Path(str(artefact.path)))
-        assert (runner.float_tensors() == []) == (artefact.kind == "int8")
+        summary = tflite_file.read(Path(str(artefact.path)))
+        assert (tflite_file.float_islands(summary) == []) == (artefact.kind == "int8")
         if kind == "text":  # Token ids are no quantities: they stay whole numbers.
-            assert runner.describe("input")["dtype"] == "int32"
+            assert artefact.input["dtype"] == "int32"

@@ -17,4 +17,4 @@ def load(config: DataConfig) -> Raw:
 
     digits = load_digits()
     images = (digits.images / 16.0).astype(np.float32)[..., np.newaxis]
-    return Raw(images, digits.target.astype(np.int64), class_names=tuple("0123456789"))
+    return Raw(images, digits.target.astype(np.int64), class_names=tuple("0123456789"), preprocessing="pixels / 16")

@@ -17,11 +17,12 @@ from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import exporting, tflite
-from tfday7.exporting.litert import LiteRTModel
-from tfday7.exporting.records import Artefact, Origin
+from tfday7.exporting import exporting, tflite_file
+from tfday7.exporting.config import wanted
+from tfday7.exporting.records import Artefact, Origin, record_path
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
+from tfday7.runtimes.litert import LiteRT
 from tfday7.training import TrainingConfig, fitting
 
 pytestmark = pytest.mark.slow
@@ -33,8 +34,9 @@ def trained(dataset: Dataset, **config: Any) -> Any:
     return model
 
 
-def export(model: Any, dataset: Dataset, folder: Path, meaning: str = "logits") -> dict[str, Artefact]:
-    artefacts = exporting.export(model, dataset, ("tflite",), folder, Origin("small", "/runs/small", meaning))
+def export(model: Any, dataset: Dataset, folder: Path, meaning: str = "logits", kinds: str = "") -> dict[str, Artefact]:
+    origin = Origin("small", "/runs/small", meaning, data={})
+    artefacts = exporting.export(model, dataset, wanted(("tflite",), kinds), folder, origin)
     return {artefact.kind: artefact for artefact in artefacts}
 
 
@@ -46,7 +48,7 @@ def exported(pictures: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_the_float_file_gives_kerass_outputs(exported: tuple[Any, dict[str, Artefact]], pictures: Dataset) -> None:
     model, artefacts = exported
-    outputs = LiteRTModel(Path(str(artefacts["float32"].path))).predict(pictures.test.x)
+    outputs = LiteRT(Path(str(artefacts["float32"].path))).predict(pictures.test.x)
     np.testing.assert_allclose(outputs, model.predict(pictures.test.x, verbose=0), rtol=1e-5, atol=1e-5)
     assert artefacts["float32"].holds
 
@@ -55,9 +57,9 @@ def test_the_int8_file_is_int8_throughout_and_close(
     exported: tuple[Any, dict[str, Artefact]], pictures: Dataset
 ) -> None:
     model, artefacts = exported
-    runner = LiteRTModel(Path(str(artefacts["int8"].path)))
-    assert runner.float_tensors() == []
-    assert (runner.describe("input")["dtype"], runner.describe("output")["dtype"]) == ("int8", "int8")
+    runner = LiteRT(Path(str(artefacts["int8"].path)))
+    assert tflite_file.float_islands(tflite_file.read(runner.path)) == []
+    assert (runner.input.dtype, runner.output.dtype) == ("int8", "int8")
     expected = model.predict(pictures.test.x, verbose=0)
     assert np.abs(runner.predict(pictures.test.x) - expected).max() < 0.1 * np.abs(expected).max()
     assert artefacts["int8"].holds
@@ -70,45 +72,18 @@ def test_the_record_beside_a_file_describes_it(exported: tuple[Any, dict[str, Ar
         assert artefact.size_bytes == len(content)
         assert artefact.gzip_bytes == len(gzip.compress(content, 9, mtime=0))
         assert artefact.sha256 == hashlib.sha256(content).hexdigest()
-        assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) == artefact.to_json()
+        assert json.loads(record_path(path).read_text(encoding="utf-8")) == artefact.to_json()
         assert artefact.input["shape"] == [1, 4, 4, 1]
         assert artefact.labels == ["0", "1"]
 
 
 def test_quantizing_is_the_files_own_arithmetic(exported: tuple[Any, dict[str, Artefact]]) -> None:
-    runner = LiteRTModel(Path(str(exported[1]["int8"].path)))
-    scale, zero_point = (runner.describe("input")[key] for key in ("scale", "zero_point"))
+    runner = LiteRT(Path(str(exported[1]["int8"].path)))
+    scale, zero_point = runner.input.scale, runner.input.zero_point
+    assert scale is not None
     x = np.array([[-1e9, 0.0, scale * 3.4, 1e9]], np.float32)
     expected = [-128, zero_point, zero_point + 3, 127]
     assert runner.quantize(x).tolist() == [expected]
-
-
-def test_calibration_takes_training_examples_and_where_they_are_few_validation_examples(pictures: Dataset) -> None:
-    model = building.build(ModelConfig(model="linear"), pictures.problem)
-    chosen = {row.tobytes() for row in tflite.calibration_examples(pictures, model)}
-    assert chosen == {row.tobytes() for part in (pictures.train, pictures.validation) for row in part.x}
-    assert not chosen & {row.tobytes() for row in pictures.test.x}
-    x = np.random.default_rng(0).normal(size=(900, 2))
-    many = prepare(Raw(x, np.arange(900) % 2), "many")
-    chosen = {
-        row.tobytes()
-        for row in tflite.calibration_examples(many, building.build(ModelConfig(model="linear"), many.problem))
-    }
-    assert len(chosen) == 500
-    assert chosen <= {row.tobytes() for row in many.train.x}
-
-
-def test_calibration_has_the_examples_on_which_outputs_are_extreme_and_is_always_the_same() -> None:
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(4000, 2))
-    dataset = prepare(Raw(x, x @ np.array([[1.0, 0.0], [3.0, -4.0]])), "plane")
-    model = building.build(ModelConfig(model="linear"), dataset.problem)
-    chosen = tflite.calibration_examples(dataset, model)
-    assert len(chosen) == len(np.unique(chosen, axis=0)) == 500
-    outputs, every = model.predict(chosen, verbose=0), model.predict(dataset.train.x, verbose=0)
-    np.testing.assert_allclose(outputs.min(axis=0), every.min(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(outputs.max(axis=0), every.max(axis=0), rtol=1e-6)
-    np.testing.assert_array_equal(tflite.calibration_examples(dataset, model), chosen)
 
 
 def test_columns_of_very_different_size_survive_int8(tmp_path: Path) -> None:
@@ -123,7 +98,7 @@ def test_columns_of_very_different_size_survive_int8(tmp_path: Path) -> None:
     before, after = (getattr(artefacts["int8"], side)["standardization"] for side in ("input", "output"))
     np.testing.assert_allclose(before["std"], dataset.train.x.std(axis=0), rtol=1e-4)
     assert artefacts["float32"].input["standardization"] is None
-    runner = LiteRTModel(Path(str(artefacts["int8"].path)))
+    runner = LiteRT(Path(str(artefacts["int8"].path)))
     by_hand = (dataset.test.x - np.array(before["mean"])) / np.array(before["std"])
     outputs = runner.predict(by_hand.astype(np.float32)) * after["std"] + after["mean"]
     expected = model.predict(dataset.test.x, verbose=0)
@@ -179,36 +154,11 @@ def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:
     dataset = prepare(Raw(x, (x.sum(axis=(1, 2)) > 0).astype(int)), "series")
     inputs = keras.Input((6, 3))
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.LSTM(5)(inputs)))
-    artefact = export(model, dataset, tmp_path)["float32"]
+    artefact = export(model, dataset, tmp_path, kinds="float32")["float32"]
     assert artefact.holds, artefact
-    runner = LiteRTModel(Path(str(artefact.path)))
+    runner = LiteRT(Path(str(artefact.path)))
     forward, backward = runner.predict(x[:5]), runner.predict(x[:5][::-1])[::-1]
     np.testing.assert_array_equal(forward, backward)
-
-
-def test_a_converter_that_dies_is_a_failed_artefact_with_a_reason(
-    pictures: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = tflite.save_with_fixed_batch
-
-    def break_int8(model: Any, shape: tuple[int, ...], folder: Path) -> None:
-        original(model, shape, folder)
-        if folder.parent.name == "int8":
-            (folder / "saved_model.pb").write_bytes(b"rubbish")
-
-    monkeypatch.setattr(tflite, "save_with_fixed_batch", break_int8)
-    model = building.build(ModelConfig(model="mlp", width=4, depth=1), pictures.problem)
-    artefacts = export(model, pictures, tmp_path)
-    assert artefacts["float32"].holds
-    assert artefacts["int8"].path is None
-    assert artefacts["int8"].failure.startswith("the converter failed with exit code 1: ")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["small_float32.json", "small_float32.tflite"]
-    with pytest.raises(GateError, match="small_int8: the converter failed"):
-        exporting.check_gate(list(artefacts.values()))
-
-
-def test_a_killed_converter_names_the_signal() -> None:
-    assert tflite._reason(-11, "") == "the converter was killed by signal 11"
 
 
 def test_the_gate_holds_only_when_every_file_does(exported: tuple[Any, dict[str, Artefact]]) -> None:
@@ -226,4 +176,4 @@ def test_a_file_that_is_no_tflite_model_is_the_users_error(content: bytes, tmp_p
     path = tmp_path / "broken.tflite"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.tflite: LiteRT cannot load it"):
-        LiteRTModel(path)
+        LiteRT(path)

@@ -1,0 +1,64 @@
+"""Where a file parts from its model, on models that break at a known layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfday7.core.errors import GateError
+from tfday7.core.frameworks import keras
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+from tfday7.exporting import bisection, exporting
+from tfday7.exporting.bisection import Cut
+from tfday7.exporting.records import Origin
+
+
+@pytest.mark.parametrize(("layers", "broken"), [(1, 0), (5, 0), (5, 4), (40, 17), (400, 123), (13, 12)])
+def test_the_search_finds_the_first_layer_that_parts_and_the_one_before(layers: int, broken: int) -> None:
+    asked: list[int] = []
+
+    def measure(cuts: list[int]) -> list[Cut]:
+        asked.extend(cuts)
+        return [Cut(str(cut), "Dense", 0.5 if cut >= broken else 0.01) for cut in cuts]
+
+    measured = bisection._search(list(range(layers)), 0.1, measure)
+    parting = [place for place in sorted(measured) if measured[place].parts(0.1)]
+    assert parting[0] == broken
+    assert broken == 0 or broken - 1 in measured
+    assert len(asked) == len(set(asked)) <= 3 * bisection.CUTS
+
+
+def test_where_no_part_alone_differs_nothing_more_is_asked() -> None:
+    measured = bisection._search(list(range(50)), 0.1, lambda cuts: [Cut(str(cut), "Dense", 0.0) for cut in cuts])
+    assert len(measured) == bisection.CUTS
+
+
+@pytest.mark.slow
+def test_a_layer_whose_units_differ_by_a_factor_of_a_thousand_is_where_int8_parts(tmp_path: Path) -> None:
+    """One int8 scale for [1,000 a, b] leaves nothing of b, which the next layer asks for."""
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, size=(200, 2)).astype(np.float32)
+    inputs = keras.Input((2,))
+    wide = keras.layers.Dense(2, use_bias=False, name="wide")
+    pick = keras.layers.Dense(2, use_bias=False, name="pick")
+    tensor = keras.layers.ReLU(name="kept")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, use_bias=False, name="end")(pick(wide(tensor))))
+    wide.set_weights([np.array([[1000.0, 0.0], [0.0, 1.0]], np.float32)])
+    pick.set_weights([np.array([[0.0, 0.0], [1.0, -1.0]], np.float32)])
+    model.layers[-1].set_weights([np.eye(2, dtype=np.float32)])
+    dataset = prepare(Raw(x, (x[:, 1] > 0).astype(int)), "wide")
+    said: list[str] = []
+    origin = Origin("wide", "/runs/wide", "logits", data={})
+    wanted: list[Any] = [("tflite", "int8")]
+    artefacts = exporting.export(model, dataset, wanted, tmp_path, origin, say=said.append)
+    for artefact in artefacts:
+        assert artefact.parting is not None, artefact
+        assert (artefact.parting["last_that_holds"], artefact.parting["first_that_parts"]) == ("wide", "pick")
+        assert [layer["layer"] for layer in artefact.parting["layers"]] == ["kept", "wide", "pick", "end"]
+    assert len(said) == 1
+    with pytest.raises(GateError, match="up to wide it holds, with pick it differs by"):
+        exporting.check_gate(artefacts)

@@ -1,0 +1,49 @@
+"""The model card says what the records say, and shows hostile names as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfday7.core import files
+from tfday7.exporting import card
+from tfday7.exporting.records import Artefact, Parity
+
+BROKEN = Parity(
+    "accuracy", 0.9, 0.8, 2.0, 0.1, 0.2, 0.85, [{"example": 1, "difference": 2.0}], 10, {}, ["accuracy drops by 0.1000"]
+)
+
+
+def test_it_lists_every_artefact_of_the_folder_with_its_figures(tmp_path: Path) -> None:
+    for kind, size in (("float32", 344_000), ("int8", 94_000)):
+        artefact = Artefact(
+            f"digits_{kind}", "tflite", kind, path=f"x/digits_{kind}.tflite", size_bytes=size, gzip_bytes=size // 2,
+            sha256="ab" * 32, labels=["0", "1"],
+            recipe={"command": "python -m tfday7.export --model=a", "versions": {}},
+            input={"dtype": kind, "shape": [1, 8], "scale": 0.5 if kind == "int8" else None, "zero_point": 3},
+            output={"dtype": kind, "shape": [1, 2], "task": "classification", "meaning": "logits"},
+            parity=BROKEN if kind == "int8" else None,
+        )  # fmt: skip
+        files.write_json(tmp_path / f"digits_{kind}.tflite.json", artefact.to_json())
+    files.write_json(tmp_path / "other.json", {"not": "a record"})
+    card.write(tmp_path, "digits")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert r"| digits\_int8.tflite | 94.0 kB | 47.0 kB | 0.8000 | 20.00% | 85.00% |" in text
+    assert r"**digits\_int8 does not hold:** accuracy drops by 0.1000." in text
+    assert "- quantized: round(x / 0.5) + 3, cut off at -128 and 127" in text
+    assert "python -m tfday7.export --model=a" in text
+    assert "Labels, in the order of the outputs: 0, 1." in text
+
+
+def test_without_artefacts_there_is_no_card(tmp_path: Path) -> None:
+    card.write(tmp_path, "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_from_data_cannot_become_markup() -> None:
+    hostile = "<script>alert(1)</script> [x](http://y) `a` | b\n# c"
+    shown = card.escaped(hostile)
+    assert "<" not in shown
+    assert "\n" not in shown
+    assert r"\[x\]\(http" in shown
+    assert r"\|" in shown
+    assert r"\`a\`" in shown

@@ -1,0 +1,89 @@
+"""Records beside artefacts: read back, and held against the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfday7.core.errors import UserError
+from tfday7.exporting.records import Artefact, Parity, digest, read_artefact, record_path
+from tfday7.exporting.writing import place, remove
+
+PARITY = Parity("accuracy", 0.9, 0.9, 0.1, 0.01, 0.02, 1.0, [{"example": 3, "difference": 0.1}], 10, {}, [])
+
+
+def placed(folder: Path, *names: str) -> Artefact:
+    """An artefact of files that hold their own names."""
+    scratch = folder / "scratch"
+    for name in names:
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / name).write_text(name, encoding="utf-8")
+    path = folder / "models" / names[0].partition("/")[0]
+    return place(Artefact("a", "tflite", "float32", parity=PARITY), scratch, path)
+
+
+@pytest.mark.parametrize(
+    "names", [("a.tflite",), ("a.xml", "a.bin"), ("a_saved_model/saved_model.pb", "a_saved_model/v/v.index")]
+)
+def test_an_artefact_is_read_back_as_it_was_placed(names: tuple[str, ...], tmp_path: Path) -> None:
+    artefact = placed(tmp_path, *names)
+    assert read_artefact(Path(str(artefact.path))) == artefact
+    assert artefact.size_bytes == sum(len(name) for name in names)
+    assert sorted(entry["name"] for entry in artefact.files) == sorted(names)
+
+
+def test_the_digest_of_one_file_is_its_own_and_of_several_that_of_sha256sums_lines(tmp_path: Path) -> None:
+    assert placed(tmp_path / "one", "a.tflite").sha256 == hashlib.sha256(b"a.tflite").hexdigest()
+    lines = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.bin", "a.xml"))
+    two = placed(tmp_path / "two", "a.xml", "a.bin")
+    assert two.sha256 == hashlib.sha256(lines.encode()).hexdigest() == digest(reversed(two.files))
+
+
+def test_a_file_that_changed_or_lost_a_part_is_not_what_the_record_describes(tmp_path: Path) -> None:
+    path = Path(str(placed(tmp_path, "a.xml", "a.bin").path))
+    path.with_suffix(".bin").write_text("other", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.bin: not the file that its record describes"):
+        read_artefact(path)
+    path.with_suffix(".bin").unlink()
+    with pytest.raises(UserError, match=r"a\.bin belongs to it but is not there"):
+        read_artefact(path)
+
+
+def test_removing_takes_what_belongs_to_it_along(tmp_path: Path) -> None:
+    for names in (("a.xml", "a.bin"), ("b_saved_model/saved_model.pb",)):
+        shutil.rmtree(tmp_path / "scratch", ignore_errors=True)
+        remove(Path(str(placed(tmp_path, *names).path)))
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 3}, "name is missing or no text"),
+        ({"files": [{"name": "../../etc/passwd", "sha256": "x"}]}, "files holds something that is no file beside it"),
+        ({"files": [{"name": "/etc/passwd", "sha256": "x"}]}, "files holds something"),
+        ({"vectors": "../v.npz"}, "vectors is no file beside it"),
+        ({"input": []}, "input is no object"),
+        ({"labels": "a"}, "labels is no list"),
+        ({"parity": {"metric": "accuracy"}}, "parity is not a comparison"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_what_is_wrong(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = Path(str(placed(tmp_path, "a.tflite").path))
+    record = json.loads(record_path(path).read_text(encoding="utf-8"))
+    record_path(path).write_text(json.dumps({**record, **change}), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_artefact(path)
+
+
+def test_a_missing_file_and_a_missing_record_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read_artefact(tmp_path / "a.tflite")
+    (tmp_path / "a.tflite").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"there is no record a\.tflite\.json beside it"):
+        read_artefact(tmp_path / "a.tflite")

@@ -1,0 +1,164 @@
+"""Where an artefact parts from the Keras model: the model is cut behind its layers, and each part exported alone.
+
+A part is all that comes before a cut, converted to the same format and kind with the same calibration, and compared at
+the cut on the worst examples of the whole. First at most twelve cuts, evenly spread, then those between the last that
+holds and the first that does not, until they are neighbours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, tf
+from tfday7.data.lazy import take
+from tfday7.exporting import children
+from tfday7.exporting.format import Format, Request
+from tfday7.exporting.job import save_with_batch
+from tfday7.exporting.records import Parity
+
+if TYPE_CHECKING:
+    from tfday7.exporting.draft import Draft
+
+CUTS = 12
+EXAMPLES = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A part of the model up to one layer. `difference` is the largest one at the cut, over its largest value."""
+
+    layer: str
+    kind: str
+    difference: float | None
+    failure: str = ""
+
+    def parts(self, limit: float) -> bool:
+        """Returns whether the artefact's part differs by more than the limit, or could not be made at all."""
+        return self.difference is None or self.difference > limit
+
+
+def part(draft: Draft, parity: Parity) -> dict[str, Any]:
+    """Returns where an artefact parts from the Keras model, as a JSON value.
+
+    Args:
+        draft: of the artefact whose parity is broken.
+        parity: the comparison that broke.
+
+    Returns:
+        {"sentence", "limit", "last_that_holds", "first_that_parts", "layers": [{"layer", "kind", "difference",
+        "failure"}]}, layers in the order of the model; both names None where only the whole parts, or nothing does.
+    """
+    model = draft.job.core[0] if draft.kind == "int8" else draft.job.model
+    cuts = _cuts(model)
+    limit = parity.limits["relative_difference"]
+    if parity.relative_difference is not None:  # Where only the metric dropped, outputs differ by less than the limit.
+        limit = min(limit, parity.relative_difference / 2)
+    measured = _search(cuts, limit, _Bisection(draft, model, parity).measure)
+    first = next((i for i in sorted(measured) if measured[i].parts(limit)), None)
+    before = None if first is None else max((i for i in measured if i < first), default=None)
+    names = [None if i is None else measured[i].layer for i in (before, first)]
+    return {
+        "sentence": _sentence(names[0], None if first is None else measured[first]),
+        "limit": limit,
+        "last_that_holds": names[0],
+        "first_that_parts": names[1],
+        "layers": [dataclasses.asdict(measured[i]) for i in sorted(measured)],
+    }
+
+
+def _search(cuts: list[Any], limit: float, measure: Callable[[list[Any]], list[Cut]]) -> dict[int, Cut]:
+    """Returns the cuts that were measured, by their place: enough to know the first that parts, and the one before."""
+    measured: dict[int, Cut] = {}
+    pending = _spread(range(len(cuts)))
+    while pending:
+        measured |= dict(zip(pending, measure([cuts[i] for i in pending]), strict=True))
+        first = next((i for i in sorted(measured) if measured[i].parts(limit)), None)
+        if first is None:
+            break
+        pending = _spread(range(max((i for i in measured if i < first), default=-1) + 1, first))
+    return measured
+
+
+def _spread(places: range) -> list[int]:
+    """Returns at most twelve of these places, evenly spread, both ends among them."""
+    if len(places) <= CUTS:
+        return list(places)
+    return sorted({places[round(i)] for i in np.linspace(0, len(places) - 1, CUTS)})
+
+
+def _sentence(before: str | None, cut: Cut | None) -> str:
+    if cut is None:
+        return "each part of the model alone holds: they part only together"
+    what = f"differs by {cut.difference:.1%}" if cut.difference is not None else f"cannot be made ({cut.failure})"
+    start = f"up to {before} it holds, " if before else ""
+    return f"{start}with {cut.layer} it {what}"
+
+
+def _cuts(model: Any) -> list[Any]:
+    """Returns the layers behind which a model can be cut, in order: those with one output, of real numbers."""
+    return [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        and len(layer.inbound_nodes) == 1
+        and not isinstance(layer.output, (list, tuple, dict))
+        and tf.as_dtype(layer.output.dtype).is_floating
+    ]
+
+
+class _Bisection:
+    """Measures cuts of one model in one format and kind."""
+
+    def __init__(self, draft: Draft, model: Any, parity: Parity) -> None:
+        self.job, self.format, self.kind, self.model = draft.job, draft.format, draft.kind, model
+        test = self.job.dataset.test.x
+        worst = [entry["example"] for entry in parity.worst_examples]
+        others = [i for i in range(min(len(test), EXAMPLES)) if i not in worst]
+        x = take(test, np.array(sorted([*worst, *others])[: EXAMPLES + len(worst)]))[:]
+        way_in = self.job.ends(self.kind)[0]
+        self.x = way_in.standardize(x) if way_in else x
+        self.folder = draft.job.scratch / f"{draft.scratch.name}_parts"
+        self.done = 0
+
+    def measure(self, layers: list[Any]) -> list[Cut]:
+        """Returns the cuts behind these layers."""
+        parts = [keras.Model(self.model.inputs, layer.output) for layer in layers]
+        folders = [self.folder / str(self.done + i) for i in range(len(parts))]
+        self.done += len(parts)
+        requests = [self._request(model, folder) for model, folder in zip(parts, folders, strict=True)]
+        answers = children.convert(requests, self.folder / f"requests_{self.done}")
+        return [
+            self._cut(layer, model, Path(request.output), answer)
+            for layer, model, request, answer in zip(layers, parts, requests, answers, strict=True)
+        ]
+
+    def _request(self, model: Any, folder: Path) -> Request:
+        folder.mkdir(parents=True)
+        save_with_batch(model, self.x.shape[1:], folder / "saved_model", 1)
+        calibration = str(self.job.calibration) if self.kind == "int8" else None
+        output = folder / f"part{self.format.suffix}"
+        return Request(self.format.name, self.kind, str(folder / "saved_model"), calibration, str(output), 1)
+
+    def _cut(self, layer: Any, model: Any, path: Path, answer: children.Answer) -> Cut:
+        kind, failure = type(layer).__name__, answer.failure
+        if not failure:
+            try:
+                difference = _difference(self.format, path, model, self.x)
+                return Cut(layer.name, kind, difference, "" if difference is not None else "outputs hold NaN")
+            except UserError as error:
+                failure = error.message
+        return Cut(layer.name, kind, None, failure)
+
+
+def _difference(format: Format, path: Path, model: Any, x: np.ndarray) -> float | None:
+    expected = np.asarray(model(x, training=False), np.float64)
+    outputs = format.open(path).predict(x)
+    if not np.isfinite(outputs).all():
+        return None
+    return float(np.abs(outputs - expected).max() / (np.abs(expected).max() or 1.0))

@@ -1,0 +1,122 @@
+"""The model card of a folder of artefacts: Markdown that says what each file is, how it answers, how to feed it.
+
+Everything in it is read from the records beside the files. Names come from the user's data, so all of them are escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfday7.core import files
+from tfday7.core.units import format_bytes, format_number
+from tfday7.exporting.format import FORMATS
+from tfday7.exporting.records import Artefact, from_json
+
+CARD = "README.md"
+MAX_LABELS = 20
+
+
+def write(folder: Path, name: str) -> None:
+    """Writes the card of a folder; without artefacts there is none. Raises UserError when a record is damaged."""
+    artefacts = found_in(folder)
+    if artefacts:
+        files.write_text(folder / CARD, render(name, artefacts))
+
+
+def found_in(folder: Path) -> list[Artefact]:
+    """Returns the artefacts of a folder, by their records; formats in their order, then kinds."""
+    records = [files.read_json(path) for path in sorted(folder.glob("*.json"))]
+    known = FORMATS.names()
+    made = [from_json(each, folder) for each in records if isinstance(each, dict) and each.get("format") in known]
+    return sorted(made, key=lambda artefact: (artefact.format != "tflite", artefact.format, artefact.name))
+
+
+def render(name: str, artefacts: Sequence[Artefact]) -> str:
+    """Returns the card."""
+    first = artefacts[0]
+    lines = [f"# {escaped(name)}", "", *_about(first), "", "## Files", ""]
+    lines += ["| file | size | gzip | metric | largest difference | same decision | SHA-256 |", f"|{'---|' * 7}"]
+    lines += [_row(artefact) for artefact in artefacts]
+    broken = [artefact for artefact in artefacts if not artefact.holds]
+    for artefact in broken:
+        why = "; ".join(artefact.parity.failures) if artefact.parity else "not compared with the Keras model"
+        lines += ["", f"**{escaped(artefact.name)} does not hold:** {escaped(why)}."]
+    lines += ["", "## Feeding a file", ""]
+    for artefact in artefacts:
+        lines += [f"**{escaped(artefact.name)}**", "", *_feeding(artefact), ""]
+    if first.labels:
+        some = ", ".join(escaped(label) for label in first.labels[:MAX_LABELS])
+        more = f", and {len(first.labels) - MAX_LABELS} more" if len(first.labels) > MAX_LABELS else ""
+        lines += [f"Labels, in the order of the outputs: {some}{more}.", ""]
+    if first.vectors:
+        lines += [
+            f"`{first.vectors}` holds raw inputs and the Keras model's answers (NumPy: `raw`, `keras`), to try a file.",
+            "",
+        ]
+    return "\n".join([*lines, *_recipe(artefacts)]) + "\n"
+
+
+def escaped(text: Any) -> str:
+    """Returns text of any origin as Markdown that shows it as it is, in one line."""
+    plain = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in str(text)))
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", plain)
+
+
+def _about(artefact: Artefact) -> list[str]:
+    parity, output, data = artefact.parity, artefact.output, artefact.recipe.get("data") or {}
+    task, meaning = escaped(output.get("task", "unknown")), escaped(output.get("meaning") or "values")
+    lines = [f"A model for {task} with outputs that are {meaning}."]
+    if parity and parity.keras_metric is not None:
+        lines.append(
+            f"The Keras model's {escaped(parity.metric)} is {format_number(parity.keras_metric)} on the"
+            f" {parity.examples:,} test examples of {escaped(data.get('name', 'its data'))}."
+        )
+    return lines
+
+
+def _row(artefact: Artefact) -> str:
+    parity = artefact.parity
+    metric = format_number(parity.artefact_metric) if parity else "?"
+    relative = parity.relative_difference if parity else None
+    difference = "?" if relative is None else f"{relative:.2%}"
+    same = "" if parity is None or parity.agreement is None else f"{parity.agreement:.2%}"
+    size, packed = format_bytes(artefact.size_bytes), format_bytes(artefact.gzip_bytes)
+    shown = Path(artefact.path or "").name
+    return f"| {escaped(shown)} | {size} | {packed} | {metric} | {difference} | {same} | `{artefact.sha256}` |"
+
+
+def _feeding(artefact: Artefact) -> list[str]:
+    given, made = artefact.input, artefact.output
+    lines = [f"- input: {_tensor(given)}"]
+    if given.get("preprocessing"):
+        lines.append(f"- before it: {escaped(given['preprocessing'])}")
+    if given.get("standardization"):
+        lines.append("- standardized: (x - mean) / std, with mean and std of the record's `input.standardization`")
+    if given.get("scale"):
+        lines.append(f"- quantized: round(x / {given['scale']!r}) + {given['zero_point']}, cut off at -128 and 127")
+    lines.append(f"- output: {_tensor(made)}")
+    if made.get("scale"):
+        lines.append(f"- dequantized: (q - {made['zero_point']}) * {made['scale']!r}")
+    if made.get("standardization"):
+        lines.append("- restored: y * std + mean, with those of the record's `output.standardization`")
+    return lines + [f"- note: {escaped(note)}" for note in artefact.notes]
+
+
+def _tensor(end: dict[str, Any]) -> str:
+    shape = " x ".join("any" if size is None else str(size) for size in end.get("shape") or [])
+    return f"{escaped(end.get('dtype', '?'))}, {shape}"
+
+
+def _recipe(artefacts: Sequence[Artefact]) -> list[str]:
+    recipe = artefacts[0].recipe
+    lines = ["## Made by", ""]
+    if recipe.get("command"):
+        lines += ["    " + re.sub(r"\s+", " ", str(recipe["command"])), ""]
+    versions = recipe.get("versions") or {}
+    counts = {each.recipe["calibration"]["examples"] for each in artefacts if each.recipe.get("calibration")}
+    known = ", ".join(f"{package} {version}" for package, version in versions.items() if version)
+    return [*lines, f"With {escaped(known)}.", *(f"Calibrated on {count} examples." for count in sorted(counts))]

@@ -1,0 +1,144 @@
+"""One artefact on its way: converted to a scratch folder, looked into, compared with the Keras model, moved into place.
+
+So nothing of it stands in its folder before all is known of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import tf
+from tfday7.data import Problem
+from tfday7.data.heads import placed
+from tfday7.data.lazy import chunks
+from tfday7.exporting import feeding
+from tfday7.exporting.children import Answer
+from tfday7.exporting.format import Format, Request
+from tfday7.exporting.job import Job
+from tfday7.exporting.parity import compare
+from tfday7.exporting.records import Artefact
+from tfday7.exporting.writing import place, remove
+from tfday7.runtimes import Runner
+
+CONVERSION_ERRORS = (ValueError, RuntimeError, TypeError, NotImplementedError)
+
+
+class Draft:
+    """See the module.
+
+    Args:
+        job: the model, its data, where artefacts go.
+        format, kind: what it is to become.
+    """
+
+    def __init__(self, job: Job, format: Format, kind: str) -> None:
+        self.job, self.format, self.kind = job, format, kind
+        self.scratch = job.scratch / f"{format.name}_{kind}"
+        self.scratch.mkdir()
+        self.name = format.artefact_name(job.origin.name, kind)
+        self.output = self.scratch / format.file_name(job.origin.name, kind)
+        self.failure = ""
+        self.notes: tuple[str, ...] = ()
+
+    def prepare(self) -> Request | None:
+        """Returns what a child process has to do; None where there is nothing left to do, or nothing can be done."""
+        try:
+            if not self.format.needs_child:
+                self.notes = tuple(self.format.write(self.job, self.kind, self.output))
+                return None
+            return request(self.job, self.format, self.kind, self.output)
+        except (*CONVERSION_ERRORS, tf.errors.OpError) as error:
+            self.failure = f"the model cannot be saved for conversion ({first_line(error)})"
+            return None
+
+    def take(self, answer: Answer) -> None:
+        """Takes a child's answer."""
+        self.failure, self.notes = answer.failure, answer.notes
+        if not self.failure and not self.output.exists():
+            self.failure = "the converter wrote no file"
+
+    def verify(self) -> Artefact:
+        """Returns the artefact as it lies in the scratch folder, compared with Keras's, or why there is none."""
+        if not self.failure:
+            try:
+                problems = self.format.problems(self.output, self.kind)
+                if not problems:
+                    return self._verified()
+                self.failure = "; ".join(problems)
+            except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
+                self.failure = first_line(error).replace(str(self.output), self.output.name)
+        return Artefact(self.name, self.format.name, self.kind, run=self.job.origin.run, failure=self.failure)
+
+    def finish(self, artefact: Artefact) -> Artefact:
+        """Moves the artefact and its record into their folder; one that failed takes an earlier one away."""
+        if artefact.failure:
+            remove(self.job.folder / self.output.name)
+            return artefact
+        self.format.complete(self.output, artefact)
+        return place(artefact, self.scratch, self.job.folder / self.output.name)
+
+    def _verified(self) -> Artefact:
+        runner = self.format.open(self.output)
+        artefact = self._described(runner)
+        test, problem = self.job.dataset.test, self.job.dataset.problem
+        outputs = np.concatenate([feeding.predict(runner, artefact, x) for x in chunks(test.x)])
+        y = test.y if self.job.labelled else None
+        parity = compare(self.kind, problem, self.job.expected, outputs, y, self.job.origin.meaning)
+        return dataclasses.replace(artefact, parity=parity)
+
+    def _described(self, runner: Runner) -> Artefact:
+        dataset, problem, origin = self.job.dataset, self.job.dataset.problem, self.job.origin
+        before, after = (end.to_json() if end else None for end in self.job.ends(self.kind))
+        return Artefact(
+            self.name,
+            self.format.name,
+            self.kind,
+            run=origin.run,
+            input={
+                **runner.input.to_json(),
+                "preprocessing": dataset.preprocessing,
+                "divisor": feeding.divisor_of(dataset.preprocessing),
+                "standardization": before,
+                **({"vocabulary": list(problem.vocabulary)} if problem.vocabulary else {}),
+                **({"columns": problem.encoding.to_json()} if problem.encoding else {}),
+            },
+            output={
+                **runner.output.to_json(),
+                "task": problem.task,  # Says whether logits take one softmax, or a sigmoid for each label.
+                "meaning": origin.meaning,
+                "standardization": after,
+                **_heads_record(problem),
+            },
+            labels=list(problem.class_names),
+            recipe=self.job.recipe(self.kind),
+            notes=[*self.notes, *self.format.notes(self.output, self.kind)],
+        )
+
+
+def request(job: Job, format: Format, kind: str, output: Path) -> Request:
+    """Returns what a child process has to do to make a file of a job's model."""
+    batch = 1 if format.fixed_batch else job.batch
+    saved_model = str(job.saved_model(kind, batch))
+    return Request(format.name, kind, saved_model, str(job.calibration) if kind == "int8" else None, str(output), batch)
+
+
+def first_line(error: Exception) -> str:
+    """Returns what an error says first; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
+def _heads_record(problem: Problem) -> dict[str, Any]:
+    """Returns which columns of the outputs are which of several targets: first and last + 1; {} for a single one."""
+    if not problem.heads:
+        return {}
+    return {
+        "heads": [
+            {"name": head.name, "task": head.task, "columns": [at.start, at.stop], "labels": list(head.class_names)}
+            for head, at in placed(problem)
+        ]
+    }

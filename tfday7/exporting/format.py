@@ -1,0 +1,85 @@
+"""What a format has to know: which kinds of numbers it has, how it converts, and what its files must hold.
+
+The conversion itself runs in a child process (`tfday7.exporting.child`): converters have been seen to kill theirs
+without an exception. So a format is asked twice: in the parent for what the child needs, and in the child for the file.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tfday7.core.registry import Registry
+
+if TYPE_CHECKING:
+    from tfday7.exporting.job import Job
+    from tfday7.exporting.records import Artefact
+    from tfday7.runtimes import Runner
+
+FORMATS: Registry[Format] = Registry("export format", "tfday7.exporting.formats")
+# Of numbers. An int8 file leaves the affine ends of a model out; see `tfday7.exporting.affine`.
+KINDS = ("float32", "float16", "dynamic", "int8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a child process converts.
+
+    Attributes:
+        format, kind: names.
+        saved_model: folder of the model, with one signature; its batch is `batch`.
+        calibration: an `.npy` of inputs [n, ...], for kinds that need it.
+        output: the file to write.
+        batch: examples a run; None where the file takes any number.
+    """
+
+    format: str
+    kind: str
+    saved_model: str
+    calibration: str | None
+    output: str
+    batch: int | None
+
+
+class Format(abc.ABC):
+    """One format. `kinds` are those that it has, `usual` those that are made when none is asked for."""
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    usual: ClassVar[tuple[str, ...]]
+    suffix: ClassVar[str]
+    needs_child: ClassVar[bool] = True
+    fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
+
+    def file_name(self, model: str, kind: str) -> str:
+        """Returns for example "quickstart_int8.tflite"."""
+        return f"{model}_{kind}{self.suffix}"
+
+    def artefact_name(self, model: str, kind: str) -> str:
+        """Returns what tells the artefact from all others of its folder: its file's name, of a `.tflite` its stem."""
+        return self.file_name(model, kind)
+
+    def write(self, job: Job, kind: str, path: Path) -> list[str]:
+        """Writes the artefact in this process, where `needs_child` is false; returns notes."""
+        raise NotImplementedError(f"{self.name} converts in a child process")
+
+    def convert(self, request: Request) -> list[str]:
+        """Writes the artefact in the child process; returns notes for its user."""
+        raise NotImplementedError(f"{self.name} needs no child process")
+
+    def problems(self, path: Path, kind: str) -> list[str]:
+        """Returns why a file does not deserve its kind, looking at the file itself; empty when it does."""
+        return []
+
+    def notes(self, path: Path, kind: str) -> list[str]:
+        """Returns what the file's user has to know, looking at the file itself."""
+        return []
+
+    @abc.abstractmethod
+    def open(self, path: Path) -> Runner:
+        """Returns the runner that verifies the file."""
+
+    def complete(self, path: Path, artefact: Artefact) -> None:  # noqa: B027 - most formats have nothing to add.
+        """Adds to the file what its users find in it, such as labels; called once all of the record is known."""

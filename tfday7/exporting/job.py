@@ -1,0 +1,141 @@
+"""One model on its way to files: what all formats need of it is made once, when the first asks for it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfday7.core import environment, files
+from tfday7.core.frameworks import tf
+from tfday7.data import Dataset, pipeline
+from tfday7.data.lazy import take
+from tfday7.exporting import feeding, vectors
+from tfday7.exporting.affine import Affine, core_of, equalized
+from tfday7.exporting.calibration import calibration_examples
+from tfday7.exporting.records import Origin
+
+
+class Job:
+    """A model, its data, and where its artefacts go.
+
+    Args:
+        model: a float32 tf_keras model with one input and one output.
+        dataset: training examples calibrate, test examples verify.
+        folder: of the model's artefacts.
+        origin: the model's name, its run, and what its outputs are.
+        scratch: a folder for what is needed on the way.
+        batch: examples a run, where a format leaves the choice; None for any number.
+        expected: the model's outputs on the test split, where they are known.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        dataset: Dataset,
+        folder: Path,
+        origin: Origin,
+        scratch: Path,
+        batch: int | None = 1,
+        expected: np.ndarray | None = None,
+    ) -> None:
+        self.model, self.dataset, self.folder, self.origin = model, dataset, folder, origin
+        self.scratch, self.batch = scratch, batch
+        self.expected = pipeline.predict(model, dataset.test) if expected is None else expected
+
+    @functools.cached_property
+    def calibration_inputs(self) -> np.ndarray:
+        """Inputs that show which numbers occur, as the data set has them."""
+        return calibration_examples(self.dataset, self.model)
+
+    @functools.cached_property
+    def core(self) -> tuple[Any, Affine | None, Affine | None]:
+        """The model without its affine ends, and these: what an int8 file holds."""
+        core, way_in, way_out = core_of(self.model)
+        if self.dataset.problem.heads and way_out is not None:
+            core, way_out = equalized(core, way_out, _into(way_in, self.calibration_inputs))
+        return core, way_in, way_out
+
+    @functools.cached_property
+    def calibration(self) -> Path:
+        """A file of the core's inputs, for converters."""
+        path = self.scratch / "calibration.npy"
+        np.save(path, _into(self.core[1], self.calibration_inputs))
+        return path
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the test split has labels, so that there is a metric."""
+        return self.origin.data is not None
+
+    @functools.cached_property
+    def model_digest(self) -> str:
+        """SHA-256 of the weights, in their order."""
+        digest = hashlib.sha256()
+        for weights in self.model.get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+        return digest.hexdigest()
+
+    def recipe(self, kind: str) -> dict[str, Any]:
+        """Returns what makes a file of this kind again."""
+        calibration = {"examples": len(self.calibration_inputs), "from": "training, then validation examples"}
+        flags = self.origin.data
+        data = {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint, "flags": dict(flags or {})}
+        return {
+            "command": self.origin.command,
+            "weights_sha256": self.model_digest,
+            "data": data if self.labelled else None,
+            "calibration": calibration if kind == "int8" else None,
+            "batch": self.batch,
+            "versions": environment.versions(),
+        }
+
+    def ends(self, kind: str) -> tuple[Affine | None, Affine | None]:
+        """Returns what a file of this kind leaves out at the way in and at the way out."""
+        return self.core[1:] if kind == "int8" else (None, None)
+
+    def saved_model(self, kind: str, batch: int | None) -> Path:
+        """Returns a SavedModel for batches of this size; of an int8 file's model, the core alone."""
+        part = "core" if kind == "int8" else "whole"
+        path = self.scratch / f"{part}_{batch or 'any'}"
+        if not path.exists():
+            model = self.core[0] if kind == "int8" else self.model
+            save_with_batch(model, self.dataset.problem.input_shape, path, batch)
+        return path
+
+    def write_vectors(self) -> str:
+        """Writes the test vectors beside the artefacts, and returns their file's name."""
+        problem, x = self.dataset.problem, self.dataset.test.x
+        bytes_each = 4 * (int(np.prod(problem.input_shape)) + int(np.prod(self.expected.shape[1:])))
+        chosen = take(x, np.arange(vectors.fitting(len(x), bytes_each)))[:]
+        divisor = feeding.divisor_of(self.dataset.preprocessing)
+        raw = feeding.raw_of(chosen, divisor)
+        given = feeding.divided(raw, {"divisor": divisor})
+        answers = np.asarray(self.model(given, training=False), np.float32)
+        name = f"{self.origin.name}_vectors.npz"
+        vectors.write(self.folder / name, vectors.Vectors(raw, answers))
+        return name
+
+
+def save_with_batch(model: Any, shape: tuple[int, ...], folder: Path, batch: int | None) -> None:
+    """Writes a SavedModel with the signature `input` -> `output`.
+
+    Args:
+        model: a tf_keras model with one input.
+        shape: of one example; the model's own may leave sizes open.
+        folder: made here, whole or not at all.
+        batch: examples a run; with a known one the converters fold all shape arithmetic. None for any number.
+    """
+    expected = tf.TensorSpec((batch, *shape), model.inputs[0].dtype, name="input")
+    module = tf.Module()
+    module.model = model
+    module.serve = tf.function(lambda x: {"output": model(x, training=False)}, input_signature=[expected])
+    with files.replacing(folder) as partial:
+        tf.saved_model.save(module, str(partial), signatures=module.serve)
+
+
+def _into(way_in: Affine | None, x: np.ndarray) -> np.ndarray:
+    return way_in.standardize(x) if way_in else x

@@ -1,0 +1,76 @@
+"""Runs OpenVINO's own files, and `.onnx` and `.tflite` ones, through OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfday7.core.errors import UserError
+from tfday7.runtimes.runner import Runner, Tensor
+from tfday7.runtimes.table import RUNTIMES, one_of_each
+
+
+@RUNTIMES.register("openvino")
+class OpenVino(Runner):
+    """See `Runner`. Float arithmetic is float32: by default OpenVINO takes bfloat16 where the CPU has it."""
+
+    name = "openvino"
+    suffixes = (".xml", ".onnx", ".tflite")
+
+    def __init__(self, path: Path, threads: int = 1, device: str = "cpu", batch_size: int = 1) -> None:
+        import openvino
+
+        super().__init__(path, threads, device, batch_size)
+        core = openvino.Core()
+        if device.upper() not in core.available_devices:
+            raise UserError(f"OpenVINO finds no {device} on this machine (only {', '.join(core.available_devices)})")
+        settings = {"INFERENCE_NUM_THREADS": threads} if device == "cpu" else {}
+        try:
+            model = core.read_model(path)
+            given, _ = one_of_each(path, model.inputs, model.outputs)
+            _set_batch(model, given, batch_size)
+            compiled = core.compile_model(
+                model,
+                device.upper(),
+                {**settings, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_PRECISION_HINT": "f32"},
+            )
+        except RuntimeError as error:
+            raise UserError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from error
+        self.compiled = compiled
+        self.input, self.output = _tensor(compiled.inputs[0]), _tensor(compiled.outputs[0])
+        self._request = compiled.create_infer_request()
+        self._tensor = openvino.Tensor
+
+    def feed(self, x: np.ndarray) -> None:
+        """See `Runner.feed`."""
+        self._held = np.ascontiguousarray(x)  # OpenVINO shares its memory.
+        self._request.set_input_tensor(self._tensor(self._held, shared_memory=True))
+
+    def run(self) -> None:
+        """See `Runner.run`."""
+        self._request.infer()
+
+    def read(self) -> np.ndarray:
+        """See `Runner.read`."""
+        return np.array(self._request.get_output_tensor().data)
+
+
+def _set_batch(model: Any, given: Any, batch_size: int) -> None:
+    shape = given.partial_shape
+    if shape.is_static and batch_size == shape[0].get_length():
+        return
+    shape[0] = batch_size
+    model.reshape({given: shape})
+
+
+def _tensor(port: Any) -> Tensor:
+    shape = port.partial_shape
+    sizes = tuple(size.get_length() if size.is_static else None for size in shape)
+    return Tensor(np.dtype(port.element_type.to_dtype()).name, sizes)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1][:300]
