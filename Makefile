@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quickstart.flags
-# Debian packages that only tests use: a browser that opens the report, and Fashion-MNIST as IDX files.
-SYSTEM_PACKAGES := chromium dataset-fashion-mnist
+# Debian packages that only tests use: a browser that opens the report, Fashion-MNIST as IDX files, compilers for what
+# goes to phones and microcontrollers, and an SSH server that stands for a device.
+SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0
 
-.PHONY: help install run test lint types tests format system-packages clean
+.PHONY: help install run test lint types tests models reference-tools format system-packages clean
 
 help:
 	@echo "make run      install, then train, diagnose, export and report on the quickstart (CONFIG=... for another)"
 	@echo "make test     install, then lint, types and all tests"
+	@echo "make models   make the committed reference models in tflite_models, and the table of its README, again"
 	@echo "make install  make .venv with the exact versions of constraints.txt"
 	@echo "make format   let ruff format and mend the code"
 	@echo "make system-packages  install the Debian packages that some tests use (as root); without them those tests skip"
@@ -38,6 +40,17 @@ types: install
 
 tests: install
 	$(BIN)/python -m pytest --numprocesses=auto
+
+models: install
+	$(BIN)/python tflite_models/make_models.py
+
+# An independent reader of TFLite metadata, which tests compare ours with; what it depends on contradicts ours.
+reference-tools: $(VENV)/.installed .reference/.installed
+
+.reference/.installed:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference tflite-support==0.4.4
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference/protobuf3 protobuf==3.20.3
+	@touch $@
 
 format: install
 	$(BIN)/ruff check --fix .

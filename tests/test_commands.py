@@ -14,7 +14,7 @@ from support import ROOT, run_command
 from tfday7.core.settings import typed_fields
 
 COMMANDS = ("train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report")
-WRITTEN = ("train", "diagnose", "report", "advise", "tune")
+WRITTEN = ("train", "diagnose", "report", "advise", "tune", "export", "benchmark", "deploy")
 CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
@@ -26,7 +26,7 @@ TRAIN_FLAGS = {
     "clipnorm", "clipvalue",
     "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
     "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
-    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "export_dir", "run_dir", "overwrite",
+    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "kinds", "export_dir", "run_dir", "overwrite",
     "describe", "json", "lang", "stop_when_broken",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tfday7.core.errors import UserError
-from tfday7.exporting.records import Artefact, Parity, digest, read_artefact, record_path
+from tfday7.exporting.records import Artefact, Parity, digest, read_artefact, record_path, relative_source, source_of
 from tfday7.exporting.writing import place, remove
 
 PARITY = Parity("accuracy", 0.9, 0.9, 0.1, 0.01, 0.02, 1.0, [{"example": 3, "difference": 0.1}], 10, {}, [])
@@ -87,3 +87,13 @@ def test_a_missing_file_and_a_missing_record_are_told_apart(tmp_path: Path) -> N
     (tmp_path / "a.tflite").write_bytes(b"x")
     with pytest.raises(UserError, match=r"there is no record a\.tflite\.json beside it"):
         read_artefact(tmp_path / "a.tflite")
+
+
+@pytest.mark.parametrize("folder", ["models/a", "runs/a", "runs", "."])
+def test_a_run_is_found_again_from_the_folder_wherever_both_have_moved(folder: str, tmp_path: Path) -> None:
+    for root in (tmp_path / "here", tmp_path / "there"):
+        run, artefacts = root / "runs" / "a", root / folder
+        said = relative_source(str(run), artefacts)
+        assert not Path(said).is_absolute()
+        assert source_of(said, artefacts) == str(run)
+    assert source_of(relative_source("keras.applications:VGG16", tmp_path), tmp_path) == "keras.applications:VGG16"

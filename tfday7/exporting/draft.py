@@ -21,7 +21,7 @@ from tfday7.exporting.children import Answer
 from tfday7.exporting.format import Format, Request
 from tfday7.exporting.job import Job
 from tfday7.exporting.parity import compare
-from tfday7.exporting.records import Artefact
+from tfday7.exporting.records import Artefact, relative_source
 from tfday7.exporting.writing import place, remove
 from tfday7.runtimes import Runner
 
@@ -72,7 +72,7 @@ class Draft:
                 self.failure = "; ".join(problems)
             except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
                 self.failure = first_line(error).replace(str(self.output), self.output.name)
-        return Artefact(self.name, self.format.name, self.kind, run=self.job.origin.run, failure=self.failure)
+        return Artefact(self.name, self.format.name, self.kind, run=self._run(), failure=self.failure)
 
     def finish(self, artefact: Artefact) -> Artefact:
         """Moves the artefact and its record into their folder; one that failed takes an earlier one away."""
@@ -91,6 +91,9 @@ class Draft:
         parity = compare(self.kind, problem, self.job.expected, outputs, y, self.job.origin.meaning)
         return dataclasses.replace(artefact, parity=parity)
 
+    def _run(self) -> str:
+        return relative_source(self.job.origin.run, self.job.folder)
+
     def _described(self, runner: Runner) -> Artefact:
         dataset, problem, origin = self.job.dataset, self.job.dataset.problem, self.job.origin
         before, after = (end.to_json() if end else None for end in self.job.ends(self.kind))
@@ -98,7 +101,7 @@ class Draft:
             self.name,
             self.format.name,
             self.kind,
-            run=origin.run,
+            run=self._run(),
             input={
                 **runner.input.to_json(),
                 "preprocessing": dataset.preprocessing,

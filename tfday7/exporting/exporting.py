@@ -17,7 +17,7 @@ from tfday7.exporting import bisection, card, children
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS
 from tfday7.exporting.job import Job
-from tfday7.exporting.records import Artefact, Origin
+from tfday7.exporting.records import Artefact, Origin, source_of
 
 __all__ = ["Origin", "check_free", "check_gate", "export"]
 
@@ -86,11 +86,16 @@ def check_free(folder: Path, run: str) -> None:
     """
     for record in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         other = files.read_json(record)
-        if isinstance(other, dict) and other.get("format") in FORMATS.names() and other.get("run") != run:
+        if isinstance(other, dict) and other.get("format") in FORMATS.names() and _source(other, folder) != run:
             raise UserError(
-                f"{folder} holds the artefacts of another run ({other.get('run') or 'unknown'})",
+                f"{folder} holds the artefacts of another run ({_source(other, folder) or 'unknown'})",
                 "choose another folder with --export_dir=FOLDER, or replace them with --overwrite",
             )
+
+
+def _source(record: dict[str, Any], folder: Path) -> str:
+    run = record.get("run")
+    return source_of(run, folder) if isinstance(run, str) else ""
 
 
 def check_gate(artefacts: list[Artefact]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Artefact:
     Attributes:
         name: the file's name without suffix, for example "quickstart_int8".
         format, kind: for example "tflite" and "int8".
-        run: the run folder that it comes from; empty where it comes from a model file alone.
+        run: the run folder or the model's file that it comes from, relative to the artefact's folder, so that both can
+            move together; what has no file is named as it was given. See `source_of`.
         path: the file or folder; None when it was not made.
         failure: why it was not made; empty when it was.
         size_bytes, gzip_bytes: of all its files, and of each compressed as an app store would, added up.
@@ -119,6 +121,19 @@ class Artefact:
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values."""
         return dataclasses.asdict(self)
+
+
+def relative_source(source: str, folder: Path) -> str:
+    """Returns what a record in a folder says of a source: an absolute path relative to the folder, a name as it is."""
+    if not Path(source).is_absolute():
+        return source
+    relative = os.path.relpath(source, folder.resolve())
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
+def source_of(run: str, folder: Path) -> str:
+    """Returns the source that a record in a folder names, as `Origin.run` has it; the inverse of `relative_source`."""
+    return str((folder / run).resolve()) if run.startswith((".", "/")) else run
 
 
 def record_path(path: Path) -> Path:
