@@ -326,7 +326,7 @@ def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: S
 
 
 def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:
-    from tfday7.benchmarking import latency
+    from tfday7.benchmarking import measuring
     from tfday7.exporting import exporting
     from tfday7.training.objective import output_meaning
 
@@ -344,7 +344,7 @@ def _export(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Sa
     )
     artefacts = exporting.export(model, dataset, plan.export.wanted(), target, origin, say=say)
     files.write_json(folder / EXPORTS, {"artefacts": [artefact.to_json() for artefact in artefacts]})
-    rows = latency.measure([artefact for artefact in artefacts if artefact.path], dataset.test.x[:1])
+    rows = measuring.quick(artefacts, dataset.test.x[:1])
     files.write_json(folder / BENCHMARK, {"hardware": environment.hardware(), "rows": rows})
     try:
         exporting.check_gate(artefacts)

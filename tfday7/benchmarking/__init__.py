@@ -1,1 +1,1 @@
-"""Measures artefacts on this machine: latency, interleaved so that noise hits all alike."""
+"""Measures artefacts on this machine, interleaved so that noise hits all alike: time, memory, size and accuracy."""

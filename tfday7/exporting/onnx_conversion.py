@@ -8,6 +8,7 @@ TFLite file. Runs in a child process.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def to_onnx(saved_model: str, batch: int | None, opset: int = OPSET) -> Any:
     import tf2onnx
 
     _teach_erfc()
+    _let_inline(Path(saved_model) / "saved_model.pb")
     loaded = tf.saved_model.load(saved_model)
     signature = loaded.signatures["serving_default"]
     (given,) = signature.structured_input_signature[1].values()
@@ -125,6 +127,21 @@ def float_operators(path: Path) -> list[str]:
     import onnx
 
     return sorted({node.op_type for node in onnx.load(str(path)).graph.node} & {"LSTM", "GRU", "RNN"})
+
+
+def _let_inline(path: Path) -> None:
+    """Lets TensorFlow put functions into the graph that calls them, which it spares where XLA was to compile them.
+
+    tf_keras marks grouped convolutions so (ConvNeXt's); in ONNX a call would be an operator that nobody knows.
+    """
+    saved = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+    saved.ParseFromString(path.read_bytes())
+    for graph in saved.meta_graphs:
+        library = graph.graph_def.library.function
+        for marked in (*library, *graph.graph_def.node, *(node for function in library for node in function.node_def)):
+            for name in ("_XlaMustCompile", "_noinline"):
+                marked.attr.pop(name, None)
+    path.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 def _settle_captured(model: Any, graph: Any) -> None:

@@ -6,11 +6,13 @@ Ratios refer to the float32 `.tflite` file, measured on the same device with the
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from tfday7.reporting.records import RunRecords, count, mapping, number, string, strings
 
 TOLERANCE = 1e-9
+OWN_RUNTIMES = {".tflite": "litert", ".onnx": "onnxruntime", ".xml": "openvino", ".keras": "tensorflow"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +117,8 @@ def latency(row: dict[str, Any], quantile: str = "p50") -> float | None:
 
 
 def _comparable(benchmark: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns one row an artefact, all under the same conditions: those of the smallest batch and fewest threads."""
-    timed = [row for row in benchmark if latency(row) is not None]
+    """Returns one row an artefact, on its own runtime, all with the smallest batch and fewest threads."""
+    timed = [row for row in benchmark if latency(row) is not None and _is_its_own(row)]
     if not timed:
         return {}
     first = min(timed, key=lambda row: (count(row.get("batch_size")) or 1, count(row.get("threads")) or 1))
@@ -125,13 +127,21 @@ def _comparable(benchmark: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {string(row.get("artefact")): row for row in reversed(same)}
 
 
+def _is_its_own(row: dict[str, Any]) -> bool:
+    """Returns whether a row is of the runtime that its file is made for; of a row that names no file, yes."""
+    suffix = Path(string(row.get("file"))).suffix
+    return suffix not in OWN_RUNTIMES or row.get("runtime") == OWN_RUNTIMES[suffix]
+
+
 def _reference(artefacts: list[dict[str, Any]]) -> dict[str, Any]:
     return next((a for a in artefacts if a.get("kind") == "float32" and a.get("format") == "tflite"), {})
 
 
 def _row(artefact: dict[str, Any], reference: dict[str, Any], timed: dict[str, Any], run: str) -> Row:
     parity = mapping(artefact.get("parity"), "exports.json: parity")
-    name, own_latency = string(artefact.get("name")), latency(timed.get(string(artefact.get("name")), {}))
+    name = string(artefact.get("name"))
+    own, reference_row = timed.get(name, {}), timed.get(string(reference.get("name")), {})
+    own_latency = latency(own)
     format_ = string(artefact.get("format"))
     label = name.removeprefix(f"{run}_") or name
     if format_ != "tflite":  # Those are named as their files are.
@@ -150,10 +160,19 @@ def _row(artefact: dict[str, Any], reference: dict[str, Any], timed: dict[str, A
         relative_difference=number(parity.get("relative_difference")),
         agreement=number(parity.get("agreement")),
         latency_ms=own_latency,
-        latency_ratio=_ratio(own_latency, latency(timed.get(string(reference.get("name")), {}))),
+        latency_ratio=_latency_ratio(own, reference_row),
         state=_state(artefact, parity),
         reasons=_reasons(artefact, parity),
     )
+
+
+def _latency_ratio(row: dict[str, Any], reference: dict[str, Any]) -> float | None:
+    """Returns the ratio of the interleaved rounds where the row was measured against the reference, else of medians."""
+    baseline = mapping(row.get("baseline"), "benchmark.json: baseline")
+    measured = number(row.get("latency_ratio"))
+    if measured is not None and baseline.get("file") == reference.get("file"):
+        return measured
+    return _ratio(latency(row), latency(reference))
 
 
 def _ratio(value: float | None, reference: float | None) -> float | None:

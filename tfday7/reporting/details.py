@@ -14,6 +14,7 @@ from tfday7.reporting.words import Words
 
 MAX_CLASSES = 40
 MAX_NUMBERS = 12
+VISIBLE = 5e-5  # A smaller difference of outputs is shown as 0.
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 
 
@@ -45,8 +46,21 @@ def of_artefact(artefact: dict[str, Any], words: Words) -> list[Detail]:
         *_heads(made, words),
         Detail(words("detail.labels"), _some(labels, words)),
         Detail(words("detail.compared"), format_count(count(parity.get("examples"))) if parity else ""),
+        Detail(words("detail.worst"), _worst(parity)),
+        Detail(words("detail.parting"), string(mapping(artefact.get("parting"), "parting").get("sentence"))),
+        Detail(words("detail.notes"), "; ".join(strings(artefact.get("notes")))),
     ]
     return [detail for detail in found if detail.value]
+
+
+def _worst(parity: dict[str, Any]) -> str:
+    """Returns the test examples on which the file and the Keras model differ most, where they differ visibly."""
+    found = mappings(parity.get("worst_examples"), "exports.json: worst_examples")
+    differing = [each for each in found if (number(each.get("difference")) or 0.0) > VISIBLE]
+    return ", ".join(
+        f"{format_count(count(each.get('example')))} ({format_number(number(each.get('difference')))})"
+        for each in differing
+    )
 
 
 def of_run(records: RunRecords, words: Words) -> list[Detail]:

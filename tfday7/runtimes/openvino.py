@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import mmap
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,7 @@ class OpenVino(Runner):
     suffixes = (".xml", ".onnx", ".tflite")
 
     def __init__(self, path: Path, threads: int = 1, device: str = "cpu", batch_size: int = 1) -> None:
-        import openvino
-
+        openvino = load()
         super().__init__(path, threads, device, batch_size)
         core = openvino.Core()
         if device.upper() not in core.available_devices:
@@ -40,6 +43,10 @@ class OpenVino(Runner):
             raise UserError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from error
         self.compiled = compiled
         self.input, self.output = _tensor(compiled.inputs[0]), _tensor(compiled.outputs[0])
+        if path.suffix == ".tflite" and not {self.input.dtype, self.output.dtype}.isdisjoint(("int8", "uint8")):
+            start, end = _scales(path)
+            self.input = dataclasses.replace(self.input, **start)
+            self.output = dataclasses.replace(self.output, **end)
         self._request = compiled.create_infer_request()
         self._tensor = openvino.Tensor
 
@@ -57,6 +64,17 @@ class OpenVino(Runner):
         return np.array(self._request.get_output_tensor().data)
 
 
+def load() -> Any:
+    """Returns the package `openvino`, imported without its telemetry.
+
+    Its import reports the use to Google Analytics unless the user has forbidden it, from a forked child: that asks
+    nobody, disturbs what is being timed, and a child that hangs outlives the program. Where the package for it is
+    missing, OpenVINO does without; so it is made to be missing.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # The documented way to block one.
+    return importlib.import_module("openvino")
+
+
 def _set_batch(model: Any, given: Any, batch_size: int) -> None:
     shape = given.partial_shape
     if shape.is_static and batch_size == shape[0].get_length():
@@ -69,6 +87,22 @@ def _tensor(port: Any) -> Tensor:
     shape = port.partial_shape
     sizes = tuple(size.get_length() if size.is_static else None for size in shape)
     return Tensor(np.dtype(port.element_type.to_dtype()).name, sizes)
+
+
+def _scales(path: Path) -> list[dict[str, Any]]:
+    """Returns scale and zero point of a `.tflite` file's input and output, which OpenVINO does not tell."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    found: list[dict[str, Any]] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+        for index in (graph.Inputs(0), graph.Outputs(0)):
+            quantization = graph.Tensors(index).Quantization()
+            has_scale = quantization is not None and quantization.ScaleLength() == 1
+            scale = float(quantization.Scale(0)) if has_scale else None
+            zero_point = int(quantization.ZeroPoint(0)) if has_scale and quantization.ZeroPointLength() else 0
+            found.append({"scale": scale, "zero_point": zero_point} if has_scale else {})
+    return found
 
 
 def _reason(error: Exception) -> str:

@@ -151,3 +151,15 @@ def test_exact_gelu_and_constants_that_a_model_holds_are_exported(tmp_path: Path
     x = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     outputs = open_artefact(tmp_path / "model.onnx").predict(x)
     np.testing.assert_allclose(outputs, np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+
+
+def test_grouped_convolutions_which_keras_lets_xla_compile_are_exported(tmp_path: Path) -> None:
+    inputs = keras.Input((5, 5, 4))
+    model = keras.Model(inputs, keras.layers.Conv2D(8, 3, groups=4, padding="same")(inputs))
+    save_with_batch(model, (5, 5, 4), tmp_path / "saved_model", 1)
+    converted = onnx_conversion.to_onnx(str(tmp_path / "saved_model"), 1)
+    assert "Conv" in {node.op_type for node in converted.graph.node}
+    onnx.save(converted, str(tmp_path / "model.onnx"))
+    x = np.random.default_rng(0).normal(size=(3, 5, 5, 4)).astype(np.float32)
+    outputs = open_artefact(tmp_path / "model.onnx").predict(x)
+    np.testing.assert_allclose(outputs, np.asarray(model(x)), rtol=1e-4, atol=1e-5)

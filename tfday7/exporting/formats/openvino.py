@@ -8,7 +8,7 @@ from pathlib import Path
 from tfday7.exporting import onnx_conversion
 from tfday7.exporting.format import FORMATS, Format, Request
 from tfday7.runtimes import Runner
-from tfday7.runtimes.openvino import OpenVino
+from tfday7.runtimes.openvino import OpenVino, load
 
 
 class OpenVinoIR(Format):
@@ -22,7 +22,8 @@ class OpenVinoIR(Format):
     def convert(self, request: Request) -> list[str]:
         """See `Format.convert`."""
         import onnx
-        import openvino
+
+        openvino = load()
 
         model = onnx_conversion.to_onnx(request.saved_model, request.batch)
         if request.kind == "int8":
@@ -37,8 +38,7 @@ class OpenVinoIR(Format):
 
     def problems(self, path: Path, kind: str) -> list[str]:
         """See `Format.problems`."""
-        import openvino
-
+        openvino = load()
         if kind == "float32":
             return []
         nodes = openvino.Core().read_model(path).get_ops()

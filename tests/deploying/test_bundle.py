@@ -1,0 +1,178 @@
+"""What a bundle holds, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deploying.made_artefacts import change
+
+from tfday7.core.errors import UserError
+from tfday7.deploying import bundle
+from tfday7.exporting import vectors
+from tfday7.exporting.vectors import Vectors
+from tfday7.runtimes.litert import LiteRT
+
+Artefacts = Callable[..., Path]
+
+
+def read(made: bundle.Bundle, which: str) -> np.ndarray:
+    described = made.spec["vectors"][which]
+    dtype = {"float32": "<f4", "int32": "<i4"}[described["dtype"]]
+    return np.fromfile(made.folder / described["file"], dtype).reshape(described["shape"])
+
+
+def test_a_bundle_holds_the_model_its_words_and_its_vectors(artefact: Artefacts, tmp_path: Path) -> None:
+    path = artefact("tokens")
+    made = bundle.make(path, tmp_path / "made")
+    assert sorted(entry.name for entry in made.folder.iterdir()) == [
+        "README.md", "bundle.json", "labels.txt", "run_model.py", "tokens_float32.tflite", "vectors_expected.bin",
+        "vectors_keras.bin", "vectors_raw.bin", "vocabulary.txt",
+    ]  # fmt: skip
+    assert made.model.read_bytes() == path.read_bytes()
+    assert made.spec["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (made.folder / "labels.txt").read_text() == "cat\ndog\nbird\n"
+    assert (made.folder / "vocabulary.txt").read_text().split("\n")[:3] == ["", "[UNK]", "word0"]
+    assert "vocabulary" not in made.spec["input"]
+    assert json.loads((made.folder / "bundle.json").read_text()) == made.spec
+    given = vectors.read(path.with_name("tokens_vectors.npz"))
+    np.testing.assert_array_equal(read(made, "raw"), given.raw)
+    np.testing.assert_array_equal(read(made, "keras"), given.keras)
+    assert read(made, "raw").dtype == np.int32
+
+
+def test_the_expected_answers_are_those_of_this_very_file(artefact: Artefacts, tmp_path: Path) -> None:
+    """The arithmetic of the record, written out for an int8 file that standardizes before and after."""
+    path = artefact("columns", "int8")
+    made = bundle.make(path, tmp_path / "made")
+    start, end, runner = made.spec["input"], made.spec["output"], LiteRT(path)
+    x = (read(made, "raw") - np.array(start["standardization"]["mean"])) / start["standardization"]["std"]
+    steps = np.round(x.astype(np.float32) / np.float32(start["scale"])) + start["zero_point"]
+    numbers = []
+    for row in np.clip(steps, -128, 127).astype(np.int8):
+        runner.feed(row[np.newaxis])
+        runner.run()
+        numbers.append(runner.read().astype(np.float32))
+    y = (np.concatenate(numbers) - np.float32(end["zero_point"])) * np.float32(end["scale"])
+    answers = y * np.array(end["standardization"]["std"]) + np.array(end["standardization"]["mean"])
+    np.testing.assert_array_equal(read(made, "expected"), answers.astype(np.float32))
+
+
+def test_the_same_artefact_gives_the_same_bytes(artefact: Artefacts, tmp_path: Path) -> None:
+    first, second = (bundle.make(artefact("cnn", "int8"), tmp_path / name) for name in ("first", "second"))
+    for path in first.folder.iterdir():
+        assert path.read_bytes() == (second.folder / path.name).read_bytes(), path.name
+
+
+def test_only_a_file_with_variables_is_stateful_and_its_readme_says_to_reset_it(
+    artefact: Artefacts, tmp_path: Path
+) -> None:
+    lstm, cnn = (bundle.make(artefact(model), tmp_path / model) for model in ("lstm", "cnn"))
+    assert (lstm.spec["stateful"], cnn.spec["stateful"]) == (True, False)
+    assert "reset_all_variables" in (lstm.folder / "README.md").read_text()
+    assert "reset_all_variables" not in (cnn.folder / "README.md").read_text()
+
+
+def test_what_a_device_may_differ_by_follows_from_the_outputs_numbers(artefact: Artefacts, tmp_path: Path) -> None:
+    def tolerances(model: str, kind: str) -> tuple[bundle.Bundle, list[float]]:
+        made = bundle.make(artefact(model, kind), tmp_path / f"{model}_{kind}")
+        found = made.spec["vectors"]
+        return made, found.get("column_tolerances", [found["tolerance"]])
+
+    made, (allowed,) = tolerances("cnn", "int8")
+    assert allowed == pytest.approx(1.01 * made.spec["output"]["scale"])  # Three operators: one step.
+    made, found = tolerances("columns", "int8")
+    assert found == pytest.approx([1.01 * made.spec["output"]["scale"] * std for std in (9.3, 0.51)])
+    assert made.spec["vectors"]["tolerance"] == max(found)
+    made, (allowed,) = tolerances("cnn", "float32")
+    assert allowed == pytest.approx(1e-4 * np.abs(read(made, "expected")).max())
+    made, found = tolerances("several", "float32")
+    price, city = (1e-4 * np.abs(read(made, "expected")[:, columns]).max() for columns in (slice(0, 1), slice(1, 4)))
+    assert found == pytest.approx([price, city, city, city])
+    made, found = tolerances("columns", "float32")
+    inner = (read(made, "expected") - np.array([5000.1, 0.7])) / [9.3, 0.51]
+    largest, offset = 1e-4 * np.abs(inner).max(), 2.0**-23 * np.abs(read(made, "expected")).max(axis=0)
+    assert found == pytest.approx([largest * 9.3 + offset[0], largest * 0.51 + offset[1]])
+
+
+def test_a_deep_int8_file_may_pass_a_step_on_from_layer_to_layer(artefact: Artefacts) -> None:
+    recorded = bundle.check(artefact("cnn", "int8"))
+    step = 1.01 * recorded.output["scale"]
+    for operators, steps in ((1, 1), (7, 1), (8, 2), (30, 4)):
+        assert bundle.tolerances(recorded, np.ones((2, 3)), operators) == pytest.approx([steps * step])
+
+
+def test_a_file_that_is_no_tflite_file_is_refused_by_its_format(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"anything")
+    with pytest.raises(UserError, match=r"\.onnx cannot be deployed") as error:
+        bundle.check(path)
+    assert "--export=tflite" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"format": "onnx"}, "format 'onnx'"),
+        ({"sha256": "0" * 64, "files": []}, "SHA-256"),
+        ({"vectors": None}, "names no test vectors"),
+        ({"name": "../outside"}, "expected a file's name"),
+        ({"name": "-rf"}, "expected a file's name"),
+        ({"name": "line\nbreak"}, "expected a file's name"),
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_followed_is_refused(copied: Artefacts, fields: dict, reason: str) -> None:
+    path = change(copied("cnn"), **fields)
+    with pytest.raises(UserError, match=reason) as error:
+        bundle.check(path)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"labels": ["cat", "dog\nbird", "x"]}, "cannot be a line of labels.txt"),
+        ({"input": {"shape": [1, 9, 9, 1]}}, "its record says input shape"),
+        ({"output": {"scale": 0.5}}, "its record says output scale"),
+        ({"vectors": "nothing.npz"}, "no such file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_bundled_leaves_nothing(copied: Artefacts, tmp_path: Path, fields: dict, reason: str) -> None:
+    path = change(copied("cnn"), **fields)
+    with pytest.raises(UserError, match=reason):
+        bundle.make(path, tmp_path / "out" / "made")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_vectors_of_another_model_are_refused(copied: Artefacts, tmp_path: Path) -> None:
+    path = copied("cnn")
+    other = Vectors(np.zeros((3, 4), np.float32), np.zeros((3, 3), np.float32))
+    vectors.write(path.with_name("cnn_vectors.npz"), other)
+    with pytest.raises(UserError, match=r"its inputs are float32 \[4\]; cnn_float32.tflite takes float32 \[8, 8, 1\]"):
+        bundle.make(path, tmp_path / "made")
+
+
+@pytest.mark.parametrize("cut", [0, 100, -1])
+def test_a_damaged_file_is_refused_even_where_its_record_agrees(copied: Artefacts, tmp_path: Path, cut: int) -> None:
+    path = copied("cnn")
+    content = path.read_bytes()[:cut] if cut >= 0 else b"x" * 5000
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    change(path, sha256=digest, files=[{"name": path.name, "size_bytes": len(content), "sha256": digest}])
+    with pytest.raises(UserError, match="cannot load"):
+        bundle.make(path, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_runtime_that_is_not_installed_here_is_named_with_the_extra_that_brings_it(
+    artefact: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = artefact("cnn")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="litert is not installed") as error:
+        bundle.make(path, tmp_path / "made")
+    assert "pip install 'tfday7[litert]'" in error.value.hint

@@ -1,0 +1,107 @@
+"""A deployment as a whole: what is checked first, where folders and figures go, and when the gate holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploying.made_artefacts import change
+
+from tfday7.core.errors import GateError, UserError
+from tfday7.deploying import deploying
+from tfday7.deploying.bundle import Bundle
+from tfday7.deploying.config import DeployConfig
+
+Artefacts = Callable[..., Path]
+ROW = {"artefact": "cnn_float32", "runtime": "x", "device": "board", "threads": 1, "batch_size": 1}
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Puts a writer of folders in the place of the one for microcontrollers; notes what it is given."""
+    given: list[Any] = []
+
+    def deploy(made: Bundle, folder: Path, config: DeployConfig, say: Callable[[str], Any]) -> dict[str, Any]:
+        given.append((made.spec["name"], (made.folder / "run_model.py").exists(), folder))
+        rows = [] if config.dry_run else [ROW]
+        return {"device": "micro", "folder": str(folder), "rows": rows, "notes": [], "parity": None}
+
+    writer = types.ModuleType("made_writer")
+    writer.deploy = deploy
+    monkeypatch.setitem(sys.modules, "made_writer", writer)
+    monkeypatch.setitem(deploying.WRITERS, "micro", "made_writer")
+    return given
+
+
+def config(path: Path, **settings: Any) -> DeployConfig:
+    return DeployConfig(artefact=str(path), **{"device": "micro", **settings})
+
+
+def test_a_folder_lies_beside_the_artefact_unless_it_is_named(copied: Artefacts, tmp_path: Path, written: list) -> None:
+    path = copied("cnn")
+    record = deploying.deploy(config(path), print)
+    deploying.deploy(config(path, output_dir=str(tmp_path / "elsewhere")), print)
+    assert written == [
+        ("cnn_float32", True, path.parent / "cnn_float32_micro"), ("cnn_float32", True, tmp_path / "elsewhere"),
+    ]  # fmt: skip
+    assert record["artefact"] == "cnn_float32"
+    assert json.loads((path.parent / "benchmark.json").read_text())["rows"] == [ROW]
+
+
+def test_a_dry_run_writes_no_figures(copied: Artefacts, written: list) -> None:
+    path = copied("cnn")
+    before = sorted(path.parent.iterdir())
+    deploying.deploy(config(path, dry_run=True), print)
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_damaged_figures_are_seen_before_anything_is_measured(copied: Artefacts, written: list) -> None:
+    path = copied("cnn")
+    (path.parent / "benchmark.json").write_text("[]")
+    with pytest.raises(UserError, match="not a record of a benchmark"):
+        deploying.deploy(config(path), print)
+    assert not written
+
+
+def test_an_output_folder_that_cannot_be_one_is_refused_first(copied: Artefacts, written: list) -> None:
+    path = copied("cnn")
+    with pytest.raises(UserError, match=r"--output_dir=.* is a file"):
+        deploying.deploy(config(path, output_dir=str(path)), print)
+    assert not written
+
+
+def test_a_folder_of_other_things_is_not_taken_for_an_ssh_bundle(copied: Artefacts, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    for overwrite in (False, True):
+        settings = {"device": "ssh://host", "output_dir": str(tmp_path / "mine"), "overwrite": overwrite}
+        with pytest.raises(UserError, match="holds something else"):
+            deploying.check(config(copied("cnn"), **settings))
+
+
+def test_the_real_writers_take_such_a_bundle(copied: Artefacts, tmp_path: Path) -> None:
+    for device in ("android", "micro"):
+        record = deploying.deploy(config(copied("cnn", "int8"), device=device, dry_run=True), print)
+        assert record["device"] == device
+        assert record["artefact"] == "cnn_int8"
+
+
+@pytest.mark.parametrize("parity", [None, {"holds": True, "largest_difference": 0.5, "tolerance": 1.0}])
+def test_the_gate_is_open_where_answers_hold_or_were_not_compared(parity: dict[str, Any] | None) -> None:
+    deploying.gate({"artefact": "a", "parity": parity})
+
+
+@pytest.mark.parametrize(("largest", "said"), [(0.25, "differ by 0.25; allowed 0.1"), (None, "are not numbers")])
+def test_the_gate_says_by_how_much_answers_differ(largest: float | None, said: str) -> None:
+    with pytest.raises(GateError, match=said):
+        deploying.gate({"artefact": "a", "parity": {"holds": False, "largest_difference": largest, "tolerance": 0.1}})
+
+
+def test_an_artefact_of_another_format_is_named(copied: Artefacts) -> None:
+    with pytest.raises(UserError, match="format 'onnx'"):
+        deploying.check(config(change(copied("cnn"), format="onnx")))
