@@ -61,4 +61,4 @@ system-packages:
 	apt-get install --quiet=2 --yes --no-install-recommends $(SYSTEM_PACKAGES)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .reference .arm64 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
