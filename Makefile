@@ -7,11 +7,12 @@ CONFIG ?= configs/quickstart.flags
 # goes to phones and microcontrollers, and an SSH server that stands for a device.
 SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0
 
-.PHONY: help install run test lint types tests models reference-tools format system-packages clean
+.PHONY: help install run test test-arm64 lint types tests models reference-tools format system-packages clean
 
 help:
 	@echo "make run      install, then train, diagnose, export and report on the quickstart (CONFIG=... for another)"
 	@echo "make test     install, then lint, types and all tests"
+	@echo "make test-arm64  run the device's runner on aarch64 under qemu-user (installs what it needs)"
 	@echo "make models   make the committed reference models in tflite_models, and the table of its README, again"
 	@echo "make install  make .venv with the exact versions of constraints.txt"
 	@echo "make format   let ruff format and mend the code"
@@ -51,6 +52,11 @@ reference-tools: $(VENV)/.installed .reference/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference tflite-support==0.4.4
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference/protobuf3 protobuf==3.20.3
 	@touch $@
+
+# The device's runner on aarch64 under emulation: an ARM Python of Debian's, the ARM wheels of LiteRT and tflite-runtime.
+test-arm64: install
+	$(BIN)/python tests/arm64/prepare.py
+	TFDAY7_ARM64=1 $(BIN)/python -m pytest tests/arm64
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -130,6 +130,9 @@ def main(arguments: list[str]) -> None:
     """Measures what is named, and brings the record up to date."""
     only_zoo = "--zoo" in arguments
     names = [name for name in arguments if not name.startswith("-")]
+    unknown = set(names) - {*WORKLOADS, *ZOO}
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join((*WORKLOADS, *ZOO))}")
     record = read_json(RESULTS) if RESULTS.exists() else {"workloads": {}, "zoo": {}}
     record |= {
         "date": datetime.date.today().isoformat(),
@@ -158,11 +161,7 @@ def show(name: str, found: dict[str, Any]) -> None:
     print(f"{'':20} {'metric':>8} {'keras':>8} {'largest diff.':>14} {'p50 ms':>9} {'ratio':>7} {'bytes':>10}")
     for key, row in [*found["artefacts"].items(), ("plain tflite float32", found["plain tflite float32"])]:
         metric, keras, relative = (row.get(n) for n in ("artefact_metric", "keras_metric", "relative_difference"))
-        ratio = (
-            (row["latency_ratio"] or {}).get("median")
-            if isinstance(row["latency_ratio"], dict)
-            else row["latency_ratio"]
-        )
+        ratio = row["latency_ratio"]
         cells = [f"{key:20}", *(f"{v:8.4f}" if v is not None else f"{'':8}" for v in (metric, keras))]
         cells.append(f"{relative:14.2e}" if relative is not None else f"{'':14}")
         p50 = (row["latency_ms"] or {}).get("p50")

@@ -26,8 +26,8 @@ TRAIN_FLAGS = {
     "clipnorm", "clipvalue",
     "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
     "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
-    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "kinds", "export_dir", "run_dir", "overwrite",
-    "describe", "json", "lang", "stop_when_broken",
+    "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "kinds", "export_dir", "run_dir",
+    "overwrite", "describe", "json", "lang", "stop_when_broken",
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = keras.Input((6, 6, 1))
     outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
     keras.Model(inputs, outputs).save(path / "mine.h5")
+    (path / "taken").mkdir()
+    (path / "taken" / "README.md").write_text("# My own", encoding="utf-8")
     ended = run_command("export", "--run_dir=runs/small", "--formats=tflite,onnx", "--kinds=float32", cwd=path)
     assert ended.code == 0, ended.err
     assert "verified on" in ended.out
@@ -92,6 +94,8 @@ def test_without_data_inputs_are_made_up_and_int8_is_left_out_with_a_word(folder
         (["--model=mine.h5", "--input_shape=1,2"], "takes inputs of shape (6, 6, 1)"),
         (["--model=mine.npz", "--formats=tflite"], "mine.npz"),
         (["--model=mine.h5", "--data=digits"], "takes inputs of shape (6, 6, 1)"),
+        (["--run_dir=runs/small", "--data=digits"], "--data=digits contradicts --run_dir=runs/small"),
+        (["--model=mine.h5", "--export_dir=taken"], "README.md was not written by an export"),
         (["--model=mine.h5", "--export_dir=tflite_models/small"], "holds the artefacts of another run"),
     ],
 )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfday7.exporting.records import Artefact
 
 Say = Callable[[str], Any]
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 APPLICATION_SHAPE = (224, 224, 3)
 
 
@@ -52,7 +53,8 @@ class Source:
         """The first part of the files' names."""
         if self.config.name or self.run:
             return self.config.name or self.run.name  # type: ignore[union-attr]
-        return Path(self.config.model.replace(":", "_")).stem
+        path = Path(self.config.model.rpartition(":")[2])
+        return path.stem if path.suffix in MODEL_SUFFIXES else path.name
 
     @property
     def identity(self) -> str:
@@ -93,8 +95,11 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
         UserError: flags contradict each other, there is no such run or model, or the folder cannot be written.
     """
     config.check()
-    run = _run_of(config)
-    if run and data is None:
+    if config.run_dir and data is not None:
+        message = f"--data={data.data} contradicts --run_dir={config.run_dir}, whose model is verified on its own data"
+        raise UserError(message, f"export the model's file: --model={config.run_dir}/{MODEL}")
+    run = _run_of(config) if data is None else None
+    if run:
         data = from_text(DataConfig, run.flags())
     found = Source(config, data, run)
     if data is None and any(kind == "int8" for _, kind in config.wanted()) and config.kinds:
@@ -113,10 +118,11 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
                 "train it first: python -m tfday7.train, then give --run_dir",
             )
     files.check_writable(found.folder, "export_dir")
-    if not config.overwrite:
-        from tfday7.exporting import exporting
+    from tfday7.exporting import exporting
 
-        exporting.check_free(found.folder, found.identity)
+    exporting.check_free(found.folder, found.identity, found.name, config.wanted(), config.overwrite)
+    if run:
+        _recorded(run)
     return found
 
 
@@ -152,21 +158,32 @@ def export(found: Source, say: Say = lambda sentence: None, lang: str = "en") ->
     return artefacts
 
 
-def _record(run: RunFolder, artefacts: list[Artefact], lang: str) -> None:
-    """Brings exports.json and the report of a run up to date; artefacts that were not made again stay in it."""
-    from tfday7.exporting import exporting
+def _recorded(run: RunFolder) -> list[Artefact]:
+    """Returns the artefacts that exports.json names and that are still there. Raises UserError when it is damaged."""
     from tfday7.exporting.records import from_json
+
+    path = run / EXPORTS
+    record = files.read_json(path) if path.exists() else {"artefacts": []}
+    if not isinstance(record, dict) or not isinstance(record.get("artefacts"), list):
+        raise UserError(f"{path}: not a record of exports", "remove it, and export again")
+    every = [from_json(each, path) for each in record["artefacts"]]
+    return [artefact for artefact in every if artefact.path and Path(artefact.path).exists()]
+
+
+def _record(run: RunFolder, artefacts: list[Artefact], lang: str) -> None:
+    """Brings exports.json, the run's gate and its report up to date; what was not made again stays, if it is there."""
+    from tfday7.exporting import exporting
     from tfday7.reporting import write_report
 
-    before = files.read_json(run / EXPORTS)["artefacts"] if (run / EXPORTS).exists() else []
     made = {artefact.name for artefact in artefacts}
-    every = [*(from_json(each, run / EXPORTS) for each in before if each.get("name") not in made), *artefacts]
+    every = [*(artefact for artefact in _recorded(run) if artefact.name not in made), *artefacts]
     files.write_json(run / EXPORTS, {"artefacts": [artefact.to_json() for artefact in every]})
-    try:
-        exporting.check_gate(every)
-        run.update(gate=None)
-    except GateError as error:
-        run.update(gate={"message": error.message, "hint": error.hint})
+    if run.record().get("training", {}).get("stopped") not in ("nan", "broken"):  # That gate is not of the export.
+        try:
+            exporting.check_gate(every)
+            run.update(gate=None)
+        except GateError as error:
+            run.update(gate={"message": error.message, "hint": error.hint})
     write_report(run, lang)
 
 
@@ -175,11 +192,14 @@ def _loaded(found: Source, say: Say) -> tuple[Any, Dataset, str]:
     from tfday7 import data, models
     from tfday7.exporting import made_up
     from tfday7.models import building
+    from tfday7.stages import check_same_data
     from tfday7.training.objective import output_meaning
 
     config = _model_config(found)
     if found.data is not None:
         dataset = data.load(dataclasses.replace(found.data, task=_task(found)))
+        if found.run:
+            check_same_data(found.run, dataset)
         model = models.load(building.build(config, dataset.problem), dtype_policy="float32")
         meaning, how = output_meaning(dataset.problem, model), f"verified on {len(dataset.test):,} test examples"
     else:

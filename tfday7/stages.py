@@ -82,8 +82,7 @@ class Plan:
             return
         target = self.export.folder(folder.name)
         files.check_writable(target, "export_dir")
-        if not overwrite:
-            exporting.check_free(target, str(folder.path.resolve()))
+        exporting.check_free(target, str(folder.path.resolve()), folder.name, self.export.wanted(), overwrite)
 
     def default_name(self) -> str:
         """Returns the run's name when nothing else gives one: <data>_<model>."""
@@ -127,7 +126,7 @@ def run(
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
             folder.clear()
-        _check_same_data(folder, dataset)
+        check_same_data(folder, dataset)
         folder.remove_partials()
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
@@ -190,7 +189,8 @@ def _raise_gate(folder: RunFolder) -> None:
         raise GateError(gate["message"], gate["hint"])
 
 
-def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
+def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
+    """Raises UserError where a run was started on other data: its test set would not be the one that was set aside."""
     before = folder.record().get("data", {}).get("fingerprint", dataset.fingerprint)
     if before != dataset.fingerprint:
         raise UserError(

@@ -40,9 +40,10 @@ START, END = "<!-- models -->", "<!-- end of models -->"
 def make(name: str, flags: list[str]) -> Path:
     """Trains and exports one model into its folder here, which is replaced; returns the folder."""
     folder = ROOT / "tflite_models" / name
+    train, export = commands(name, flags)
+    subprocess.run([sys.executable, *train[1:]], cwd=ROOT, check=True)
     shutil.rmtree(folder, ignore_errors=True)
-    for command in commands(name, flags):
-        subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, *export[1:]], cwd=ROOT, check=True)
     return folder
 
 

@@ -68,6 +68,7 @@ def test_the_same_artefact_gives_the_same_bytes(artefact: Artefacts, tmp_path: P
         assert path.read_bytes() == (second.folder / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_only_a_file_with_variables_is_stateful_and_its_readme_says_to_reset_it(
     artefact: Artefacts, tmp_path: Path
 ) -> None:

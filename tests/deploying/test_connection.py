@@ -87,12 +87,22 @@ def test_installing_that_fails_puts_the_old_one_back(folder: Path) -> None:
 def test_cleaning_removes_the_folders_that_were_made_and_no_others(folder: Path) -> None:
     staging = folder / "a" / "b" / ".tfday7-x"
     (staging / "new").mkdir(parents=True)
-    assert run(scripts.CLEAN, staging, staging.parent, folder) == 0
+    assert run(scripts.CLEAN, staging, staging.parent, folder, staging.with_name("target")) == 0
     assert list(folder.iterdir()) == []
     (folder / "a" / "b").mkdir(parents=True)
     (folder / "a" / "keep").write_text("x")
-    assert run(scripts.CLEAN, staging, staging.parent, folder) == 0
+    assert run(scripts.CLEAN, staging, staging.parent, folder, staging.with_name("target")) == 0
     assert [path.name for path in (folder / "a").iterdir()] == ["keep"]
+
+
+def test_cleaning_brings_back_what_was_moved_aside_when_installing_broke_off(folder: Path) -> None:
+    staging = folder / ".tfday7-x"
+    for name in ("old", "new"):
+        (staging / name).mkdir(parents=True)
+        (staging / name / "which").write_text(name)
+    assert run(scripts.CLEAN, staging, folder, folder, folder / "target") == 0
+    assert (folder / "target" / "which").read_text() == "old"
+    assert list(folder.iterdir()) == [folder / "target"]
 
 
 def test_a_copy_that_breaks_off_leaves_nothing(folder: Path) -> None:

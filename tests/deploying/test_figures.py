@@ -84,3 +84,5 @@ def test_rows_go_to_the_run_that_is_there_or_beside_the_artefact(tmp_path: Path)
     assert place(str(tmp_path / "run")) == tmp_path / "benchmark.json"  # A folder, but no run.
     (tmp_path / "run" / "flags.txt").write_text("")
     assert place(str(tmp_path / "run")) == tmp_path / "run" / "benchmark.json"
+    assert place("./run") == tmp_path / "run" / "benchmark.json"  # Relative to the artefact's folder.
+    assert place("run") == tmp_path / "benchmark.json"  # A name, and no path.

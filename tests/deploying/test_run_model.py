@@ -26,7 +26,8 @@ ALLOWED = {
     "sys", "time", "typing",
 }  # fmt: skip
 MODELS = [
-    ("cnn", "float32"), ("cnn", "int8"), ("columns", "float32"), ("columns", "int8"), ("lstm", "float32"),
+    ("cnn", "float32"), ("cnn", "int8"), ("columns", "float32"), ("columns", "int8"),
+    pytest.param("lstm", "float32", marks=pytest.mark.slow),
     ("tokens", "float32"), ("tokens", "int8"), ("multilabel", "float32"), ("several", "float32"),
 ]  # fmt: skip
 

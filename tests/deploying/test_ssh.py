@@ -23,7 +23,7 @@ from tfday7.deploying.config import DeployConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(loopback.MISSING), reason=loopback.MISSING)]
 Artefacts = Callable[..., Path]
-HOSTILE = 'pi\'s models; rm -rf $HOME `touch x` "$(touch y)" & | > z'
+HOSTILE = 'pi\'s 模型; rm -rf $HOME `touch x` "$(touch y)" & | > z'
 CNN = ["README.md", "bundle.json", "cnn_float32.tflite", "labels.txt", "run_model.py", "vectors_expected.bin",
        "vectors_keras.bin", "vectors_raw.bin"]  # fmt: skip
 
@@ -70,7 +70,7 @@ def test_a_model_is_checked_measured_and_installed_under_any_name(copied: Artefa
     assert device.left() == sorted([HOSTILE, *(f"{HOSTILE}/{name}" for name in CNN)])
     record = json.loads(ended.out)
     assert (record["folder"], record["installed"], record["parity"]["holds"]) == (HOSTILE, True, True)
-    assert "installed in pi's models" in ended.err
+    assert "installed in pi's 模型" in ended.err
 
     written = json.loads((path.parent / "benchmark.json").read_text())["rows"]
     assert written == record["rows"]
@@ -111,7 +111,7 @@ def test_the_figures_of_a_runs_artefact_go_to_the_run(copied: Artefacts, device:
     (run / "flags.txt").write_text("--epochs=1\n")
     (run / "benchmark.json").write_text('{"hardware": {"cpu": "mine"}, "rows": [{"artefact": "other"}]}')
     record = json.loads(path.with_name(path.name + ".json").read_text())
-    path.with_name(path.name + ".json").write_text(json.dumps({**record, "run": str(run)}))
+    path.with_name(path.name + ".json").write_text(json.dumps({**record, "run": "../run"}))
     made = deploy(path, device)
     found = json.loads((run / "benchmark.json").read_text())
     assert found == {"hardware": {"cpu": "mine"}, "rows": [{"artefact": "other"}, *made["rows"]]}

@@ -13,6 +13,7 @@ from tfday7.core.frameworks import keras
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 from tfday7.exporting import bisection, exporting
+from tfday7.exporting.affine import core_of
 from tfday7.exporting.bisection import Cut
 from tfday7.exporting.records import Origin
 
@@ -35,6 +36,19 @@ def test_the_search_finds_the_first_layer_that_parts_and_the_one_before(layers: 
 def test_where_no_part_alone_differs_nothing_more_is_asked() -> None:
     measured = bisection._search(list(range(50)), 0.1, lambda cuts: [Cut(str(cut), "Dense", 0.0) for cut in cuts])
     assert len(measured) == bisection.CUTS
+
+
+@pytest.mark.slow
+def test_a_model_with_a_normalization_in_front_is_cut_too() -> None:
+    """An int8 file leaves it out; the rest is a model of its own that shares its layers with the whole."""
+    inputs = keras.Input((3,))
+    normalized = keras.layers.Normalization(mean=[0.0, 1.0, 2.0], variance=[1.0, 1.0, 1.0])(inputs)
+    hidden = keras.layers.Dense(4, activation="relu", name="hidden")(normalized)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="end")(hidden))
+    core, way_in, _ = core_of(model)
+    assert way_in is not None
+    assert [layer.name for layer, _ in bisection._cuts(core)] == ["hidden", "end"]
+    assert [layer.name for layer, _ in bisection._cuts(model)][1:] == ["hidden", "end"]
 
 
 @pytest.mark.slow

@@ -34,6 +34,20 @@ def test_it_lists_every_artefact_of_the_folder_with_its_figures(tmp_path: Path) 
     assert "Labels, in the order of the outputs: 0, 1." in text
 
 
+def test_a_card_is_told_from_what_somebody_else_wrote_and_goes_when_nothing_is_left(tmp_path: Path) -> None:
+    artefact = Artefact("a_float32", "tflite", "float32", path="a_float32.tflite")
+    files.write_json(tmp_path / "a_float32.tflite.json", artefact.to_json())
+    card.write(tmp_path, "a")
+    assert card.is_ours(tmp_path)
+    (tmp_path / "a_float32.tflite.json").unlink()
+    card.write(tmp_path, "a")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / card.CARD).write_text("# My own words", encoding="utf-8")
+    card.write(tmp_path, "a")
+    assert not card.is_ours(tmp_path)
+    assert (tmp_path / card.CARD).read_text(encoding="utf-8") == "# My own words"
+
+
 def test_without_artefacts_there_is_no_card(tmp_path: Path) -> None:
     card.write(tmp_path, "none")
     assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,8 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def convert(folder: Path, *outputs: str) -> list[children.Answer]:
-    requests = [Request("tflite", "float32", "nowhere", None, output, 1) for output in outputs]
+    folder.mkdir(exist_ok=True)
+    requests = [Request("tflite", "float32", str(folder), None, output, 1) for output in outputs]
     return children.convert(requests, folder)
 
 

@@ -144,5 +144,38 @@ def test_a_sigmoid_that_a_file_has_lost_is_broken() -> None:
     assert any("f1_score drops" in failure for failure in swapped.failures)
 
 
-def test_every_kind_has_both_limits() -> None:
-    assert all(set(limits) == {"relative_difference", "metric_drop"} for limits in LIMITS.values())
+def test_every_kind_has_all_limits() -> None:
+    assert all(set(limits) == {"relative_difference", "metric_drop", "agreement"} for limits in LIMITS.values())
+
+
+def test_decisions_that_change_evenly_break_parity_although_accuracy_stays() -> None:
+    """Ten of 100 examples change from right to wrong, and ten from wrong to right."""
+    expected = np.tile(np.array([[1.0, 0.9, 0.0]], np.float32), (100, 1))
+    y = np.arange(100) % 2
+    outputs = expected.copy()
+    outputs[:20, 1] = 1.1
+    parity = compare("int8", CLASSES, expected, outputs, y)
+    assert parity.keras_metric == parity.artefact_metric
+    assert parity.failures == [
+        "largest difference is 20.0% of the largest output; allowed 15.00% (worst: test example 0)",
+        "only 80.00% of the decisions are the same; required 95.00%",
+    ]
+
+
+def test_a_column_of_large_values_leaves_no_room_for_the_others() -> None:
+    """float32 is no finer than 0.06 at a price of 1,000,000; that says nothing of the logits beside it."""
+    heads = (
+        Problem("regression", "array", (), 1, name="price", target_mean=np.zeros(1), target_std=np.array([3e5])),
+        Problem("classification", "array", (), 2, ("a", "b"), name="city"),
+    )
+    mixed = Problem("several", "tabular", (4,), 3, heads=heads)
+    expected = np.array([[1e6, 1.0, 0.0], [2e6, 0.0, 1.0]], np.float32)
+    y = np.array([[1e6, 1.0, 0.0], [2e6, 0.0, 1.0]], np.float32)
+    near, far = expected.copy(), expected.copy()
+    near[0, 0] += 0.06
+    far[0, 1] -= 0.3
+    assert compare("float32", mixed, expected, near, y).holds
+    parity = compare("float32", mixed, expected, far, y)
+    assert not parity.holds
+    assert parity.relative_difference == pytest.approx(0.3)
+    assert parity.limits["relative_difference"] == pytest.approx(1e-4)

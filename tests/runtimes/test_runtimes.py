@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -83,6 +84,29 @@ def test_a_saved_model_that_reaches_for_files_is_refused(tmp_path: Path) -> None
     )
     tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
     with pytest.raises(UserError, match=r"reads or writes files or runs Python \(ReadFile\)"):
+        runtimes.open_artefact(tmp_path / "spy")
+
+
+@pytest.mark.parametrize("deed", ["print", "lines", "py"])
+def test_whatever_reaches_beyond_the_model_when_it_is_called_is_refused(deed: str, tmp_path: Path) -> None:
+    def call(x: Any) -> Any:
+        if deed == "print":
+            tf.print("seen", output_stream=f"file://{tmp_path}/written.txt")
+        if deed == "lines":
+            x = x + tf.strings.to_number(next(iter(tf.data.TextLineDataset("/etc/hostname"))))
+        if deed == "py":
+            x = tf.numpy_function(lambda value: value, [x], tf.float32)
+        return {"y": x}
+
+    module = tf.Module()
+    module.f = tf.function(call, input_signature=[tf.TensorSpec((None,), tf.float32, "x")], autograph=False)
+    if deed == "lines":
+        module.f = tf.function(
+            lambda x: {"y": x + tf.data.TextLineDataset("/etc/hostname").reduce(0.0, lambda total, _: total + 1.0)},
+            input_signature=[tf.TensorSpec((None,), tf.float32, "x")],
+        )
+    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
+    with pytest.raises(UserError, match="reads or writes files or runs Python"):
         runtimes.open_artefact(tmp_path / "spy")
 
 

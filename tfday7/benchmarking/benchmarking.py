@@ -166,6 +166,13 @@ def _check_any(measured: Sequence[dict[str, Any]]) -> None:
         raise UserError(f"nothing could be measured: {failures[0]}", "check the files, --runtimes and --batch_sizes")
 
 
+def _takes_one(cell: Cell) -> bool:
+    """Returns whether a cell's file takes one example at a time as well, as its record says; without one, yes."""
+    record = cell.subject.record
+    shape = record.input.get("shape") if record else None
+    return not shape or shape[0] in (None, 1)
+
+
 def _profile(
     job: Job, measured: Sequence[dict[str, Any]], found: dict[Subject, np.ndarray | None], scratch: Path, say: Say
 ) -> dict[str, Any] | None:
@@ -177,12 +184,14 @@ def _profile(
     timed = [pair for pair in zip(measured, job.cells, strict=True) if not pair[0]["failure"]]
     timed.sort(key=lambda pair: pair[0]["latency_ms"]["p50"] / pair[1].batch_size)
     slowest = timed[-1][1]
-    able = [cell for _, cell in timed if cell.runtime in PROFILED]
+    able = [cell for _, cell in timed if cell.runtime in PROFILED and cell.device == "cpu"]
     if not able:
         return None
-    cell = dataclasses.replace(able[-1], batch_size=1)
+    cell = able[-1]
+    if cell.batch_size > 1 and _takes_one(cell):
+        cell = dataclasses.replace(cell, batch_size=1)
     say("profiling", file=cell.subject.path.name, runtime=cell.runtime)
-    instead_of = None if slowest.runtime in PROFILED else slowest.describe()
+    instead_of = None if slowest in able else slowest.describe()
     about = {**cell.describe(), "instead_of": instead_of, "failure": ""}
     worker = process.Worker(cell, measuring.store(found[cell.subject], scratch / "profiled.npy"))
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import BENCHMARK, RunFolder
 from tfday7.deploying.connection import printable
-from tfday7.exporting.records import Artefact
+from tfday7.exporting.records import Artefact, source_of
 
 # The names that benchmark.json has for the packages.
 RUNTIMES = {"ai-edge-litert": "litert", "tflite-runtime": "tflite_runtime", "tensorflow": "tensorflow_lite"}
@@ -93,8 +93,10 @@ def row(
 
 def place(artefact: Artefact) -> Path:
     """Returns the benchmark.json that an artefact's rows belong to: its run's, or the one beside it."""
-    run = RunFolder(Path(artefact.run)) if artefact.run else None
-    return run / BENCHMARK if run is not None and run.exists() else Path(str(artefact.path)).parent / BENCHMARK
+    folder = Path(str(artefact.path)).parent
+    source = source_of(artefact.run, folder)
+    run = RunFolder(Path(source)) if source else None
+    return run / BENCHMARK if run is not None and run.exists() else folder / BENCHMARK
 
 
 def _part(said: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:

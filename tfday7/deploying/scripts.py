@@ -101,8 +101,10 @@ if [ -e "$1/old" ] || [ -L "$1/old" ]; then mv "$1/old" "$2"; fi
 exit 1
 """
 
-# $1 staging, $2 its parent, $3 what was there before: removes the first, and the folders that were made for it.
+# $1 staging, $2 its parent, $3 what was there before, $4 target: removes the first, and the folders that were made for
+# it. Where moving into place broke off halfway, what was there comes back.
 CLEAN = """
+if [ -e "$1/old" ] && [ ! -e "$4" ]; then mv "$1/old" "$4" || exit 1; fi
 rm -rf "$1"
 folder=$2
 while :; do

@@ -76,7 +76,7 @@ class Plan:
 
     def clean(self, base: str) -> Step:
         """Removes what was copied, and the folders made for it below `base`."""
-        return Step("removing what was copied", CLEAN, (self.staging, self.parent, base), CLEANING_SECONDS)
+        return Step("removing what was copied", CLEAN, (self.staging, self.parent, base, self.target), CLEANING_SECONDS)
 
     def _run(self, name: str, seconds: float, *words: str) -> Step:
         command = (str(math.ceil(seconds)), self.config.interpreter(), f"{self.staging}/new/{RUNNER}", *words)

@@ -88,13 +88,19 @@ def _follow(model: Any, tensor: Any) -> tuple[Any, Affine | None]:
             scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
             # (x - mean) / std * scale + offset = (x - (mean - offset * std / scale)) / (std / scale)
             mean, std = mean - offset * std / scale, std / scale
-        elif isinstance(layer, keras.layers.Normalization) and not layer.invert:
+        elif isinstance(layer, keras.layers.Normalization) and not layer.invert and _of_last_axis(layer):
             deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)), keras.backend.epsilon())
             inner = np.asarray(layer.mean, np.float64)
             return layer.output, Affine(np.squeeze(mean + inner * std), np.squeeze(std * deviation))
         else:
             return tensor, None
         here = layer.output
+
+
+def _of_last_axis(layer: Any) -> bool:
+    """Returns whether a Normalization has one mean, or one a last-axis column: what a record can say."""
+    axes = {axis % len(layer.input.shape) for axis in layer.axis}
+    return axes <= {len(layer.input.shape) - 1}
 
 
 def _consumes(node: Any, tensor: Any) -> bool:

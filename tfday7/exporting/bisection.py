@@ -18,7 +18,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data.lazy import take
 from tfday7.exporting import children
-from tfday7.exporting.format import Format, Request
+from tfday7.exporting.format import CONVERSION_ERRORS, Format, Request
 from tfday7.exporting.job import save_with_batch
 from tfday7.exporting.records import Parity
 
@@ -54,10 +54,14 @@ def part(draft: Draft, parity: Parity) -> dict[str, Any]:
         {"sentence", "limit", "last_that_holds", "first_that_parts", "layers": [{"layer", "kind", "difference",
         "failure"}]}, layers in the order of the model; both names None where only the whole parts, or nothing does.
     """
+    if not draft.format.needs_child:
+        return _nothing(f"a {draft.format.name} artefact is not cut into parts")
     model = draft.job.core[0] if draft.kind == "int8" else draft.job.model
     cuts = _cuts(model)
+    if not cuts:
+        return _nothing("the model has no layers behind which it could be cut")
     limit = parity.limits["relative_difference"]
-    if parity.relative_difference is not None:  # Where only the metric dropped, outputs differ by less than the limit.
+    if parity.relative_difference:  # Where only the metric dropped, outputs differ by less than the limit.
         limit = min(limit, parity.relative_difference / 2)
     measured = _search(cuts, limit, _Bisection(draft, model, parity).measure)
     first = next((i for i in sorted(measured) if measured[i].parts(limit)), None)
@@ -100,16 +104,26 @@ def _sentence(before: str | None, cut: Cut | None) -> str:
     return f"{start}with {cut.layer} it {what}"
 
 
-def _cuts(model: Any) -> list[Any]:
-    """Returns the layers behind which a model can be cut, in order: those with one output, of real numbers."""
-    return [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-        and len(layer.inbound_nodes) == 1
-        and not isinstance(layer.output, (list, tuple, dict))
-        and tf.as_dtype(layer.output.dtype).is_floating
-    ]
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"sentence": reason, "limit": None, "last_that_holds": None, "first_that_parts": None, "layers": []}
+
+
+def _cuts(model: Any) -> list[tuple[Any, Any]]:
+    """Returns (layer, its output) of the layers behind which a model can be cut, in order.
+
+    Those are used once in this very model (a layer may be part of others, too), and give one tensor of real numbers.
+    """
+    used: dict[Any, list[Any]] = {}
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            used.setdefault(node.layer, []).append(node.outputs)
+    found = []
+    for layer in model.layers:
+        outputs = used.get(layer, [])
+        is_one = len(outputs) == 1 and hasattr(outputs[0], "dtype")
+        if is_one and not isinstance(layer, keras.layers.InputLayer) and tf.as_dtype(outputs[0].dtype).is_floating:
+            found.append((layer, outputs[0]))
+    return found
 
 
 class _Bisection:
@@ -126,9 +140,10 @@ class _Bisection:
         self.folder = draft.job.scratch / f"{draft.scratch.name}_parts"
         self.done = 0
 
-    def measure(self, layers: list[Any]) -> list[Cut]:
-        """Returns the cuts behind these layers."""
-        parts = [keras.Model(self.model.inputs, layer.output) for layer in layers]
+    def measure(self, cuts: list[tuple[Any, Any]]) -> list[Cut]:
+        """Returns what came of these cuts."""
+        layers = [layer for layer, _ in cuts]
+        parts = [keras.Model(self.model.inputs, output) for _, output in cuts]
         folders = [self.folder / str(self.done + i) for i in range(len(parts))]
         self.done += len(parts)
         requests = [self._request(model, folder) for model, folder in zip(parts, folders, strict=True)]
@@ -151,8 +166,8 @@ class _Bisection:
             try:
                 difference = _difference(self.format, path, model, self.x)
                 return Cut(layer.name, kind, difference, "" if difference is not None else "outputs hold NaN")
-            except UserError as error:
-                failure = error.message
+            except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
+                failure = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         return Cut(layer.name, kind, None, failure)
 
 

@@ -16,6 +16,7 @@ from tfday7.exporting.format import FORMATS
 from tfday7.exporting.records import Artefact, from_json
 
 CARD = "README.md"
+MARK = "<!-- model card of tfday7 -->"  # Tells our own file from one that somebody else has written.
 MAX_LABELS = 20
 
 
@@ -24,6 +25,14 @@ def write(folder: Path, name: str) -> None:
     artefacts = found_in(folder)
     if artefacts:
         files.write_text(folder / CARD, render(name, artefacts))
+    elif is_ours(folder):
+        (folder / CARD).unlink()
+
+
+def is_ours(folder: Path) -> bool:
+    """Returns whether the README.md of a folder is a model card that `write` has made."""
+    path = folder / CARD
+    return path.is_file() and MARK.encode() in path.read_bytes()
 
 
 def found_in(folder: Path) -> list[Artefact]:
@@ -56,7 +65,7 @@ def render(name: str, artefacts: Sequence[Artefact]) -> str:
             f"`{first.vectors}` holds raw inputs and the Keras model's answers (NumPy: `raw`, `keras`), to try a file.",
             "",
         ]
-    return "\n".join([*lines, *_recipe(artefacts)]) + "\n"
+    return "\n".join([*lines, *_recipe(artefacts), "", MARK]) + "\n"
 
 
 def escaped(text: Any) -> str:

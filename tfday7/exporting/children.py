@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tfday7.core.files import folder_size_bytes
 from tfday7.exporting.format import Request
 
 TIMEOUT_SECONDS = 1800
+FEW, SMALL_BYTES = 4, 16_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,9 @@ class Answer:
 
 
 def convert(requests: Sequence[Request], folder: Path) -> list[Answer]:
-    """Carries out requests, in as many processes as there are cores: starting TensorFlow takes longer than most.
+    """Carries out requests, in as many processes as there are cores; a few small ones in a single process.
+
+    Starting TensorFlow takes several seconds of a core, converting a small model less than one.
 
     Args:
         requests: what to convert.
@@ -39,7 +43,8 @@ def convert(requests: Sequence[Request], folder: Path) -> list[Answer]:
         paths.append(folder / f"request_{index}.json")
         paths[-1].write_text(json.dumps(dataclasses.asdict(request)), encoding="utf-8")
     cores = len(os.sched_getaffinity(0))
-    groups = [paths[i::cores] for i in range(cores)]
+    processes = 1 if _are_small(requests) else cores
+    groups = [paths[i::processes] for i in range(processes)]
     children = _Children()
     with concurrent.futures.ThreadPoolExecutor(cores) as pool:
         try:
@@ -49,6 +54,11 @@ def convert(requests: Sequence[Request], folder: Path) -> list[Answer]:
             children.kill()
             raise
     return [answers[path] for path in paths]
+
+
+def _are_small(requests: Sequence[Request]) -> bool:
+    size_bytes = sum(folder_size_bytes(Path(request.saved_model)) for request in requests)
+    return len(requests) <= FEW and size_bytes <= SMALL_BYTES
 
 
 class _Children:
@@ -85,7 +95,7 @@ def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
     while rest := [path for path in paths if path not in answers]:
         child = children.start(rest)
         try:
-            _, errors = child.communicate(timeout=TIMEOUT_SECONDS)
+            _, errors = child.communicate(timeout=TIMEOUT_SECONDS * len(rest))
             failure = _reason(child.returncode, errors)
         except subprocess.TimeoutExpired:
             child.kill()

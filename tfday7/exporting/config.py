@@ -35,8 +35,9 @@ class ExportConfig(Settings):
         return wanted(self.formats(), self.kinds)
 
     def check(self) -> None:
-        """Raises UserError for an unknown format or kind, or a folder for no format at all."""
+        """Raises UserError for an unknown format or kind, one whose runtime is missing, or a folder for none."""
         self.wanted()
+        check_installed(self.formats())
         for flag in ("export_dir", "kinds"):
             if not self.formats() and getattr(self, flag):
                 message = f"--{flag}={getattr(self, flag)} has no meaning with an empty --export"
@@ -80,6 +81,7 @@ class ModelExportConfig(Settings):
         if not named("export format", self.formats, FORMATS.names()):
             raise UserError("--formats is empty", f"known: {FORMATS_HELP}")
         self.wanted()
+        check_installed(named("export format", self.formats, FORMATS.names()))
         self.batch_size()
         self.shape()
         if self.name and (Path(self.name).name != self.name or self.name.startswith(".")):
@@ -114,6 +116,12 @@ def named(what: str, given: str, known: tuple[str, ...]) -> tuple[str, ...]:
         if name not in known:
             raise unknown_name(what, name, known)
     return names
+
+
+def check_installed(formats: tuple[str, ...]) -> None:
+    """Raises UserError where the runtime that verifies a format is not installed, and says what brings it."""
+    for name in formats:
+        FORMATS.get(name).check_installed()
 
 
 def wanted(formats: tuple[str, ...], kinds: str) -> list[tuple[str, str]]:

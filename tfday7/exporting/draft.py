@@ -18,14 +18,12 @@ from tfday7.data.heads import placed
 from tfday7.data.lazy import chunks
 from tfday7.exporting import feeding
 from tfday7.exporting.children import Answer
-from tfday7.exporting.format import Format, Request
+from tfday7.exporting.format import CONVERSION_ERRORS, Format, Request
 from tfday7.exporting.job import Job
 from tfday7.exporting.parity import compare
 from tfday7.exporting.records import Artefact, relative_source
 from tfday7.exporting.writing import place, remove
 from tfday7.runtimes import Runner
-
-CONVERSION_ERRORS = (ValueError, RuntimeError, TypeError, NotImplementedError)
 
 
 class Draft:
@@ -79,16 +77,18 @@ class Draft:
         if artefact.failure:
             remove(self.job.folder / self.output.name)
             return artefact
-        self.format.complete(self.output, artefact)
         return place(artefact, self.scratch, self.job.folder / self.output.name)
 
     def _verified(self) -> Artefact:
-        runner = self.format.open(self.output)
-        artefact = self._described(runner)
+        batch = self.job.batch or 1
+        artefact = self._described(self.format.open(self.output, batch))
+        self.format.complete(self.output, artefact)
+        runner = self.format.open(self.output, batch)  # Again: what is compared is what is delivered, to the byte.
         test, problem = self.job.dataset.test, self.job.dataset.problem
         outputs = np.concatenate([feeding.predict(runner, artefact, x) for x in chunks(test.x)])
         y = test.y if self.job.labelled else None
-        parity = compare(self.kind, problem, self.job.expected, outputs, y, self.job.origin.meaning)
+        kind, meaning = self.format.judged_as(self.kind), self.job.origin.meaning
+        parity = compare(kind, problem, self.job.expected, outputs, y, meaning)
         return dataclasses.replace(artefact, parity=parity)
 
     def _run(self) -> str:

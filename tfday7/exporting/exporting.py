@@ -16,8 +16,9 @@ from tfday7.data import Dataset
 from tfday7.exporting import bisection, card, children
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS
-from tfday7.exporting.job import Job
-from tfday7.exporting.records import Artefact, Origin, source_of
+from tfday7.exporting.job import Job, vectors_name, weights_digest
+from tfday7.exporting.records import Artefact, Origin, record_path, source_of
+from tfday7.exporting.writing import remove
 
 __all__ = ["Origin", "check_free", "check_gate", "export"]
 
@@ -50,6 +51,7 @@ def export(
         One artefact each; one that could not be made says why.
     """
     files.remove_partials(folder, older_than_seconds=3600)
+    _remove_stale(folder, origin.run, model, say)
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
         job = Job(model, dataset, folder, origin, Path(scratch), batch, expected)
         drafts = [Draft(job, FORMATS.get(format), kind) for format, kind in wanted]
@@ -74,23 +76,49 @@ def _convert(drafts: list[Draft], folder: Path) -> None:
         draft.take(answer)
 
 
-def check_free(folder: Path, run: str) -> None:
-    """Checks that a folder holds no artefacts of another run.
+def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]], overwrite: bool = False) -> None:
+    """Checks that nothing that an export would replace is somebody else's.
 
     Args:
         folder: where the artefacts are to go; may not exist.
         run: the run folder, absolute; for a model file its path.
+        name: the first part of the files' names.
+        wanted: (format, kind) of each artefact.
+        overwrite: whether another run's artefacts may go; a file that no export wrote stays whatever is said.
 
     Raises:
-        UserError: it does; the message names that run.
+        UserError: it is; the message names the run or the file.
     """
-    for record in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        other = files.read_json(record)
-        if isinstance(other, dict) and other.get("format") in FORMATS.names() and _source(other, folder) != run:
+    for other in _records(folder) if not overwrite else []:
+        if _source(other, folder) != run:
             raise UserError(
                 f"{folder} holds the artefacts of another run ({_source(other, folder) or 'unknown'})",
                 "choose another folder with --export_dir=FOLDER, or replace them with --overwrite",
             )
+    targets = [folder / FORMATS.get(format).file_name(name, kind) for format, kind in wanted]
+    foreign = [path for path in targets if path.exists() and not record_path(path).exists()]
+    foreign += [folder / card.CARD] if (folder / card.CARD).exists() and not card.is_ours(folder) else []
+    vectors = folder / vectors_name(name)
+    foreign += [vectors] if vectors.exists() and not _records(folder) else []
+    if foreign:
+        hint = "choose another folder with --export_dir=FOLDER, or another --name"
+        raise UserError(f"{foreign[0]} was not written by an export; it would be replaced", hint)
+
+
+def _remove_stale(folder: Path, run: str, model: Any, say: Say) -> None:
+    """Removes artefacts of another run (which `check_free` has let pass), and of other weights of this one."""
+    digest = weights_digest(model)
+    for artefact in card.found_in(folder):
+        if source_of(artefact.run, folder) == run and artefact.recipe.get("weights_sha256") == digest:
+            continue
+        say(f"{artefact.name} in {folder} is of other weights, and is removed")
+        remove(folder / Path(artefact.path or artefact.name).name)
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """Returns the records of a folder. Raises UserError when a JSON file cannot be read."""
+    found = [files.read_json(path) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+    return [each for each in found if isinstance(each, dict) and each.get("format") in FORMATS.names()]
 
 
 def _source(record: dict[str, Any], folder: Path) -> str:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tfday7.core.registry import Registry
+from tfday7.runtimes import Runner, find, open_artefact
 
 if TYPE_CHECKING:
     from tfday7.exporting.job import Job
     from tfday7.exporting.records import Artefact
-    from tfday7.runtimes import Runner
 
 FORMATS: Registry[Format] = Registry("export format", "tfday7.exporting.formats")
 # Of numbers. An int8 file leaves the affine ends of a model out; see `tfday7.exporting.affine`.
+# What converters and savers raise on a model that they cannot take.
+CONVERSION_ERRORS = (ValueError, RuntimeError, TypeError, NotImplementedError)
 KINDS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -50,8 +52,10 @@ class Format(abc.ABC):
     kinds: ClassVar[tuple[str, ...]]
     usual: ClassVar[tuple[str, ...]]
     suffix: ClassVar[str]
+    runtime: ClassVar[str]  # That verifies its files.
     needs_child: ClassVar[bool] = True
     fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
+    verified_batch: ClassVar[int | None] = None  # Of files that take any number, whatever is asked for.
 
     def file_name(self, model: str, kind: str) -> str:
         """Returns for example "quickstart_int8.tflite"."""
@@ -77,9 +81,17 @@ class Format(abc.ABC):
         """Returns what the file's user has to know, looking at the file itself."""
         return []
 
-    @abc.abstractmethod
-    def open(self, path: Path) -> Runner:
-        """Returns the runner that verifies the file."""
+    def open(self, path: Path, batch: int = 1) -> Runner:
+        """Returns the runner that verifies the file, for batches of the size that it is made for."""
+        return open_artefact(path, self.runtime, batch_size=self.verified_batch or (1 if self.fixed_batch else batch))
+
+    def judged_as(self, kind: str) -> str:
+        """Returns the kind by whose limits the file is judged: that of the arithmetic in which it is verified."""
+        return kind
+
+    def check_installed(self) -> None:
+        """Raises UserError where what makes or verifies the files is not installed, and says what brings it."""
+        find(self.runtime)
 
     def complete(self, path: Path, artefact: Artefact) -> None:  # noqa: B027 - most formats have nothing to add.
         """Adds to the file what its users find in it, such as labels; called once all of the record is known."""

@@ -73,22 +73,21 @@ class Job:
 
     @functools.cached_property
     def model_digest(self) -> str:
-        """SHA-256 of the weights, in their order."""
-        digest = hashlib.sha256()
-        for weights in self.model.get_weights():
-            digest.update(np.ascontiguousarray(weights).tobytes())
-        return digest.hexdigest()
+        """See `weights_digest`."""
+        return weights_digest(self.model)
 
     def recipe(self, kind: str) -> dict[str, Any]:
         """Returns what makes a file of this kind again."""
-        calibration = {"examples": len(self.calibration_inputs), "from": "training, then validation examples"}
+        calibration = None
+        if kind == "int8":
+            calibration = {"examples": len(self.calibration_inputs), "from": "training, then validation examples"}
         flags = self.origin.data
         data = {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint, "flags": dict(flags or {})}
         return {
             "command": self.origin.command,
             "weights_sha256": self.model_digest,
             "data": data if self.labelled else None,
-            "calibration": calibration if kind == "int8" else None,
+            "calibration": calibration,
             "batch": self.batch,
             "versions": environment.versions(),
         }
@@ -115,9 +114,22 @@ class Job:
         raw = feeding.raw_of(chosen, divisor)
         given = feeding.divided(raw, {"divisor": divisor})
         answers = np.asarray(self.model(given, training=False), np.float32)
-        name = f"{self.origin.name}_vectors.npz"
+        name = vectors_name(self.origin.name)
         vectors.write(self.folder / name, vectors.Vectors(raw, answers))
         return name
+
+
+def vectors_name(name: str) -> str:
+    """Returns the name of the file with the test vectors of a model."""
+    return f"{name}_vectors.npz"
+
+
+def weights_digest(model: Any) -> str:
+    """Returns the SHA-256 of a model's weights, in their order, hexadecimal."""
+    digest = hashlib.sha256()
+    for weights in model.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
 
 
 def save_with_batch(model: Any, shape: tuple[int, ...], folder: Path, batch: int | None) -> None:

@@ -21,6 +21,8 @@ from tfday7.core.frameworks import tf
 OPSET = 18  # All runtimes here know it, and TensorRT since 8.6.
 INPUT, OUTPUT = "input", "output"
 # Their second input is a constant weight that integer arithmetic needs; whatever else stays in float is named.
+# What may stand between a weight and its operator.
+BETWEEN = ("DequantizeLinear", "Identity", "Reshape", "Transpose")
 WITH_WEIGHTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 
 
@@ -45,8 +47,8 @@ def to_onnx(saved_model: str, batch: int | None, opset: int = OPSET) -> Any:
     import tf2onnx
 
     _teach_erfc()
-    _let_inline(Path(saved_model) / "saved_model.pb")
-    loaded = tf.saved_model.load(saved_model)
+    with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
+        loaded = tf.saved_model.load(_inlining(Path(saved_model), Path(scratch)))
     signature = loaded.signatures["serving_default"]
     (given,) = signature.structured_input_signature[1].values()
     spec = tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name=INPUT)
@@ -61,13 +63,14 @@ def to_onnx(saved_model: str, batch: int | None, opset: int = OPSET) -> Any:
     return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
 
 
-def quantized(model: Any, calibration: str, how: Quantization) -> Any:
+def quantized(model: Any, calibration: str, how: Quantization, batch: int | None = 1) -> Any:
     """Returns an int8 model in QDQ form.
 
     Args:
         model: a float ONNX model.
         calibration: an `.npy` of inputs [n, ...].
         how: see `Quantization`.
+        batch: examples a run, as the model has them.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -81,7 +84,7 @@ def quantized(model: Any, calibration: str, how: Quantization) -> Any:
         quantize_static(
             prepared,
             end,
-            _Reader(np.load(calibration, allow_pickle=False)),
+            _Reader(np.load(calibration, allow_pickle=False), batch or 1),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,
@@ -101,25 +104,28 @@ def weight_problems(path: Path) -> list[str]:
     """Returns the weights of an int8 ONNX file that are not int8; sentences, empty when all are."""
     import onnx
 
-    model = onnx.load(str(path))
-    initializers = {each.name: each for each in model.graph.initializer}
+    return weight_problems_of(onnx.load(str(path)))
+
+
+def weight_problems_of(model: Any) -> list[str]:
+    """Returns what `weight_problems` does, of a loaded ONNX model."""
+    import onnx
+
+    types = {each.name: each.data_type for each in model.graph.initializer}
     made_by = {output: node for node in model.graph.node for output in node.output}
+    types |= {name: node.attribute[0].t.data_type for name, node in made_by.items() if node.op_type == "Constant"}
     found, int8 = [], 0
     for node in model.graph.node:
         if node.op_type not in WITH_WEIGHTS or len(node.input) < 2:
             continue
-        source, name = made_by.get(node.input[1]), node.input[1]
-        if source is not None and source.op_type == "DequantizeLinear":
-            name = source.input[0]
-        if name not in initializers:
-            continue
-        if initializers[name].data_type == onnx.TensorProto.INT8:
+        name = node.input[1]
+        while name in made_by and made_by[name].op_type in BETWEEN:
+            name = made_by[name].input[0]
+        if name in types and types[name] == onnx.TensorProto.INT8:
             int8 += 1
-        else:
+        elif name in types:
             found.append(f"the weights of {node.name or node.op_type} are not int8")
-    if not int8:
-        return ["not quantized: no weights are int8"]
-    return found
+    return found if int8 else ["not quantized: no weights are int8"]
 
 
 def float_operators(path: Path) -> list[str]:
@@ -129,19 +135,24 @@ def float_operators(path: Path) -> list[str]:
     return sorted({node.op_type for node in onnx.load(str(path)).graph.node} & {"LSTM", "GRU", "RNN"})
 
 
-def _let_inline(path: Path) -> None:
-    """Lets TensorFlow put functions into the graph that calls them, which it spares where XLA was to compile them.
+def _inlining(model: Path, copy: Path) -> str:
+    """Makes a copy of a SavedModel in which TensorFlow puts all functions into the graph that calls them.
 
-    tf_keras marks grouped convolutions so (ConvNeXt's); in ONNX a call would be an operator that nobody knows.
+    It spares those that XLA was to compile. tf_keras marks grouped convolutions so (ConvNeXt's); in ONNX a call is an
+    operator that nobody knows.
     """
+    for entry in model.iterdir():
+        if entry.name != "saved_model.pb":
+            (copy / entry.name).symlink_to(entry.resolve())
     saved = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
-    saved.ParseFromString(path.read_bytes())
+    saved.ParseFromString((model / "saved_model.pb").read_bytes())
     for graph in saved.meta_graphs:
         library = graph.graph_def.library.function
         for marked in (*library, *graph.graph_def.node, *(node for function in library for node in function.node_def)):
             for name in ("_XlaMustCompile", "_noinline"):
                 marked.attr.pop(name, None)
-    path.write_bytes(saved.SerializeToString(deterministic=True))
+    (copy / "saved_model.pb").write_bytes(saved.SerializeToString())
+    return str(copy)
 
 
 def _settle_captured(model: Any, graph: Any) -> None:
@@ -165,15 +176,17 @@ def _rename(model: Any) -> None:
 
 
 class _Reader:
-    """Gives ONNX Runtime's calibration one example after the other."""
+    """Gives ONNX Runtime's calibration one batch after the other; the last is filled with its last example."""
 
-    def __init__(self, x: np.ndarray) -> None:
-        self._rest: Iterator[np.ndarray] = iter(x[:, np.newaxis])
+    def __init__(self, x: np.ndarray, batch: int) -> None:
+        missing = -len(x) % batch
+        filled = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing else x
+        self._rest: Iterator[np.ndarray] = iter(filled.reshape(-1, batch, *x.shape[1:]))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """Returns the next example by the input's name; None behind the last."""
-        example = next(self._rest, None)
-        return None if example is None else {INPUT: example}
+        """Returns the next batch by the input's name; None behind the last."""
+        examples = next(self._rest, None)
+        return None if examples is None else {INPUT: examples}
 
 
 def _teach_erfc() -> None:

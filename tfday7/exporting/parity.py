@@ -19,10 +19,10 @@ from tfday7.exporting.records import Parity
 # float16: 2^-11 a weight, about 1e-3 of the outputs. dynamic: int8 weights, and activations that are quantized as they
 # come.
 LIMITS = {
-    "float32": {"relative_difference": 1e-4, "metric_drop": 0.001},
-    "float16": {"relative_difference": 0.01, "metric_drop": 0.002},
-    "dynamic": {"relative_difference": 0.15, "metric_drop": 0.005},
-    "int8": {"relative_difference": 0.15, "metric_drop": 0.005},
+    "float32": {"relative_difference": 1e-4, "metric_drop": 0.001, "agreement": 0.999},
+    "float16": {"relative_difference": 0.01, "metric_drop": 0.002, "agreement": 0.99},
+    "dynamic": {"relative_difference": 0.15, "metric_drop": 0.005, "agreement": 0.95},
+    "int8": {"relative_difference": 0.15, "metric_drop": 0.005, "agreement": 0.95},
 }
 WORST = 5
 # Outputs that are large beside their spread, 5000 give or take 1 say, are no finer than float32 itself at that size.
@@ -45,13 +45,17 @@ def compare(
     """
     difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
     scale, scale_name = _scale(problem, expected)
-    limits = dict(LIMITS[kind])
-    spacing = float(np.finfo(np.float32).eps) * float(np.abs(expected).max()) / float(np.min(scale))
-    limits["relative_difference"] = max(limits["relative_difference"], SPACINGS * spacing)
+    relative, limit = _nearest_to_its_limit(difference, expected, scale, LIMITS[kind]["relative_difference"])
+    limits = {**LIMITS[kind], "relative_difference": limit}
+    one = 1.0 / len(expected)
+    if problem.task == "classification":
+        limits["agreement"] = min(limits["agreement"], 1.0 - one)
+    else:  # An example with many labels changes with any of them; there the metric decides.
+        limits.pop("agreement")
     if y is None:
         limits.pop("metric_drop")
     elif problem.task in ("classification", "several"):
-        limits["metric_drop"] = max(limits["metric_drop"], 1.0 / len(y))
+        limits["metric_drop"] = max(limits["metric_drop"], one)
     elif problem.task == "multilabel":
         limits["metric_drop"] = max(limits["metric_drop"], 1.0 / max(1.0, float(np.sum(y[:]))))
     parity = Parity(
@@ -60,7 +64,7 @@ def compare(
         artefact_metric=None if y is None else score(problem, outputs, y, meaning),
         largest_difference=_finite(difference.max()),
         mean_difference=_finite(difference.mean()),
-        relative_difference=_finite((difference / scale).max()),
+        relative_difference=_finite(relative),
         agreement=_agreement(problem, expected, outputs, meaning),
         worst_examples=_worst(difference),
         examples=len(expected),
@@ -69,6 +73,20 @@ def compare(
     )
     parity.failures.extend(_failures(parity, scale_name, bool(np.isfinite(outputs).all())))
     return parity
+
+
+def _nearest_to_its_limit(
+    difference: np.ndarray, expected: np.ndarray, scale: np.ndarray, limit: float
+) -> tuple[float, float]:
+    """Returns the relative difference of the column that comes nearest to its limit, or exceeds it most, and the limit.
+
+    Each column has its own: a large one is no finer than float32 is at its size, the others are.
+    """
+    largest = np.abs(expected).max(axis=0)
+    limits = np.maximum(limit, SPACINGS * float(np.finfo(np.float32).eps) * largest / scale)
+    relative = difference.max(axis=0) / scale
+    worst = np.unravel_index(np.argmax(np.nan_to_num(relative / limits, nan=np.inf)), relative.shape)
+    return float(relative[worst]), float(np.broadcast_to(limits, relative.shape)[worst])
 
 
 def _finite(value: float) -> float | None:
@@ -116,6 +134,9 @@ def _failures(parity: Parity, scale_name: str, finite: bool) -> list[str]:
             f"largest difference is {parity.relative_difference:.1%} of {scale_name}; allowed {limit:.2%}"
             f" (worst: test example {parity.worst_examples[0]['example']})"
         )
+    agreed = parity.limits.get("agreement")
+    if agreed is not None and parity.agreement is not None and parity.agreement < agreed - 1e-9:
+        found.append(f"only {parity.agreement:.2%} of the decisions are the same; required {agreed:.2%}")
     if parity.keras_metric is None or parity.artefact_metric is None:
         return found
     drop, allowed = parity.keras_metric - parity.artefact_metric, parity.limits["metric_drop"]

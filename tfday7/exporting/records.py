@@ -28,7 +28,7 @@ class Parity:
         worst_examples: the examples of the largest differences, largest first: {"example": index in the test split,
             "difference": absolute}.
         examples: how many were compared.
-        limits: what was allowed: relative_difference, metric_drop.
+        limits: what was allowed: relative_difference, metric_drop; and the least agreement.
         failures: why parity does not hold, in words; empty when it holds.
     """
 
@@ -153,6 +153,8 @@ def read_artefact(path: Path) -> Artefact:
         hint = "export the model with python -m tfday7.export, which writes the record, or copy it along"
         raise UserError(f"{path}: there is no record {record_path(path).name} beside it", hint)
     artefact = from_json(files.read_json(record_path(path)), record_path(path))
+    if not any(Path(str(entry.get("name"))).parts[0] == path.name for entry in artefact.files):
+        raise UserError(f"{record_path(path)}: not the record of {path.name}", "export the model again")
     for entry in artefact.files:
         file = path.parent / str(entry.get("name"))
         if not file.is_file():
@@ -188,7 +190,10 @@ def _parity(record: Any, where: Path) -> Parity | None:
     if record is None:
         return None
     names = {field.name for field in dataclasses.fields(Parity)}
-    if not isinstance(record, dict) or not names <= set(record) or not isinstance(record["failures"], list):
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: parity is not a comparison", "export the model again")
+    record = {"worst_examples": [], **record}  # Which earlier versions did not have.
+    if not names <= set(record) or not all(isinstance(record[name], list) for name in ("failures", "worst_examples")):
         raise UserError(f"{where}: parity is not a comparison", "export the model again")
     return Parity(**{name: record[name] for name in names})
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core import files
-from tfday7.exporting.records import Artefact, digest, record_path
+from tfday7.core.errors import UserError
+from tfday7.exporting.records import Artefact, digest, from_json, record_path
 
 
 def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
@@ -22,7 +23,7 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
         path: where the artefact is to lie.
 
     Raises:
-        UserError: the folder cannot be written; what was there before stays as it was, but for what was replaced.
+        UserError: the folder cannot be written; each file is then the new one or the one before, without a record.
     """
     entries: list[dict[str, Any]] = []
     gzip_bytes = 0
@@ -36,10 +37,14 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
                 "sha256": hashlib.sha256(content).hexdigest(),
             }
         )
-    remove(path)
+    record = record_path(path)
+    before = _listed(record)
+    record.unlink(missing_ok=True)  # What it describes is about to change.
     for source in sorted(scratch.iterdir()):
         with files.replacing(path.with_name(source.name)) as partial:
             shutil.copytree(source, partial) if source.is_dir() else shutil.copy(source, partial)
+    for name in before - {entry["name"] for entry in entries}:
+        (path.parent / name).unlink(missing_ok=True)
     artefact = dataclasses.replace(
         artefact,
         path=str(path),
@@ -48,16 +53,26 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
         sha256=digest(entries),
         files=entries,
     )
-    files.write_json(record_path(path), artefact.to_json())
+    files.write_json(record, artefact.to_json())
     return artefact
 
 
 def remove(path: Path) -> None:
-    """Removes an artefact's record, then the artefact with what belongs to it, if they are there."""
-    record_path(path).unlink(missing_ok=True)
-    if path.is_dir() and not path.is_symlink():
+    """Removes an artefact that has a record, with all files that the record names; what has none stays as it is."""
+    record = record_path(path)
+    listed = _listed(record)
+    record.unlink(missing_ok=True)
+    for name in listed:
+        (path.parent / name).unlink(missing_ok=True)
+    if listed and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-        if path.suffix == ".xml":
-            path.with_suffix(".bin").unlink(missing_ok=True)
+
+
+def _listed(record: Path) -> set[str]:
+    """Returns the files that a record names, relative to its folder; those of an unreadable record are not known."""
+    if not record.exists():
+        return set()
+    try:
+        return {str(entry["name"]) for entry in from_json(files.read_json(record), record).files}
+    except UserError:
+        return set()

@@ -12,6 +12,7 @@ from typing import Any
 from tfday7.reporting.records import RunRecords, count, mapping, number, string, strings
 
 TOLERANCE = 1e-9
+SAME_CELL = ("file", "runtime", "threads", "batch_size")
 OWN_RUNTIMES = {".tflite": "litert", ".onnx": "onnxruntime", ".xml": "openvino", ".keras": "tensorflow"}
 
 
@@ -170,7 +171,7 @@ def _latency_ratio(row: dict[str, Any], reference: dict[str, Any]) -> float | No
     """Returns the ratio of the interleaved rounds where the row was measured against the reference, else of medians."""
     baseline = mapping(row.get("baseline"), "benchmark.json: baseline")
     measured = number(row.get("latency_ratio"))
-    if measured is not None and baseline.get("file") == reference.get("file"):
+    if measured is not None and baseline and all(baseline.get(key) == reference.get(key) for key in SAME_CELL):
         return measured
     return _ratio(latency(row), latency(reference))
 

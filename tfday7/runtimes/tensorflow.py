@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from tfday7.runtimes.runner import Runner, Tensor
 from tfday7.runtimes.table import RUNTIMES, one_of_each
 
 SIGNATURE = "serving_default"
-# What a model has no reason to do; saving and restoring its own variables is not among it.
-REFUSED = ("EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile")
+# What a model has no reason to do when it is called: reach for files, other processes, Python, or a terminal.
+REFUSED = re.compile(r"Dataset|File|Iterator|Print|PyFunc|Reader|Restore|Rpc|Save|Summary|^_?Recv|^_?Send|Socket|Debug")
+CALLED = (SIGNATURE, "__saved_model_init_op")  # What runs: the others are saving and restoring of the variables.
 
 
 @RUNTIMES.register("tensorflow")
@@ -48,7 +50,8 @@ class TensorFlow(Runner):
         """See `Runner.run`."""
         with tf.device(self._placed):
             self._y = self._function(self._x)
-        self._y.numpy()  # Waits for a GPU; on a CPU it shares the memory.
+        if self.device == "gpu":
+            self._y.numpy()  # Waits for it; on a CPU the call itself does.
 
     def read(self) -> np.ndarray:
         """See `Runner.read`."""
@@ -100,10 +103,31 @@ def _judge(path: Path) -> None:
     except (OSError, importlib.import_module("google.protobuf.message").DecodeError) as error:
         raise UserError(f"{path}: not a SavedModel folder ({error})", "export the model again") from error
     for graph in saved.meta_graphs:
-        functions = [function.node_def for function in graph.graph_def.library.function]
-        found = {node.op for nodes in (graph.graph_def.node, *functions) for node in nodes} & set(REFUSED)
+        found = {op for op in _operators_called(graph) if REFUSED.search(op)}
         if found:
             raise UserError(f"{path}: its graph reads or writes files or runs Python ({', '.join(sorted(found))})")
+
+
+def _operators_called(graph: Any) -> set[str]:
+    """Returns the operators that run when a signature is called, or when the model is loaded."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    ends = [end.name for name in CALLED for end in graph.signature_def[name].outputs.values()]
+    seen = {end.lstrip("^").partition(":")[0] for end in ends} & set(nodes)
+    waiting = [nodes[name] for name in seen]
+    called: set[str] = set()
+    found: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        found.add(node.op)
+        for value in node.attr.values():
+            for name in ({value.func.name, *(func.name for func in value.list.func)} & set(functions)) - called:
+                called.add(name)
+                waiting += functions[name].node_def  # All of it: what has an effect need not lead to an output.
+        names = {given.lstrip("^").partition(":")[0] for given in node.input} & set(nodes)
+        waiting += [nodes[name] for name in names - seen]
+        seen |= names
+    return found
 
 
 def _keras3(path: Path) -> tuple[Any, Any, Any]:

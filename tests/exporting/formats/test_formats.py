@@ -66,6 +66,15 @@ def test_an_onnx_file_with_an_open_batch_takes_any_number_at_once(exported: Expo
     np.testing.assert_allclose(several, model.predict(dataset.test.x[:7], verbose=0), rtol=1e-4, atol=1e-5)
 
 
+def test_a_batch_of_a_fixed_size_is_exported_and_verified_as_it_is(pictures: Dataset, tmp_path: Path) -> None:
+    model = building.build(ModelConfig(model="mlp", width=8, depth=1), pictures.problem)
+    origin = Origin("eight", "/runs/eight", "logits", data={})
+    wanted = [("onnx", "float32"), ("onnx", "int8"), ("openvino", "float16")]
+    for artefact in exporting.export(model, pictures, wanted, tmp_path, origin, batch=8):
+        assert artefact.holds, artefact
+        assert artefact.input["shape"] == [8, 4, 4, 1]
+
+
 def test_the_weights_of_an_int8_onnx_file_are_int8_in_qdq_form(exported: Exported) -> None:
     model = content(exported, "onnx", "int8")
     constants = {each.name: each for each in model.graph.initializer}

@@ -141,10 +141,33 @@ def test_a_model_of_open_size_is_exported_for_the_size_of_the_data(pictures: Dat
 
 def test_artefacts_of_another_run_are_not_replaced(exported: tuple[Any, dict[str, Artefact]]) -> None:
     folder = Path(str(exported[1]["int8"].path)).parent
-    exporting.check_free(folder, "/runs/small")
+    given = (folder, "/runs/small", "small", wanted(("tflite",), ""))
+    exporting.check_free(*given)
     with pytest.raises(UserError, match="holds the artefacts of another run") as error:
-        exporting.check_free(folder, "/elsewhere/small")
+        exporting.check_free(folder, "/elsewhere/small", *given[2:])
     assert "--overwrite" in error.value.hint
+    exporting.check_free(folder, "/elsewhere/small", *given[2:], overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["small_int8.tflite", "README.md", "small_vectors.npz"])
+def test_a_file_that_no_export_wrote_is_never_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=f"{name} was not written by an export"):
+            exporting.check_free(tmp_path, "/runs/small", "small", wanted(("tflite",), ""), overwrite)
+
+
+def test_artefacts_of_other_weights_go_when_a_model_is_exported_again(pictures: Dataset, tmp_path: Path) -> None:
+    """They would stand beside vectors and a card that are not theirs."""
+    said: list[str] = []
+    origin = Origin("small", "/runs/small", "logits", data={})
+    for seed, kind in ((0, "float32"), (1, "float16")):
+        model = building.build(ModelConfig(model="linear"), pictures.problem, seed=seed)
+        exporting.export(model, pictures, [("tflite", kind)], tmp_path, origin, say=said.append)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md", "small_float16.tflite", "small_float16.tflite.json", "small_vectors.npz",
+    ]  # fmt: skip
+    assert said == [f"small_float32 in {tmp_path} is of other weights, and is removed"]
 
 
 def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:

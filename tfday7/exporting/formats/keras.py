@@ -7,8 +7,6 @@ from pathlib import Path
 from tfday7.exporting.format import FORMATS, Format
 from tfday7.exporting.job import Job
 from tfday7.models import door, raw_columns
-from tfday7.runtimes import Runner
-from tfday7.runtimes.tensorflow import TensorFlow
 
 
 class Keras(Format):
@@ -18,17 +16,15 @@ class Keras(Format):
     kinds = ("float32",)
     usual = ("float32",)
     suffix = ".keras"
+    runtime = "tensorflow"
     needs_child = False
+    verified_batch = 64
 
     def write(self, job: Job, kind: str, path: Path) -> list[str]:
         """See `Format.write`."""
         encoding = job.dataset.problem.encoding
         door.save(raw_columns.attach(job.model, encoding), path)
         return ["takes the raw columns of the table, one named input each"] if encoding else []
-
-    def open(self, path: Path) -> Runner:
-        """See `Format.open`."""
-        return TensorFlow(path, batch_size=64)
 
 
 FORMATS.add("keras", Keras())

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from tfday7.exporting import onnx_conversion
 from tfday7.exporting.format import FORMATS, Format, Request
-from tfday7.runtimes import Runner
-from tfday7.runtimes.onnxruntime import OnnxRuntime
 
 
 class Onnx(Format):
@@ -17,6 +15,7 @@ class Onnx(Format):
     kinds = ("float32", "int8")
     usual = ("float32", "int8")
     suffix = ".onnx"
+    runtime = "onnxruntime"
 
     def convert(self, request: Request) -> list[str]:
         """See `Format.convert`."""
@@ -24,7 +23,8 @@ class Onnx(Format):
 
         model = onnx_conversion.to_onnx(request.saved_model, request.batch)
         if request.kind == "int8":
-            model = onnx_conversion.quantized(model, str(request.calibration), onnx_conversion.Quantization())
+            how = onnx_conversion.Quantization()
+            model = onnx_conversion.quantized(model, str(request.calibration), how, request.batch)
         onnx.save(model, request.output)
         stays = onnx_conversion.float_operators(Path(request.output)) if request.kind == "int8" else []
         return [f"{', '.join(stays)} stay in float32: ONNX Runtime has no int8 form of them"] if stays else []
@@ -32,10 +32,6 @@ class Onnx(Format):
     def problems(self, path: Path, kind: str) -> list[str]:
         """See `Format.problems`."""
         return onnx_conversion.weight_problems(path) if kind == "int8" else []
-
-    def open(self, path: Path) -> Runner:
-        """See `Format.open`."""
-        return OnnxRuntime(path)
 
 
 FORMATS.add("onnx", Onnx())

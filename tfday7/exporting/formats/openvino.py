@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tfday7.exporting import onnx_conversion
 from tfday7.exporting.format import FORMATS, Format, Request
-from tfday7.runtimes import Runner
-from tfday7.runtimes.openvino import OpenVino, load
+from tfday7.runtimes.openvino import load
 
 
 class OpenVinoIR(Format):
@@ -18,6 +17,7 @@ class OpenVinoIR(Format):
     kinds = ("float32", "float16", "int8")
     usual = ("float16", "int8")
     suffix = ".xml"
+    runtime = "openvino"
 
     def convert(self, request: Request) -> list[str]:
         """See `Format.convert`."""
@@ -27,7 +27,10 @@ class OpenVinoIR(Format):
 
         model = onnx_conversion.to_onnx(request.saved_model, request.batch)
         if request.kind == "int8":
-            model = onnx_conversion.quantized(model, str(request.calibration), onnx_conversion.Quantization())
+            how = onnx_conversion.Quantization()
+            model = onnx_conversion.quantized(model, str(request.calibration), how, request.batch)
+            if broken := onnx_conversion.weight_problems_of(model):
+                raise ValueError("; ".join(broken[:5]))
         with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
             path = Path(scratch) / "model.onnx"
             onnx.save(model, str(path))
@@ -44,13 +47,10 @@ class OpenVinoIR(Format):
         nodes = openvino.Core().read_model(path).get_ops()
         constants = [node for node in nodes if node.get_type_name() == "Constant"]
         wanted = {"int8": ("i8",), "float16": ("f16",)}[kind]
-        if not any(node.get_element_type().get_type_name() in wanted for node in constants):
+        weights = [node for node in constants if len(node.get_output_shape(0)) > 1]
+        if not any(node.get_element_type().get_type_name() in wanted for node in weights):
             return [f"not converted: no weights are {kind}"]
         return []
-
-    def open(self, path: Path) -> Runner:
-        """See `Format.open`."""
-        return OpenVino(path)
 
 
 FORMATS.add("openvino", OpenVinoIR())

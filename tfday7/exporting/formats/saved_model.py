@@ -6,8 +6,6 @@ from pathlib import Path
 
 from tfday7.exporting.format import FORMATS, Format
 from tfday7.exporting.job import Job, save_with_batch
-from tfday7.runtimes import Runner
-from tfday7.runtimes.tensorflow import TensorFlow
 
 
 class SavedModel(Format):
@@ -17,7 +15,9 @@ class SavedModel(Format):
     kinds = ("float32",)
     usual = ("float32",)
     suffix = ""
+    runtime = "tensorflow"
     needs_child = False
+    verified_batch = 64
 
     def file_name(self, model: str, kind: str) -> str:
         """See `Format.file_name`."""
@@ -27,10 +27,6 @@ class SavedModel(Format):
         """See `Format.write`."""
         save_with_batch(job.model, job.dataset.problem.input_shape, path, None)
         return []
-
-    def open(self, path: Path) -> Runner:
-        """See `Format.open`."""
-        return TensorFlow(path, batch_size=64)
 
 
 FORMATS.add("saved_model", SavedModel())

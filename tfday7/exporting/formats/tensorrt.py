@@ -18,8 +18,6 @@ import numpy as np
 
 from tfday7.exporting import onnx_conversion
 from tfday7.exporting.format import FORMATS, Format, Request
-from tfday7.runtimes import Runner
-from tfday7.runtimes.onnxruntime import OnnxRuntime
 
 # Of the parser's list (TensorRT 10), what models of Keras can become.
 SUPPORTED = frozenset(
@@ -46,6 +44,7 @@ class TensorRT(Format):
     kinds = ("float32", "float16", "int8")
     usual = ("float16", "int8")
     suffix = ".tensorrt.onnx"
+    runtime = "onnxruntime"
     fixed_batch = True
 
     def convert(self, request: Request) -> list[str]:
@@ -61,13 +60,13 @@ class TensorRT(Format):
         onnx.save(model, request.output)
         return [build_engine(Path(request.output), request.kind), f"build one: {trtexec(request.output, request.kind)}"]
 
+    def judged_as(self, kind: str) -> str:
+        """See `Format.judged_as`. The file of `float16` holds float32; what an engine rounds is not seen here."""
+        return "float32" if kind == "float16" else kind
+
     def problems(self, path: Path, kind: str) -> list[str]:
         """See `Format.problems`."""
         return onnx_conversion.weight_problems(path) if kind == "int8" else []
-
-    def open(self, path: Path) -> Runner:
-        """Returns ONNX Runtime on the CPU: the answers of the graph that TensorRT is given."""
-        return OnnxRuntime(path)
 
 
 def rule_problems(model: Any) -> list[str]:
@@ -126,7 +125,8 @@ def build_engine(path: Path, kind: str) -> str:
     if engine is None:
         raise ValueError("TensorRT could not build an engine")
     path.with_name(_engine_name(path.name)).write_bytes(bytes(engine))
-    return f"an engine was built by TensorRT {tensorrt.__version__} for this machine's GPU"
+    made = f"an engine was built by TensorRT {tensorrt.__version__} for this machine's GPU"
+    return f"{made}; what is verified is the ONNX file, not the engine"
 
 
 def _engine_name(name: str) -> str:

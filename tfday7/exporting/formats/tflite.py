@@ -17,8 +17,6 @@ from tfday7.core.frameworks import tf
 from tfday7.exporting import tflite_file, tflite_metadata
 from tfday7.exporting.format import FORMATS, Format, Request
 from tfday7.exporting.records import Artefact
-from tfday7.runtimes import Runner
-from tfday7.runtimes.litert import LiteRT
 
 
 class TFLite(Format):
@@ -28,6 +26,7 @@ class TFLite(Format):
     kinds = ("float32", "float16", "dynamic", "int8")
     usual = ("float32", "int8")
     suffix = ".tflite"
+    runtime = "litert"
     fixed_batch = True
 
     def artefact_name(self, model: str, kind: str) -> str:
@@ -45,6 +44,9 @@ class TFLite(Format):
             converter.representative_dataset = lambda: _batches(np.load(str(request.calibration), allow_pickle=False))
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
+            # One scale for a dense layer's weights. With one for each output, tflite-runtime 2.14 crashes on aarch64,
+            # NNAPI refuses the layer (LiteRT#3596), and older TFLite Micro computes it wrongly (tflite-micro#2602).
+            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         Path(request.output).write_bytes(converter.convert())
         return []
 
@@ -55,10 +57,6 @@ class TFLite(Format):
     def notes(self, path: Path, kind: str) -> list[str]:
         """See `Format.notes`."""
         return tflite_file.notes(tflite_file.read(path), kind)
-
-    def open(self, path: Path) -> Runner:
-        """See `Format.open`."""
-        return LiteRT(path)
 
     def complete(self, path: Path, artefact: Artefact) -> None:
         """Writes TFLite metadata into the file: what to feed, what comes out, the labels."""

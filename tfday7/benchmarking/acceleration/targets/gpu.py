@@ -89,8 +89,9 @@ def rule(operator: Operator) -> Remark | None:
 
 def _largest_part(summary: Summary, found: list[OpVerdict]) -> list[OpVerdict]:
     """Returns the verdicts with all but the largest part of what could be taken put aside."""
-    outer = [at for at, operator in enumerate(operators(summary)) if operator.node.subgraph == 0]
-    chosen = [operators(summary)[at] for at in outer]
+    every = operators(summary)
+    outer = [at for at, operator in enumerate(every) if operator.node.subgraph == 0]
+    chosen = [every[at] for at in outer]
     parts = partitions(chosen, [found[at].reason is None for at in outer])
     if len(parts) < 2:
         return found

@@ -1,3 +1,0 @@
-from tfday7.runtimes.litert import LiteRT as LiteRTModel
-
-__all__ = ["LiteRTModel"]
