@@ -79,11 +79,12 @@ def workload(name: str) -> dict[str, Any]:
     flags = (f"--run_dir={run}", "--formats=tflite,onnx,openvino", "--kinds=float32,int8", f"--export_dir={folder}")
     exported = command("export", *flags, gates=True)["artefacts"]
     plain = run / "plain.tflite"
-    subprocess.run([sys.executable, "-c", PLAIN, str(run / "model.keras"), str(plain)], check=True, cwd=ROOT)
+    called = [sys.executable, "-c", PLAIN, str(run / "model.keras"), str(plain)]
+    converted = subprocess.run(called, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     made = [artefact for artefact in exported if artefact["path"]]
-    files = [artefact["path"] for artefact in made]
+    files = [artefact["path"] for artefact in made] + ([] if converted.returncode else [str(plain)])
     measured = command(
-        "benchmark", f"--artefacts={','.join([*files, str(plain)])}", f"--seconds={SECONDS}", "--profile=false",
+        "benchmark", f"--artefacts={','.join(files)}", f"--seconds={SECONDS}", "--profile=false",
         "--metric=false", f"--output={run}/runtimes.json",
     )  # fmt: skip
     rows = {(row["artefact"], row["runtime"]): row for row in measured["rows"]}
@@ -91,7 +92,12 @@ def workload(name: str) -> dict[str, Any]:
     for artefact in exported:
         row = rows.get((artefact["name"], RUNTIMES[artefact["format"]]), {})
         found["artefacts"][f"{artefact['format']} {artefact['kind']}"] = {**_parity(artefact), **_times(row)}
-    found["plain tflite float32"] = _times(next(row for (file, _), row in rows.items() if file.startswith("plain")))
+    found["plain tflite float32"] = _times(
+        next((row for (file, _), row in rows.items() if file.startswith("plain")), {})
+    )
+    if converted.returncode:
+        said = [line for line in converted.stderr.splitlines() if "error" in line.lower()]
+        found["plain tflite float32"]["failure"] = said[-1][:300] if said else "the converter failed"
     return found
 
 
@@ -102,7 +108,8 @@ def _parity(artefact: dict[str, Any]) -> dict[str, Any]:
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any]:
-    return {n: row.get(n) for n in ("latency_ms", "latency_ratio", "latency_spread", "load_ms", "peak_memory_bytes")}
+    names = ("latency_ms", "latency_ratio", "latency_ratio_range", "latency_spread", "load_ms", "peak_memory_bytes")
+    return {name: row.get(name) for name in names}
 
 
 def zoo(name: str) -> dict[str, Any]:
