@@ -9,14 +9,12 @@ this one runtime; it ends with its parent, whatever that dies of.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import itertools
 import json
 import os
 import resource
-import signal
 import statistics
 import sys
 import time
@@ -28,6 +26,7 @@ import numpy as np
 
 from tfday7 import runtimes
 from tfday7.core.errors import UserError
+from tfday7.core.signals import end_with_parent
 from tfday7.runtimes import Runner, openvino
 from tfday7.runtimes.table import PACKAGES
 
@@ -35,7 +34,6 @@ MODULES = {"litert": "ai_edge_litert.interpreter"}  # What loads the native libr
 MIN_WARM_UPS, MAX_WARM_UPS, WARM_UP_SECONDS = 3, 200, 0.3
 SETTLE_SECONDS = 0.005  # Before each round: the caches, and the core's clock, belonged to another process.
 BATCH_BYTES = 2**22  # Inputs to run through in turn: they count as the process's memory, so not many.
-PR_SET_PDEATHSIG = 1
 
 
 class Measured:
@@ -223,15 +221,6 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     for line in requests:
         answers.write(json.dumps(answer(measured, json.loads(line))) + "\n")
         answers.flush()
-
-
-def end_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when its parent ends; reading the end of stdin ends it elsewhere."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def main() -> None:

@@ -6,13 +6,17 @@ A second Ctrl-C stops at once. Outside of the main thread no handler can be set,
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 from tfday7.core.errors import Interrupted
 
+PR_SET_PDEATHSIG = 1
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -56,3 +60,16 @@ def stop_at_once_on_sigterm() -> None:
         raise Interrupted("stopped by SIGTERM", EXIT_CODES[signal.SIGTERM])
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def end_with_parent(parent: int) -> None:
+    """Asks the kernel to kill this child process when its parent ends, however that ends.
+
+    Args:
+        parent: the process id of the parent, which may have ended before this is called.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)

@@ -1,4 +1,4 @@
-"""The child process that converts: `python -m tfday7.exporting.child REQUEST.json ...`.
+"""The child process that converts: `python -m tfday7.exporting.child PARENT REQUEST.json ...`.
 
 A converter can kill its process without an exception (TFLite's, seen with int8 GRUs that stay a loop), so it gets one
 of its own; a crash is then a failed artefact with a reason. Requests are carried out one after the other, and each
@@ -12,11 +12,16 @@ import sys
 from pathlib import Path
 
 from tfday7.core import files
+from tfday7.core.signals import end_with_parent
 from tfday7.exporting.format import FORMATS, Request
 
 
-def main(paths: list[str]) -> None:
-    """Carries out the requests. What a converter raises is an answer, as the next request may do better."""
+def main(parent: int, paths: list[str]) -> None:
+    """Carries out the requests of a parent, by its process id, and ends when that does.
+
+    What a converter raises is an answer, as the next request may do better.
+    """
+    end_with_parent(parent)
     for path in map(Path, paths):
         request = Request(**json.loads(path.read_text(encoding="utf-8")))
         try:
@@ -32,4 +37,4 @@ def _said(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

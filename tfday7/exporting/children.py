@@ -116,7 +116,7 @@ def _answer(path: Path) -> Answer:
 
 
 def _start(paths: Sequence[Path]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tfday7.exporting.child", *map(str, paths)]
+    command = [sys.executable, "-m", "tfday7.exporting.child", str(os.getpid()), *map(str, paths)]
     package = str(Path(__file__).resolve().parents[2])  # The child finds this very package, installed or not.
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}

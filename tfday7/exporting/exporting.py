@@ -23,6 +23,7 @@ from tfday7.exporting.writing import remove
 __all__ = ["Origin", "check_free", "check_gate", "export"]
 
 Say = Callable[[str], Any]
+FEW = 2  # Artefacts are soon made and shown together; of more each is told of as it comes.
 
 
 def export(
@@ -64,6 +65,8 @@ def export(
                 say(f"{artefact.name}: {artefact.parity.failures[0]}; looking for the layer where it parts")
                 artefact = dataclasses.replace(artefact, parting=bisection.part(draft, artefact.parity))
             artefacts.append(draft.finish(artefact))
+            if len(drafts) > FEW:
+                say(f"{artefact.name}: {'held' if artefact.holds else 'broken' if artefact.path else 'not made'}")
         card.write(folder, origin.name)
     return artefacts
 
