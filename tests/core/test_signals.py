@@ -1,8 +1,10 @@
-"""Signals become requests that long work looks at."""
+"""Signals become requests that long work looks at.
+
+They are raised in this very thread: sent to the process, another thread may take them, and the handler runs too late.
+"""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 
@@ -16,16 +18,16 @@ from tfday7.core.signals import stop_at_once_on_sigterm, stop_requests
 def test_a_signal_sets_the_request_with_the_shells_exit_code(number: signal.Signals, code: int) -> None:
     with stop_requests() as request:
         assert not request
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert request
         assert request.exit_code == code == 128 + number
 
 
 def test_a_second_signal_stops_at_once() -> None:
     with stop_requests() as request:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         assert request.exit_code == 130
 
 
@@ -54,7 +56,7 @@ def test_sigterm_without_a_listener_unwinds_with_143() -> None:
     try:
         stop_at_once_on_sigterm()
         with pytest.raises(Interrupted) as caught:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught.value.exit_code == 143
