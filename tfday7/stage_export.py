@@ -112,6 +112,9 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
         from tfday7.models import building
 
         building.check_name(_model_config(found))
+        path = Path(config.model)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"--model={config.model}: neither a file nor a folder", "expected a model's file")
         if not _is_exportable(config.model):
             raise UserError(
                 f"--model={config.model} is an architecture; it has no weights to export",

@@ -65,8 +65,9 @@ def test_kinds_that_cannot_be_made_are_refused_by_name(formats: tuple[str, ...],
         ({"model": "a.keras", "formats": ""}, "--formats is empty"),
         ({"model": "a.keras", "batch": "0"}, "--batch=0: expected a number from 1 to 4,096, or dynamic"),
         ({"model": "a.keras", "batch": "many"}, "--batch=many: expected a number"),
-        ({"model": "a.keras", "input_shape": "3x3"}, "--input_shape=3x3: expected sizes with commas"),
-        ({"model": "a.keras", "name": "../a"}, "--name=../a: expected the first part of a file's name"),
+        ({"model": "a.keras", "input_shape": "3x3"}, "--input_shape=3x3: expected sizes up to 65,536"),
+        ({"model": "a.keras", "name": "a\nb"}, "--name='a\\nb': expected the first part of a file's name"),
+        ({"model": "a.keras", "name": "../a"}, "--name='../a': expected the first part of a file's name"),
     ],
 )
 def test_flags_of_an_export_that_mean_nothing_are_refused(flags: dict[str, str], message: str) -> None:

@@ -69,6 +69,8 @@ def test_removing_takes_what_belongs_to_it_along(tmp_path: Path) -> None:
         ({"files": [{"name": "/etc/passwd", "sha256": "x"}]}, "files holds something"),
         ({"vectors": "../v.npz"}, "vectors is no file beside it"),
         ({"input": []}, "input is no object"),
+        ({"input": {"divisor": 0}}, "input.divisor is no number above 0"),
+        ({"run": [1]}, "run is missing or no text"),
         ({"labels": "a"}, "labels is no list"),
         ({"parity": {"metric": "accuracy"}}, "parity is not a comparison"),
     ],

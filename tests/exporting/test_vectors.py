@@ -35,6 +35,7 @@ def test_what_is_no_file_of_vectors_is_refused_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.ones(3))
     np.savez(tmp_path / "uneven.npz", raw=np.ones((3, 1), np.float32), keras=np.ones((2, 1), np.float32))
     np.savez(tmp_path / "objects.npz", raw=np.array([None]), keras=np.ones((1, 1), np.float32))
-    for name in ("rubbish.npz", "other.npz", "uneven.npz", "objects.npz", "missing.npz"):
+    np.savez(tmp_path / "nan.npz", raw=np.full((1, 1), np.nan, np.float32), keras=np.ones((1, 1), np.float32))
+    for name in ("nan.npz", "rubbish.npz", "other.npz", "uneven.npz", "objects.npz", "missing.npz"):
         with pytest.raises(UserError, match=name.replace(".", r"\.")):
             vectors.read(tmp_path / name)

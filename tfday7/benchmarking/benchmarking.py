@@ -21,6 +21,8 @@ from tfday7.benchmarking.subjects import Subject
 from tfday7.core import environment, files
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import BENCHMARK, RunFolder
+from tfday7.data.config import DataConfig
+from tfday7.data.source import find_source
 from tfday7.exporting import feeding, vectors
 from tfday7.exporting.records import source_of
 
@@ -64,6 +66,8 @@ def plan(config: BenchmarkConfig, run: RunFolder | None = None) -> Job:
         if not any(runtimes.takes(name, subject.path) for subject in found):
             takes = ", ".join(suffix or "SavedModel folders" for suffix in runtimes.find(name).suffixes)
             raise UserError(f"--runtimes={config.runtimes}: {name} takes none of the artefacts", f"it takes {takes}")
+    if config.data:
+        find_source(DataConfig(data=config.data))
     listed = cells(found, names, config.thread_counts(), config.batches(), config.device)
     devices.check(config.device, list(dict.fromkeys(cell.runtime for cell in listed)))
     measured = list(dict.fromkeys(cell.subject for cell in listed))

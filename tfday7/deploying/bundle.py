@@ -72,7 +72,7 @@ def check(path: Path) -> Artefact:
         UserError: no such file, no record, a damaged or foreign file, not a `.tflite` file, or no test vectors.
     """
     if path.exists() and path.suffix != ".tflite":
-        hint = "devices take a .tflite file: python -m tfday7.export --export=tflite"
+        hint = "devices take a .tflite file: python -m tfday7.export --formats=tflite"
         raise UserError(f"--artefact={path}: {path.suffix or 'a folder'} cannot be deployed", hint)
     artefact = read_artefact(path)
     if artefact.format != "tflite":

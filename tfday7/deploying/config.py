@@ -32,7 +32,7 @@ class DeployConfig(Settings):
     threads: str = setting("1", "Numbers of threads to measure with, a comma list.")
     benchmark_seconds: float = setting(3.0, "How long to measure on the device, for each number of threads.",
                                        above=0, maximum=600)  # fmt: skip
-    timeout_seconds: float = setting(120.0, "How long a step on the device may take.", above=0, maximum=86400)
+    timeout_seconds: float = setting(120.0, "How long a step on the device may take.", minimum=1, maximum=86400)
     ssh_config: str = setting("", "Configuration file for ssh in place of ~/.ssh/config, as ssh -F takes it.")
     dry_run: bool = setting(False, "Show what would be done, and do nothing.")
     overwrite: bool = setting(False, "Replace what was deployed of another artefact, or what was added to it.")

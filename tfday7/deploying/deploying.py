@@ -11,7 +11,7 @@ from typing import Any
 
 from tfday7.benchmarking import rows
 from tfday7.core import files
-from tfday7.core.errors import GateError
+from tfday7.core.errors import GateError, UserError
 from tfday7.deploying import bundle, figures, output_folder, ssh
 from tfday7.deploying.bundle import RUNNER, SPEC, Bundle
 from tfday7.deploying.config import DeployConfig
@@ -41,7 +41,10 @@ def check(config: DeployConfig) -> Artefact:
 def output(artefact: Artefact, config: DeployConfig) -> Path | None:
     """Returns the folder here that the bundle goes to; None where it is not kept here."""
     if config.output_dir:
-        return Path(config.output_dir).resolve()
+        try:
+            return Path(config.output_dir).resolve()
+        except (OSError, RuntimeError) as error:  # A link that leads to itself.
+            raise UserError(f"--output_dir={config.output_dir}: cannot be a folder ({error})") from error
     if config.kind() == "ssh":
         return None
     return (Path(str(artefact.path)).parent / f"{artefact.name}_{config.kind()}").resolve()

@@ -174,6 +174,6 @@ class _Bisection:
 def _difference(format: Format, path: Path, model: Any, x: np.ndarray) -> float | None:
     expected = np.asarray(model(x, training=False), np.float64)
     outputs = format.open(path).predict(x)
-    if not np.isfinite(outputs).all():
+    if not (np.isfinite(outputs).all() and np.isfinite(expected).all()):
         return None
     return float(np.abs(outputs - expected).max() / (np.abs(expected).max() or 1.0))

@@ -91,7 +91,7 @@ def _row(artefact: Artefact) -> str:
     parity = artefact.parity
     metric = format_number(parity.artefact_metric) if parity else "?"
     relative = parity.relative_difference if parity else None
-    difference = "?" if relative is None else f"{relative:.2%}"
+    difference = "?" if relative is None else f"{relative:.2%}" if relative >= 1e-4 or not relative else "<0.01%"
     same = "" if parity is None or parity.agreement is None else f"{parity.agreement:.2%}"
     size, packed = format_bytes(artefact.size_bytes), format_bytes(artefact.gzip_bytes)
     shown = Path(artefact.path or "").name
@@ -106,13 +106,17 @@ def _feeding(artefact: Artefact) -> list[str]:
     if given.get("standardization"):
         lines.append("- standardized: (x - mean) / std, with mean and std of the record's `input.standardization`")
     if given.get("scale"):
-        lines.append(f"- quantized: round(x / {given['scale']!r}) + {given['zero_point']}, cut off at -128 and 127")
+        lines.append(f"- quantized: round(x / {given['scale']!r}){_plus(given['zero_point'])}, cut off at -128 and 127")
     lines.append(f"- output: {_tensor(made)}")
     if made.get("scale"):
-        lines.append(f"- dequantized: (q - {made['zero_point']}) * {made['scale']!r}")
+        lines.append(f"- dequantized: (q{_plus(-made['zero_point'])}) * {made['scale']!r}")
     if made.get("standardization"):
         lines.append("- restored: y * std + mean, with those of the record's `output.standardization`")
     return lines + [f"- note: {escaped(note)}" for note in artefact.notes]
+
+
+def _plus(number: int) -> str:
+    return f" + {number}" if number >= 0 else f" - {-number}"
 
 
 def _tensor(end: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.settings import Settings, setting
 from tfday7.exporting.format import FORMATS, KINDS
 
-MAX_BATCH, MAX_SIZE = 4096, 65_536
+MAX_BATCH, MAX_SIZE, MAX_NAME = 4096, 65_536, 200
 DEFAULT_FOLDER = Path("tflite_models")
 FORMATS_HELP = "tflite, onnx, openvino, tensorrt, saved_model, keras"
 KINDS_HELP = (
@@ -84,8 +84,9 @@ class ModelExportConfig(Settings):
         check_installed(named("export format", self.formats, FORMATS.names()))
         self.batch_size()
         self.shape()
-        if self.name and (Path(self.name).name != self.name or self.name.startswith(".")):
-            raise UserError(f"--name={self.name}: expected the first part of a file's name")
+        if self.name and not _starts_a_file_name(self.name):
+            hint = f"printable characters without / and blanks at the ends, at most {MAX_NAME} bytes, no dot first"
+            raise UserError(f"--name={self.name!r}: expected the first part of a file's name", hint)
 
     def wanted(self) -> list[tuple[str, str]]:
         """Returns (format, kind) of each artefact to make. Raises UserError as `wanted` does."""
@@ -105,8 +106,15 @@ class ModelExportConfig(Settings):
             return None
         sizes = [size.strip() for size in self.input_shape.split(",")]
         if not all(size.isdecimal() and 1 <= int(size) <= MAX_SIZE for size in sizes):
-            raise UserError(f"--input_shape={self.input_shape}: expected sizes with commas, for example 224,224,3")
+            raise UserError(
+                f"--input_shape={self.input_shape}: expected sizes up to {MAX_SIZE:,} with commas, as 224,224,3"
+            )
         return tuple(int(size) for size in sizes)
+
+
+def _starts_a_file_name(name: str) -> bool:
+    is_plain = Path(name).name == name and name.isprintable() and name == name.strip() and not name.startswith(".")
+    return is_plain and len(name.encode()) <= MAX_NAME
 
 
 def named(what: str, given: str, known: tuple[str, ...]) -> tuple[str, ...]:

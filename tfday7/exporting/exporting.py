@@ -64,7 +64,8 @@ def export(
             if artefact.parity is not None and not artefact.parity.holds:
                 say(f"{artefact.name}: {artefact.parity.failures[0]}; looking for the layer where it parts")
                 artefact = dataclasses.replace(artefact, parting=bisection.part(draft, artefact.parity))
-            artefacts.append(draft.finish(artefact))
+            artefact = draft.finish(artefact)
+            artefacts.append(artefact)
             if len(drafts) > FEW:
                 say(f"{artefact.name}: {'held' if artefact.holds else 'broken' if artefact.path else 'not made'}")
         card.write(folder, origin.name)
@@ -95,7 +96,7 @@ def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]],
     for other in _records(folder) if not overwrite else []:
         if _source(other, folder) != run:
             raise UserError(
-                f"{folder} holds the artefacts of another run ({_source(other, folder) or 'unknown'})",
+                f"{folder} holds the artefacts of another run or model ({_source(other, folder) or 'unknown'})",
                 "choose another folder with --export_dir=FOLDER, or replace them with --overwrite",
             )
     targets = [folder / FORMATS.get(format).file_name(name, kind) for format, kind in wanted]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.core import environment, files
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.data import Dataset, pipeline
 from tfday7.data.lazy import take
@@ -44,7 +45,7 @@ class Job:
     ) -> None:
         self.model, self.dataset, self.folder, self.origin = model, dataset, folder, origin
         self.scratch, self.batch = scratch, batch
-        self.expected = pipeline.predict(model, dataset.test) if expected is None else expected
+        self.expected = answers(model, dataset, origin.name) if expected is None else expected
 
     @functools.cached_property
     def calibration_inputs(self) -> np.ndarray:
@@ -117,6 +118,23 @@ class Job:
         name = vectors_name(self.origin.name)
         vectors.write(self.folder / name, vectors.Vectors(raw, answers))
         return name
+
+
+def answers(model: Any, dataset: Dataset, name: str) -> np.ndarray:
+    """Returns a model's outputs on the test split. Raises UserError where there are none, or not finite ones."""
+    try:
+        outputs = pipeline.predict(model, dataset.test)
+    except (ValueError, tf.errors.OpError) as error:
+        if isinstance(error, UserError):
+            raise
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        shape = dataset.problem.input_shape
+        raise UserError(f"{name} cannot be run on examples of shape {shape} ({said[:300]})") from error
+    if not np.isfinite(outputs).all():
+        raise UserError(
+            f"{name}: the model's own outputs hold NaN or infinity", "train it again: its weights are broken"
+        )
+    return outputs
 
 
 def vectors_name(name: str) -> str:

@@ -171,7 +171,8 @@ def from_json(record: Any, where: Path) -> Artefact:
         raise UserError(f"{where}: not the record of an artefact", hint)
     known = {field.name: field for field in dataclasses.fields(Artefact)}
     values = {name: value for name, value in record.items() if name in known}
-    for name in ("name", "format", "kind"):
+    values.setdefault("run", "")
+    for name in ("name", "format", "kind", "run"):
         if not isinstance(values.get(name), str):
             raise UserError(f"{where}: {name} is missing or no text", hint)
     for names, kind in ((("input", "output", "recipe"), dict), (("labels", "files", "notes"), list)):
@@ -180,6 +181,9 @@ def from_json(record: Any, where: Path) -> Artefact:
                 raise UserError(f"{where}: {name} is no {'object' if kind is dict else 'list'}", hint)
     if not all(isinstance(entry, dict) and _is_inside(entry.get("name")) for entry in values.get("files", [])):
         raise UserError(f"{where}: files holds something that is no file beside it", hint)
+    divisor = values.get("input", {}).get("divisor", 1.0)
+    if not isinstance(divisor, int | float) or not 0 < divisor < float("inf"):
+        raise UserError(f"{where}: input.divisor is no number above 0", hint)
     if values.get("vectors") is not None and not _is_inside(values["vectors"]):
         raise UserError(f"{where}: vectors is no file beside it", hint)
     values["parity"] = _parity(values.get("parity"), where)

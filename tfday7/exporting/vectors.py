@@ -57,6 +57,8 @@ def read(path: Path) -> Vectors:
     if raw.dtype not in (np.float32, np.int32) or keras.dtype != np.float32 or len(raw) != len(keras) or not len(raw):
         found = f"raw {raw.dtype}{raw.shape}, keras {keras.dtype}{keras.shape}"
         raise UserError(f"{path}: {found}; expected as many float32 answers as float32 or int32 inputs", hint)
+    if not np.isfinite(raw).all() or not np.isfinite(keras).all():
+        raise UserError(f"{path}: holds NaN or infinity", hint)
     return vectors
 
 

@@ -41,7 +41,7 @@ def default_runtime(path: Path) -> str:
     for name in PACKAGES:
         if takes(name, path):
             return name
-    suffixes = sorted({suffix for name in PACKAGES for suffix in RUNTIMES.get(name).suffixes})
+    suffixes = sorted({suffix for name in PACKAGES for suffix in RUNTIMES.get(name).suffixes if suffix})
     raise UserError(f"{path}: no runtime takes such a file", f"known: {', '.join(suffixes)} (a folder is a SavedModel)")
 
 

@@ -60,7 +60,10 @@ def reason(operator: Operator, title: str, rule: Rule, in_loops: bool = False) -
 def needs_tflite(path: Path, summary: Summary | None, title: str) -> Summary:
     """Returns the summary. Raises UserError where there is none, since the target runs `.tflite` files alone."""
     if summary is None:
-        raise UserError(f"{path}: {title} runs .tflite files alone", "export to TFLite as well: --export=tflite")
+        raise UserError(
+            f"{path}: {title} runs .tflite files alone",
+            "export to TFLite as well: python -m tfday7.export --formats=tflite",
+        )
     return summary
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 SPEC, SOURCE = "bundle.json", "model_data.cc"
 HINT = (
-    "export int8, or float32 if the board has the memory (--export=tflite); change layers whose operators are missing, "
-    "or deploy to a device that LiteRT runs on"
+    "export int8, or float32 if the board has the memory (--formats=tflite); change layers whose operators are "
+    "missing, or deploy to a device that LiteRT runs on"
 )
 
 

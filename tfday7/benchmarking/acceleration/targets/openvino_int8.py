@@ -40,17 +40,17 @@ def judge(path: Path, summary: Summary | None) -> Judgement:
     try:
         layers = list(_layers(path))
     except RuntimeError as error:
-        return _unreadable(summary, error, note)
+        return _unreadable(summary, error)
     return judgement("openvino_int8", layers, measured=True, notes=[note])
 
 
-def _unreadable(summary: Summary | None, error: RuntimeError, note: Remark) -> Judgement:
+def _unreadable(summary: Summary | None, error: RuntimeError) -> Judgement:
     """Returns the judgement of a file that OpenVINO cannot load: nothing of it is accelerated."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     why = Remark("reason.openvino_unreadable", {"error": (lines or ["?"])[-1][:300]})
     found = operators(summary) if summary else []
     verdicts = [verdict(operator, why) for operator in found]
-    return judgement("openvino_int8", verdicts, measured=True, notes=[note, why])
+    return judgement("openvino_int8", verdicts, measured=True, notes=[why])
 
 
 def _layers(path: Path) -> Iterator[OpVerdict]:
@@ -59,7 +59,8 @@ def _layers(path: Path) -> Iterator[OpVerdict]:
     except ImportError as error:
         raise UserError("OpenVINO is not installed", "pip install openvino") from error
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(path), "CPU")
+    # As `runtimes.openvino` compiles it: by default OpenVINO takes bfloat16 where the CPU has it.
+    compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for at, layer in enumerate(compiled.get_runtime_model().get_ordered_ops()):
         kind, precision = _said(layer, "layerType"), _said(layer, "runtimePrecision")
         if kind in UNCOUNTED:
