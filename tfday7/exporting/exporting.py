@@ -35,6 +35,7 @@ def export(
     batch: int | None = 1,
     expected: np.ndarray | None = None,
     say: Say = lambda sentence: None,
+    bisect: bool = True,
 ) -> list[Artefact]:
     """Exports a model; each artefact has its record beside it, the folder a model card and test vectors.
 
@@ -47,6 +48,7 @@ def export(
         batch: examples a run, where a format leaves the choice; None for any number.
         expected: the model's outputs on the test split, where they are known.
         say: told of what takes long.
+        bisect: whether to look for the layer where a broken artefact parts; that exports many parts of the model.
 
     Returns:
         One artefact each; one that could not be made says why.
@@ -61,7 +63,7 @@ def export(
         vectors = job.write_vectors() if drafts else None
         for draft in drafts:
             artefact = dataclasses.replace(draft.verify(), vectors=vectors)
-            if artefact.parity is not None and not artefact.parity.holds:
+            if bisect and artefact.parity is not None and not artefact.parity.holds:
                 say(f"{artefact.name}: {artefact.parity.failures[0]}; looking for the layer where it parts")
                 artefact = dataclasses.replace(artefact, parting=bisection.part(draft, artefact.parity))
             artefact = draft.finish(artefact)

@@ -73,7 +73,9 @@ def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(opened.predict(dataset.test.x, verbose=0), expected, atol=1e-5 * scale)
 
     origin = Origin("small", str(tmp_path), "logits", data={})
-    artefacts = exporting.export(whole, dataset, wanted(("tflite",), ""), tmp_path / "files", origin, expected=expected)
+    artefacts = exporting.export(
+        whole, dataset, wanted(("tflite",), ""), tmp_path / "files", origin, expected=expected, bisect=False
+    )
     assert [artefact.failure for artefact in artefacts] == ["", ""]
     for artefact, limit in zip(artefacts, (1e-4, 0.15), strict=True):
         assert artefact.parity is not None
