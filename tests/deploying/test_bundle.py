@@ -112,14 +112,14 @@ def test_a_file_that_is_no_tflite_file_is_refused_by_its_format(tmp_path: Path) 
     path.write_bytes(b"anything")
     with pytest.raises(UserError, match=r"\.onnx cannot be deployed") as error:
         bundle.check(path)
-    assert "--export=tflite" in error.value.hint
+    assert "--formats=tflite" in error.value.hint
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"format": "onnx"}, "format 'onnx'"),
-        ({"sha256": "0" * 64, "files": []}, "SHA-256"),
+        ({"sha256": "0" * 64, "files": []}, "not the record of"),
         ({"vectors": None}, "names no test vectors"),
         ({"name": "../outside"}, "expected a file's name"),
         ({"name": "-rf"}, "expected a file's name"),

@@ -87,7 +87,7 @@ def test_a_model_that_cannot_run_there_writes_nothing(tmp_path: Path) -> None:
     bundle = made(tmp_path / "half", convert(model, raw, "float16"), answers_of(model, raw), "half_float16")
     with pytest.raises(UserError, match=r"half_float16: TFLite Micro cannot run it: .*float16") as error:
         deployed(bundle, tmp_path / "out")
-    assert "--export=tflite" in error.value.hint
+    assert "--formats=tflite" in error.value.hint
     assert not (tmp_path / "out").exists()
 
 
