@@ -153,7 +153,7 @@ def test_mixed_precision_delivers_a_float32_model(precision: str, tmp_path: Path
     arguments = ["--data=digits", "--model=mlp", "--epochs=2", f"--precision={precision}", f"--run_dir={tmp_path}/run"]
     ended = run_command("train", *arguments, f"--export_dir={tmp_path}/out", cwd=tmp_path)
     assert ended.code == 0, ended.err
-    assert {entry.suffix for entry in (tmp_path / "out").iterdir()} == {".tflite", ".json"}
+    assert {entry.suffix for entry in (tmp_path / "out").iterdir()} == {".tflite", ".json", ".md", ".npz"}
 
 
 def write_npz(path: Path, **arrays: Any) -> Path:
