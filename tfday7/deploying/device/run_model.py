@@ -10,6 +10,8 @@ Each prints one JSON object. It needs Python 3.7, NumPy, and ai-edge-litert or t
 mistake or something missing, 3 the answers are not those that were expected.
 """
 
+# Longer than files here should be, as it must be one: it is copied to devices alone, and imports nothing of tfday7.
+
 from __future__ import annotations
 
 import argparse
