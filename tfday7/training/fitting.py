@@ -6,7 +6,7 @@ Importing this module loads TensorFlow.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfday7.core.errors import Interrupted
@@ -70,6 +70,9 @@ def fit(
     observer: Observer | None = None,
     until: int | None = None,
     watchers: Sequence[Watcher] = (),
+    callbacks: Sequence[Any] = (),
+    aim: Mapping[str, Any] | None = None,
+    best_from: int = 1,
 ) -> Fit:
     """Trains the model in place and leaves it with the weights of its best epoch.
 
@@ -82,20 +85,24 @@ def fit(
         observer: told of progress.
         until: stop after this epoch; the next call goes on from there as if there had been no stop. None for the end.
         watchers: see what the model has become after each epoch.
+        callbacks: more of Keras's, called before those that keep the run's state.
+        aim: `loss` and `metrics` for `compile`; None for the problem's own (`objective`).
+        best_from: the first epoch, counted from 1, that may be the best; earlier ones are on the way to what is wanted.
 
     Raises:
         Interrupted: SIGINT or SIGTERM; a checkpoint has been written.
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
     """
-    steps = compile_model(model, dataset, optimizer, training)
-    session = _Session(model, training, steps, folder, min(until or training.epochs, training.epochs), watchers)
+    steps = compile_model(model, dataset, optimizer, training, aim)
+    last = min(until or training.epochs, training.epochs)
+    session = _Session(model, training, steps, folder, last, watchers, BestFrom(training.patience, best_from))
     session.resume(dataset)
     with stop_requests() as stop:
-        callbacks = session.callbacks(stop)
+        every = [*callbacks, *session.callbacks(stop)]
         if observer is not None:
-            callbacks.append(Observing(observer, session.log, session.best, session.epoch, training.epochs, steps))
+            every.append(Observing(observer, session.log, session.best, session.epoch, training.epochs, steps))
         try:
-            session.run(dataset, callbacks)
+            session.run(dataset, every)
         finally:
             session.close()
             if observer is not None:
@@ -104,18 +111,41 @@ def fit(
     return session.finish()
 
 
-def compile_model(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: TrainingConfig) -> int:
+def compile_model(
+    model: Any,
+    dataset: Dataset,
+    optimizer: OptimizerConfig,
+    training: TrainingConfig,
+    aim: Mapping[str, Any] | None = None,
+) -> int:
     """Gives a model its optimizer, loss and metrics, and returns the steps of an epoch; arguments as of `fit`."""
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(training.seed)
     steps = pipeline.steps_per_epoch(dataset.train, training.batch_size)
-    model.compile(
-        optimizer=_optimizer(optimizer, training, steps, model),
-        steps_per_execution=first_steps(steps),
-        **objective(dataset.problem, model, training.label_smoothing, augmentation.mixes_labels(training.augment)),
-    )
+    if aim is None:
+        aim = objective(dataset.problem, model, training.label_smoothing, augmentation.mixes_labels(training.augment))
+    chosen = _optimizer(optimizer, training, steps, model)
+    model.compile(optimizer=chosen, steps_per_execution=first_steps(steps), **aim)
     return steps
+
+
+class BestFrom(BestWeights):
+    """Remembers the best weights of the epochs from a given one on.
+
+    Args:
+        patience: as of `BestWeights`.
+        first: the first epoch that counts, from 1.
+    """
+
+    def __init__(self, patience: int, first: int) -> None:
+        super().__init__(patience)
+        self.first = first
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Compares the epoch with the best one, if it counts."""
+        if epoch + 1 >= self.first:
+            super().on_epoch_end(epoch, logs)
 
 
 class _Session:
@@ -129,6 +159,7 @@ class _Session:
         folder: RunFolder | None,
         until: int,
         watchers: Sequence[Watcher],
+        best: BestWeights,
     ) -> None:
         self.model = model
         self.training = training
@@ -136,7 +167,7 @@ class _Session:
         self.steps = steps
         self.folder = folder
         self.store = CheckpointStore(folder / CHECKPOINTS) if folder else None
-        self.best = BestWeights(training.patience)
+        self.best = best
         self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
         self.unfreezing = Unfreezing(model, training.unfreeze_epochs) if training.freeze else None
         self.nan = StopOnNaN()
