@@ -18,6 +18,7 @@ from tfday7.core.run_folder import EXPORTS, MODEL, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
 from tfday7.exporting.config import DEFAULT_FOLDER, ExportConfig, ModelExportConfig
+from tfday7.exporting.format import CALIBRATED
 from tfday7.models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
     if run:
         data = from_text(DataConfig, run.flags())
     found = Source(config, data, run)
-    if data is None and any(kind == "int8" for _, kind in config.wanted()) and config.kinds:
-        raise UserError(f"--kinds={config.kinds}: int8 is calibrated on data", "give the training data with --data")
+    calibrated = [kind for _, kind in config.wanted() if kind in CALIBRATED]
+    if data is None and calibrated and config.kinds:
+        message = f"--kinds={config.kinds}: {calibrated[0]} is calibrated on data"
+        raise UserError(message, "give the training data with --data")
     if data is not None:
         from tfday7.data.source import find_source
 
@@ -144,11 +147,11 @@ def export(found: Source, say: Say = lambda sentence: None, lang: str = "en") ->
 
     wanted = found.config.wanted()
     if found.data is None:
-        kept = [(format, kind) for format, kind in wanted if kind != "int8"]
+        kept = [(format, kind) for format, kind in wanted if kind not in CALIBRATED]
         if len(kept) < len(wanted):
             say("int8 is left out: it is calibrated on training data, and there is no --data")
         wanted = kept
-    model, dataset, meaning = _loaded(found, say)
+    model, dataset, meaning = loaded(found, say)
     say(f"export: {', '.join(dict.fromkeys(format for format, _ in wanted))} to {found.folder}")
     origin = exporting.Origin(
         found.name, found.identity, meaning, to_text(found.data) if found.data else None, found.command()
@@ -190,8 +193,12 @@ def _record(run: RunFolder, artefacts: list[Artefact], lang: str) -> None:
     write_report(run, lang)
 
 
-def _loaded(found: Source, say: Say) -> tuple[Any, Dataset, str]:
-    """Returns the model as float32, its data, and what its outputs mean."""
+def loaded(found: Source, say: Say) -> tuple[Any, Dataset, str]:
+    """Returns the model as float32, its data, and what its outputs mean.
+
+    Raises:
+        UserError: the model or the data cannot be read, or do not fit each other.
+    """
     from tfday7 import data, models
     from tfday7.exporting import made_up
     from tfday7.models import building

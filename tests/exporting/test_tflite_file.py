@@ -19,7 +19,7 @@ from tfday7.core.frameworks import tf
 from tfday7.exporting import tflite_file
 from tfday7.exporting.tflite_file import Summary, constant, float_islands, notes, problems, read
 
-KINDS = ("float32", "float16", "dynamic", "int8")
+KINDS = ("float32", "float16", "dynamic", "int8", "int16x8")
 SAMPLES = [(name, kind) for name in ("conv", "dense", "tokens") for kind in KINDS]
 SAMPLES += [("lstm", "float32"), ("lstm", "int8")]
 
@@ -160,6 +160,16 @@ def test_the_empty_float_tensors_of_a_fused_lstm_are_no_islands_and_full_ones_ar
     assert float_islands(found) == []
     full = [dataclasses.replace(tensor, shape=()) if tensor in empty else tensor for tensor in found.tensors]
     assert len(float_islands(dataclasses.replace(found, tensors=tuple(full)))) == 4  # Scalars hold one number each.
+
+
+def test_int8_and_int16x8_are_told_apart() -> None:
+    narrow, wide = problems(summary("conv", "int8"), "int16x8"), problems(summary("conv", "int16x8"), "int8")
+    assert any("is int8, not int16" in sentence for sentence in narrow)
+    assert any(sentence.startswith("activations of 8 bits") for sentence in narrow)
+    assert any("is int16, not int8" in sentence for sentence in wide)
+    (floating, *_) = problems(summary("conv"), "int16x8")
+    assert "not quantized at all" in floating
+    assert "not for speed" in notes(summary("conv", "int16x8"), "int16x8")[0]
 
 
 def test_token_ids_are_no_island_of_an_int8_file() -> None:

@@ -96,10 +96,13 @@ def converted(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if kind == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        elif kind == "int8":
+        elif kind in ("int8", "int16x8"):
+            sets = tf.lite.OpsSet
+            wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             converter.representative_dataset = lambda: ([example[np.newaxis]] for example in calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.int8
+            converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8 if kind == "int8" else wide]
+            ends = tf.int8 if kind == "int8" else tf.int16
+            converter.inference_input_type = converter.inference_output_type = ends
         elif kind == "float32":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
             converter.allow_custom_ops = True

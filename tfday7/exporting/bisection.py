@@ -18,7 +18,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data.lazy import take
 from tfday7.exporting import children
-from tfday7.exporting.format import CONVERSION_ERRORS, Format, Request
+from tfday7.exporting.format import CALIBRATED, CONVERSION_ERRORS, Format, Request
 from tfday7.exporting.job import save_with_batch
 from tfday7.exporting.records import Parity
 
@@ -56,7 +56,7 @@ def part(draft: Draft, parity: Parity) -> dict[str, Any]:
     """
     if not draft.format.needs_child:
         return _nothing(f"a {draft.format.name} artefact is not cut into parts")
-    model = draft.job.core[0] if draft.kind == "int8" else draft.job.model
+    model = draft.job.core[0] if draft.kind in CALIBRATED else draft.job.model
     cuts = _cuts(model)
     if not cuts:
         return _nothing("the model has no layers behind which it could be cut")
@@ -156,9 +156,10 @@ class _Bisection:
     def _request(self, model: Any, folder: Path) -> Request:
         folder.mkdir(parents=True)
         save_with_batch(model, self.x.shape[1:], folder / "saved_model", 1)
-        calibration = str(self.job.calibration) if self.kind == "int8" else None
+        calibration = str(self.job.calibration) if self.kind in CALIBRATED else None
         output = folder / f"part{self.format.suffix}"
-        return Request(self.format.name, self.kind, str(folder / "saved_model"), calibration, str(output), 1)
+        stay = self.job.float_layers(self.format, self.kind)
+        return Request(self.format.name, self.kind, str(folder / "saved_model"), calibration, str(output), 1, stay)
 
     def _cut(self, layer: Any, model: Any, path: Path, answer: children.Answer) -> Cut:
         kind, failure = type(layer).__name__, answer.failure

@@ -6,31 +6,58 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core.errors import UserError
 from tfday7.core.seeds import derive_seed
 from tfday7.data import Dataset, pipeline
 from tfday7.data.lazy import Inputs, take
+from tfday7.exporting.options import MOST_EXAMPLES
 
-CALIBRATION_EXAMPLES = 500
+CALIBRATION_EXAMPLES = MOST_EXAMPLES
 EXTREMES_AMONG = 10_000
 
 
-def calibration_examples(dataset: Dataset, model: Any) -> np.ndarray:
-    """Returns at most 500 training inputs, the same for every run of this model: int8 files can be made again.
+def calibration_examples(dataset: Dataset, model: Any, count: int = CALIBRATION_EXAMPLES, seed: int = 0) -> np.ndarray:
+    """Returns at most `count` training inputs [n, ...], the same for every run of this model: files can be made again.
 
-    Up to half of them are those, of 10,000, on which an output is smallest or largest; the others are drawn at random.
-    Int8 cuts off what lies outside of the range that it saw, and 500 random examples miss the ends: with them the
-    largest difference halves (digits 5.1% -> 2.9%), while the mean one stays as it was within 8%. Where there are
-    fewer training examples, validation examples join them: 50 digits alone missed a fifth of the range.
+    Up to half of them are those, of 10,000, on which an output is smallest or largest; the others are drawn at random,
+    of classes equally many of each as far as there are. Int8 cuts off what lies outside of the range that it saw, and
+    500 random examples miss the ends: with them the largest difference halves (digits 5.1% -> 2.9%), while the mean one
+    stays as it was within 8%. Where there are fewer training examples, validation examples join them: 50 digits alone
+    missed a fifth of the range. Test examples are never looked at.
+
+    Raises:
+        UserError: there are no training examples, or the model does not take such inputs.
     """
     x = dataset.train.x
-    order = np.random.default_rng(derive_seed(0, "calibration")).permutation(len(x))
+    _check(x, model, dataset.name)
+    order = np.random.default_rng(derive_seed(seed, "calibration")).permutation(len(x))
     candidates = np.sort(order[:EXTREMES_AMONG])
     extreme = candidates[_extremes(model, take(x, candidates))]
-    extreme = order[np.isin(order, extreme)][: CALIBRATION_EXAMPLES // 2]
-    others = order[~np.isin(order, extreme)][: CALIBRATION_EXAMPLES - len(extreme)]
-    chosen = x[np.sort(np.concatenate([extreme, others]))]
-    missing = CALIBRATION_EXAMPLES - len(chosen)
+    extreme = order[np.isin(order, extreme)][: count // 2]
+    others = order[~np.isin(order, extreme)]
+    if dataset.problem.task == "classification":
+        others = _balanced(others, np.asarray(dataset.train.y[:]), extreme)
+    chosen = x[np.sort(np.concatenate([extreme, others[: count - len(extreme)]]))]
+    missing = count - len(chosen)
     return np.concatenate([chosen, dataset.validation.x[:missing]]) if missing > 0 else chosen
+
+
+def _check(x: Inputs, model: Any, name: str) -> None:
+    if not len(x):
+        raise UserError(f"{name} has no training examples to calibrate with", "give data with training examples")
+    given, own = tuple(x.shape[1:]), tuple(model.inputs[0].shape[1:])
+    if len(given) != len(own) or any(want not in (None, have) for have, want in zip(given, own, strict=True)):
+        raise UserError(f"calibration examples of {name} have the shape {given}; the model takes {own}")
+
+
+def _balanced(order: np.ndarray, y: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Returns indices in an order whose start, beside those that are taken, has equally many of each class."""
+    have = np.bincount(y[taken], minlength=int(y.max()) + 1)
+    rank = np.empty(len(order), np.int64)
+    for label in np.unique(y[order]):
+        mine = y[order] == label
+        rank[mine] = have[label] + np.arange(mine.sum())
+    return order[np.argsort(rank, kind="stable")]
 
 
 def _extremes(model: Any, x: Inputs) -> np.ndarray:

@@ -13,7 +13,8 @@ MAX_BATCH, MAX_SIZE, MAX_NAME = 4096, 65_536, 200
 DEFAULT_FOLDER = Path("tflite_models")
 FORMATS_HELP = "tflite, onnx, openvino, tensorrt, saved_model, keras"
 KINDS_HELP = (
-    "Kinds of numbers, a comma list of: float32, float16, dynamic, int8; each format makes those that it has. "
+    "Kinds of numbers, a comma list of: float32, float16, dynamic, int8, int16x8, weight_int8, weight_int4; "
+    "each format makes those that it has. "
     "Default: each format's usual ones."
 )
 

@@ -18,7 +18,7 @@ from tfday7.data.heads import placed
 from tfday7.data.lazy import chunks
 from tfday7.exporting import feeding
 from tfday7.exporting.children import Answer
-from tfday7.exporting.format import CONVERSION_ERRORS, Format, Request
+from tfday7.exporting.format import CALIBRATED, CONVERSION_ERRORS, Format, Request
 from tfday7.exporting.job import Job
 from tfday7.exporting.parity import compare
 from tfday7.exporting.records import Artefact, relative_source
@@ -64,7 +64,7 @@ class Draft:
         """Returns the artefact as it lies in the scratch folder, compared with Keras's, or why there is none."""
         if not self.failure:
             try:
-                problems = self.format.problems(self.output, self.kind)
+                problems = self.format.problems(self.output, self.kind, self.job.float_layers(self.format, self.kind))
                 if not problems:
                     return self._verified()
                 self.failure = "; ".join(problems)
@@ -119,15 +119,28 @@ class Draft:
             },
             labels=list(problem.class_names),
             recipe=self.job.recipe(self.kind),
-            notes=[*self.notes, *self.format.notes(self.output, self.kind)],
+            notes=[*self.notes, *self._mixed(), *self.format.notes(self.output, self.kind)],
         )
+
+    def _mixed(self) -> list[str]:
+        """Returns what became of the layers that were to stay in float32."""
+        asked = self.job.options.float_layers
+        if not asked or self.kind not in CALIBRATED:
+            return []
+        if self.job.float_layers(self.format, self.kind):
+            return [f"these layers stay in float32: {', '.join(asked)}"]
+        return [
+            f"{', '.join(asked)}: quantized like all others, as a {self.format.name} {self.kind} file mixes nothing"
+        ]
 
 
 def request(job: Job, format: Format, kind: str, output: Path) -> Request:
     """Returns what a child process has to do to make a file of a job's model."""
     batch = 1 if format.fixed_batch else job.batch
     saved_model = str(job.saved_model(kind, batch))
-    return Request(format.name, kind, saved_model, str(job.calibration) if kind == "int8" else None, str(output), batch)
+    calibration = str(job.calibration) if kind in CALIBRATED else None
+    stay, sparse = job.float_layers(format, kind), job.options.sparse
+    return Request(format.name, kind, saved_model, calibration, str(output), batch, stay, sparse)
 
 
 def first_line(error: Exception) -> str:

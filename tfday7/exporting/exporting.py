@@ -17,10 +17,11 @@ from tfday7.exporting import bisection, card, children
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS
 from tfday7.exporting.job import Job, vectors_name, weights_digest
+from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Artefact, Origin, record_path, source_of
 from tfday7.exporting.writing import remove
 
-__all__ = ["Origin", "check_free", "check_gate", "export"]
+__all__ = ["Origin", "QuantizationOptions", "check_free", "check_gate", "export"]
 
 Say = Callable[[str], Any]
 FEW = 2  # Artefacts are soon made and shown together; of more each is told of as it comes.
@@ -36,6 +37,7 @@ def export(
     expected: np.ndarray | None = None,
     say: Say = lambda sentence: None,
     bisect: bool = True,
+    options: QuantizationOptions | None = None,
 ) -> list[Artefact]:
     """Exports a model; each artefact has its record beside it, the folder a model card and test vectors.
 
@@ -49,6 +51,8 @@ def export(
         expected: the model's outputs on the test split, where they are known.
         say: told of what takes long.
         bisect: whether to look for the layer where a broken artefact parts; that exports many parts of the model.
+        options: how numbers are quantized: calibration, layers that stay in float, zeros left out; None for the usual
+            way.
 
     Returns:
         One artefact each; one that could not be made says why.
@@ -56,7 +60,7 @@ def export(
     files.remove_partials(folder, older_than_seconds=3600)
     _remove_stale(folder, origin.run, model, say)
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
-        job = Job(model, dataset, folder, origin, Path(scratch), batch, expected)
+        job = Job(model, dataset, folder, origin, Path(scratch), batch, expected, options)
         drafts = [Draft(job, FORMATS.get(format), kind) for format, kind in wanted]
         _convert(drafts, Path(scratch) / "requests")
         artefacts = []

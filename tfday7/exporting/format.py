@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from tfday7.exporting.records import Artefact
 
 FORMATS: Registry[Format] = Registry("export format", "tfday7.exporting.formats")
-# Of numbers. An int8 file leaves the affine ends of a model out; see `tfday7.exporting.affine`.
 # What converters and savers raise on a model that they cannot take.
 CONVERSION_ERRORS = (ValueError, RuntimeError, TypeError, NotImplementedError)
-KINDS = ("float32", "float16", "dynamic", "int8")
+# Of numbers.
+KINDS = ("float32", "float16", "dynamic", "int8", "int16x8", "weight_int8", "weight_int4")
+# Those whose activations are integers: examples show their ranges, and a file leaves the affine ends of a model out;
+# see `tfday7.exporting.affine`.
+CALIBRATED = ("int8", "int16x8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Request:
         calibration: an `.npy` of inputs [n, ...], for kinds that need it.
         output: the file to write.
         batch: examples a run; None where the file takes any number.
+        float_layers: names of layers that stay in float32; for a format that has `mixed_kinds`.
+        sparse: whether zeros may be left out of the file.
     """
 
     format: str
@@ -43,6 +49,8 @@ class Request:
     calibration: str | None
     output: str
     batch: int | None
+    float_layers: Sequence[str] = ()
+    sparse: bool = False
 
 
 class Format(abc.ABC):
@@ -55,6 +63,7 @@ class Format(abc.ABC):
     runtime: ClassVar[str]  # That verifies its files.
     needs_child: ClassVar[bool] = True
     fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
+    mixed_kinds: ClassVar[tuple[str, ...]] = ()  # In which single layers can stay in float32.
     verified_batch: ClassVar[int | None] = None  # Of files that take any number, whatever is asked for.
 
     def file_name(self, model: str, kind: str) -> str:
@@ -73,8 +82,13 @@ class Format(abc.ABC):
         """Writes the artefact in the child process; returns notes for its user."""
         raise NotImplementedError(f"{self.name} needs no child process")
 
-    def problems(self, path: Path, kind: str) -> list[str]:
-        """Returns why a file does not deserve its kind, looking at the file itself; empty when it does."""
+    def problems(self, path: Path, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
+        """Returns why a file does not deserve its kind, looking at the file itself; empty when it does.
+
+        Args:
+            path, kind: of the file.
+            float_layers: those that were told to stay in float32, where the format has `mixed_kinds`.
+        """
         return []
 
     def notes(self, path: Path, kind: str) -> list[str]:

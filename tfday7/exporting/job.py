@@ -17,6 +17,8 @@ from tfday7.data.lazy import take
 from tfday7.exporting import feeding, vectors
 from tfday7.exporting.affine import Affine, core_of, equalized
 from tfday7.exporting.calibration import calibration_examples
+from tfday7.exporting.format import CALIBRATED, Format
+from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Origin
 
 
@@ -31,6 +33,7 @@ class Job:
         scratch: a folder for what is needed on the way.
         batch: examples a run, where a format leaves the choice; None for any number.
         expected: the model's outputs on the test split, where they are known.
+        options: how numbers are quantized; None for the usual way.
     """
 
     def __init__(
@@ -42,15 +45,17 @@ class Job:
         scratch: Path,
         batch: int | None = 1,
         expected: np.ndarray | None = None,
+        options: QuantizationOptions | None = None,
     ) -> None:
         self.model, self.dataset, self.folder, self.origin = model, dataset, folder, origin
-        self.scratch, self.batch = scratch, batch
+        self.scratch, self.batch, self.options = scratch, batch, options or QuantizationOptions()
         self.expected = answers(model, dataset, origin.name) if expected is None else expected
 
     @functools.cached_property
     def calibration_inputs(self) -> np.ndarray:
         """Inputs that show which numbers occur, as the data set has them."""
-        return calibration_examples(self.dataset, self.model)
+        how = self.options
+        return calibration_examples(self.dataset, self.model, how.calibration_examples, how.calibration_seed)
 
     @functools.cached_property
     def core(self) -> tuple[Any, Affine | None, Affine | None]:
@@ -80,8 +85,12 @@ class Job:
     def recipe(self, kind: str) -> dict[str, Any]:
         """Returns what makes a file of this kind again."""
         calibration = None
-        if kind == "int8":
-            calibration = {"examples": len(self.calibration_inputs), "from": "training, then validation examples"}
+        if kind in CALIBRATED:
+            calibration = {
+                "examples": len(self.calibration_inputs),
+                "seed": self.options.calibration_seed,
+                "from": "training, then validation examples",
+            }
         flags = self.origin.data
         data = {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint, "flags": dict(flags or {})}
         return {
@@ -89,20 +98,26 @@ class Job:
             "weights_sha256": self.model_digest,
             "data": data if self.labelled else None,
             "calibration": calibration,
+            "float_layers": list(self.options.float_layers) if kind in CALIBRATED else [],
+            "sparse": self.options.sparse,
             "batch": self.batch,
             "versions": environment.versions(),
         }
 
+    def float_layers(self, format: Format, kind: str) -> tuple[str, ...]:
+        """Returns the layers that stay in float32 in a file of this format and kind."""
+        return self.options.float_layers if kind in format.mixed_kinds else ()
+
     def ends(self, kind: str) -> tuple[Affine | None, Affine | None]:
         """Returns what a file of this kind leaves out at the way in and at the way out."""
-        return self.core[1:] if kind == "int8" else (None, None)
+        return self.core[1:] if kind in CALIBRATED else (None, None)
 
     def saved_model(self, kind: str, batch: int | None) -> Path:
-        """Returns a SavedModel for batches of this size; of an int8 file's model, the core alone."""
-        part = "core" if kind == "int8" else "whole"
+        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone."""
+        part = "core" if kind in CALIBRATED else "whole"
         path = self.scratch / f"{part}_{batch or 'any'}"
         if not path.exists():
-            model = self.core[0] if kind == "int8" else self.model
+            model = self.core[0] if kind in CALIBRATED else self.model
             save_with_batch(model, self.dataset.problem.input_shape, path, batch)
         return path
 

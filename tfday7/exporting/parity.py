@@ -17,12 +17,17 @@ from tfday7.exporting.records import Parity
 # and fused operators, measured at 1e-7 to 1e-6 on the models here. int8: half a step of 1/256 per layer adds up to 1-6%
 # on working models, while a broken conversion (bidirectional LSTM) was seen at 16%.
 # float16: 2^-11 a weight, about 1e-3 of the outputs. dynamic: int8 weights, and activations that are quantized as they
-# come.
+# come. The last three were measured on the two reference models and on ResNet-8, DS-CNN (digits), transformer, LSTM and
+# GRU (text), some epochs trained: int16x8 0.8-1.3%, an unrolled GRU 4%; weight_int8 0.1-0.9%; weight_int4 1-10%, DS-CNN
+# 25%, where the metric dropped by up to 0.6 points.
 LIMITS = {
     "float32": {"relative_difference": 1e-4, "metric_drop": 0.001, "agreement": 0.999},
     "float16": {"relative_difference": 0.01, "metric_drop": 0.002, "agreement": 0.99},
     "dynamic": {"relative_difference": 0.15, "metric_drop": 0.005, "agreement": 0.95},
     "int8": {"relative_difference": 0.15, "metric_drop": 0.005, "agreement": 0.95},
+    "int16x8": {"relative_difference": 0.1, "metric_drop": 0.005, "agreement": 0.98},
+    "weight_int8": {"relative_difference": 0.03, "metric_drop": 0.005, "agreement": 0.98},
+    "weight_int4": {"relative_difference": 0.5, "metric_drop": 0.01, "agreement": 0.95},
 }
 WORST = 5
 # Outputs that are large beside their spread, 5000 give or take 1 say, are no finer than float32 itself at that size.

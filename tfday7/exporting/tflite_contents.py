@@ -13,6 +13,9 @@ BITS: dict[str, int | None] = {
     "uint4": 4, "uint8": 8, "uint16": 16, "uint32": 32, "uint64": 64, "bool": 8,
     "string": None, "resource": None, "variant": None,
 }  # fmt: skip
+# From how many elements on a kernel or matrix of weights is stored as integers in a file of weights alone. Its
+# description and the operator that unpacks it take some 200 bytes.
+WEIGHT_MIN_ELEMENTS = 256
 FLOATING = tuple(name for name in BITS if "float" in name or "complex" in name)
 
 
@@ -178,3 +181,10 @@ class Summary:
     def outputs_of(self, node: Node) -> list[Tensor]:
         """Returns the tensors that a node writes."""
         return [self.by_place[node.subgraph, index] for index in node.outputs]
+
+
+def channel_axis(op: str, rank: int) -> int:
+    """Returns the axis of an operator's weights along which its output channels lie."""
+    if op in ("DEPTHWISE_CONV_2D", "BATCH_MATMUL"):
+        return rank - 1
+    return rank - 1 if op == "CONV_3D" else 0

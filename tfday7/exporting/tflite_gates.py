@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from tfday7.core.errors import unknown_name
-from tfday7.exporting.tflite_contents import Summary, Tensor
+from collections.abc import Sequence
 
-KINDS = ("float32", "float16", "dynamic", "int8")
-NAMED_ISLANDS = 5
+from tfday7.core.errors import unknown_name
+from tfday7.exporting import tflite_layers
+from tfday7.exporting.tflite_contents import WEIGHT_MIN_ELEMENTS, Summary, Tensor
+
+KINDS = ("float32", "float16", "dynamic", "int8", "int16x8", "weight_int8", "weight_int4")
+NAMED = 5
 # Where activations stay floating point, the converter quantizes the weights of these operators, from this size on.
 DYNAMIC_MIN_ELEMENTS = 1024
 DYNAMIC_OPERATORS = (
     "BATCH_MATMUL", "BIDIRECTIONAL_SEQUENCE_LSTM", "CONV_2D", "DEPTHWISE_CONV_2D", "EMBEDDING_LOOKUP",
     "FULLY_CONNECTED", "GATHER", "LSTM", "SVDF", "TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM",
 )  # fmt: skip
+ACTIVATIONS = {"int8": "int8", "int16x8": "int16"}
+WEIGHTS = {"weight_int8": "int8", "weight_int4": "int4"}
 
 
 def float_islands(summary: Summary) -> list[str]:
@@ -23,12 +28,13 @@ def float_islands(summary: Summary) -> list[str]:
     return [tensor.name for tensor in summary.tensors if tensor.is_floating and tensor.elements > 0]
 
 
-def problems(summary: Summary, kind: str) -> list[str]:
+def problems(summary: Summary, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
     """Returns why a file does not deserve its kind, in sentences; empty when it does.
 
     Args:
         summary: from `read`.
         kind: one of `KINDS`.
+        float_layers: Keras layers that were told to stay in float32 in an int8 file; their operators alone may.
 
     A "dynamic" file whose weights are all too small for the converter is no problem, but see `notes`.
 
@@ -37,8 +43,13 @@ def problems(summary: Summary, kind: str) -> list[str]:
     """
     if kind not in KINDS:
         raise unknown_name("kind of TFLite file", kind, KINDS)
-    checks = {"float16": _float16_problems, "dynamic": _dynamic_problems, "int8": _int8_problems}
-    own = checks[kind](summary) if kind in checks else []
+    if kind in ACTIVATIONS:
+        own = _integer_problems(summary, kind, float_layers)
+    elif kind in WEIGHTS:
+        own = _weight_problems(summary, kind)
+    else:
+        checks = {"float16": _float16_problems, "dynamic": _dynamic_problems}
+        own = checks[kind](summary) if kind in checks else []
     return own + _foreign_operators(summary)
 
 
@@ -49,6 +60,18 @@ def notes(summary: Summary, kind: str) -> list[str]:
         found.append(
             f"no weight was quantized: the converter leaves those with fewer than {DYNAMIC_MIN_ELEMENTS:,} elements in "
             "float32, and this model has no larger ones"
+        )
+    if kind in WEIGHTS and not _weights(summary, WEIGHTS[kind]):
+        found.append(
+            f"no weight was quantized: those with fewer than {WEIGHT_MIN_ELEMENTS:,} elements stay in float32, and "
+            "this model has no larger ones"
+        )
+    if kind == "int16x8":
+        found.append("XNNPACK has no int16 operators: TFLite's own kernels run it, many times slower; not for speed")
+    if kind == "weight_int4" and _weights(summary, "int4"):
+        found.append(
+            "XNNPACK does not unpack 4 bits: TFLite's own kernels run it, slower than the float32 file; for size, not "
+            "for speed. tflite-runtime 2.14 does not read it, ai-edge-litert 1.4 and later do"
         )
     if summary.is_stateful:
         found.append("it keeps state from one invocation to the next: reset its variables before each example")
@@ -66,19 +89,46 @@ def _dynamic_problems(summary: Summary) -> list[str]:
     return [f"it holds no int8 weights, although {large[0].name} has {large[0].elements:,} elements"]
 
 
-def _int8_problems(summary: Summary) -> list[str]:
-    found = []
+def _integer_problems(summary: Summary, kind: str, float_layers: Sequence[str]) -> list[str]:
+    found, dtype = [], ACTIVATIONS[kind]
     if not _weights(summary, "int8"):
         found.append("it holds no int8 weights: it is not quantized at all")
-    if islands := float_islands(summary):
-        more = f" and {len(islands) - NAMED_ISLANDS} more" if len(islands) > NAMED_ISLANDS else ""
-        found.append(f"not int8 throughout: {', '.join(islands[:NAMED_ISLANDS])}{more} stay in floating point")
+    if float_layers:
+        others = tflite_layers.touched_by_others(summary, float_layers)
+        islands = [tensor.name for tensor in others]
+        if quantized := tflite_layers.without_float(summary, float_layers):
+            found.append(f"{_listed(quantized)} were to stay in float32, and are {kind} all the same")
+    else:
+        islands = float_islands(summary)
+    if islands:
+        found.append(f"not {kind} throughout: {_listed(islands)} stay in floating point")
     for side, tensors in (("input", summary.inputs), ("output", summary.outputs)):
         for tensor in tensors:
             # Token ids and classes are integers by nature; only numbers can be quantized.
-            if tensor.dtype != "int8" and tensor.dtype not in ("int32", "int64"):
-                found.append(f"its {side} {tensor.name} is {tensor.dtype}, not int8")
+            if tensor.dtype != dtype and tensor.dtype not in ("int32", "int64"):
+                found.append(f"its {side} {tensor.name} is {tensor.dtype}, not {dtype}")
+    if kind == "int16x8":
+        narrow = [tensor.name for tensor in _activations(summary) if tensor.dtype == "int8"]
+        found += [f"activations of 8 bits: {_listed(narrow)}"] if narrow else []
     return found
+
+
+def _weight_problems(summary: Summary, kind: str) -> list[str]:
+    found = []
+    large = [tensor for tensor in summary.tensors if tensor.is_weight and len(tensor.shape) > 1]
+    others = [
+        tensor.name for tensor in large if tensor.elements >= WEIGHT_MIN_ELEMENTS and tensor.dtype != WEIGHTS[kind]
+    ]
+    if others:
+        found.append(f"weights that are not {WEIGHTS[kind]}: {_listed(others)}")
+    if integers := [tensor.name for tensor in _activations(summary) if tensor.is_quantized]:
+        found.append(f"activations that are not floating point: {_listed(integers)}")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _foreign_operators(summary: Summary) -> list[str]:
@@ -91,6 +141,17 @@ def _foreign_operators(summary: Summary) -> list[str]:
 def _weights(summary: Summary, dtype: str) -> list[Tensor]:
     """Returns the weights of a type; quantized biases are int32 and so are none of int8."""
     return [tensor for tensor in summary.tensors if tensor.is_weight and tensor.dtype == dtype]
+
+
+def _activations(summary: Summary) -> list[Tensor]:
+    """Returns what operators give, but not weights that one unpacks."""
+    given = {
+        (node.subgraph, index)
+        for node in summary.nodes
+        if not (node.op == "DENSIFY" and all(tensor and tensor.is_constant for tensor in summary.inputs_of(node)))
+        for index in node.outputs
+    }
+    return [tensor for tensor in summary.tensors if (tensor.subgraph, tensor.index) in given]
 
 
 def _quantizable(summary: Summary) -> list[Tensor]:

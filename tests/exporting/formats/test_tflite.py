@@ -19,6 +19,7 @@ from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 from tfday7.exporting import exporting, tflite_file
 from tfday7.exporting.config import wanted
+from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Artefact, Origin, record_path
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -168,6 +169,69 @@ def test_artefacts_of_other_weights_go_when_a_model_is_exported_again(pictures: 
         "README.md", "small_float16.tflite", "small_float16.tflite.json", "small_vectors.npz",
     ]  # fmt: skip
     assert said == [f"small_float32 in {tmp_path} is of other weights, and is removed"]
+
+
+def test_kinds_of_weights_alone_and_of_wide_activations(pictures: Dataset, tmp_path: Path) -> None:
+    model = trained(pictures, model="cnn", width=16, depth=2)
+    kinds = ("float32", "int8", "int16x8", "weight_int8", "weight_int4")
+    artefacts = export(model, pictures, tmp_path, kinds=",".join(kinds))
+    assert tuple(artefacts) == kinds
+    assert all(artefact.holds for artefact in artefacts.values()), artefacts
+    ends = {kind: (artefact.input["dtype"], artefact.output["dtype"]) for kind, artefact in artefacts.items()}
+    assert ends["int16x8"] == ("int16", "int16")
+    assert ends["weight_int8"] == ends["weight_int4"] == ("float32", "float32")
+    assert artefacts["int16x8"].input["zero_point"] == 0
+    sizes = {kind: artefact.size_bytes or 0 for kind, artefact in artefacts.items()}
+    assert sizes["weight_int4"] < sizes["weight_int8"] < sizes["float32"]
+    differences = {kind: artefact.parity.largest_difference for kind, artefact in artefacts.items() if artefact.parity}
+    assert differences["int16x8"] < differences["int8"]
+    assert differences["weight_int8"] < differences["weight_int4"]
+    assert artefacts["int16x8"].recipe["calibration"]["seed"] == 0
+    assert artefacts["weight_int4"].recipe["calibration"] is None
+
+
+def test_the_options_of_an_export_are_in_the_record_and_the_file(pictures: Dataset, tmp_path: Path) -> None:
+    model = trained(pictures, model="cnn", width=16, depth=2)
+    for weight in model.trainable_weights:
+        values = weight.numpy()
+        if values.ndim > 1:
+            weight.assign(np.where(np.abs(values) < np.quantile(np.abs(values), 0.9), 0, values))
+    origin = Origin("small", "/runs/small", "logits", data={})
+    options = QuantizationOptions(calibration_examples=50, calibration_seed=4, sparse=True)
+    kinds = [("tflite", "float32"), ("tflite", "int8")]
+    float32, int8 = exporting.export(model, pictures, kinds, tmp_path, origin, bisect=False, options=options)
+    assert int8.recipe["calibration"] == {"examples": 50, "seed": 4, "from": "training, then validation examples"}
+    assert float32.recipe["sparse"] is True
+    assert any("are not stored" in note for note in float32.notes)
+    assert float32.holds, float32
+    assert any(tensor.is_sparse for tensor in tflite_file.read(Path(str(float32.path))).tensors)
+    wrong = QuantizationOptions(float_layers=("nowhere",))
+    (failed,) = exporting.export(model, pictures, kinds[1:], tmp_path, origin, bisect=False, options=wrong)
+    assert "no operator computes nowhere" in failed.failure
+
+
+def test_a_model_trained_with_fake_quantization_keeps_its_ranges(pictures: Dataset, tmp_path: Path) -> None:
+    import tensorflow_model_optimization as tfmot
+
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    plain = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    model = tfmot.quantization.keras.quantize_model(plain)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(pictures.train.x, pictures.train.y, epochs=10, verbose=0)
+    artefact = export(model, pictures, tmp_path, kinds="int8")["int8"]
+    assert artefact.holds, artefact
+    learned = {weight.name: float(weight) for weight in model.layers[1].weights if weight.shape == ()}
+    low, high = (next(value for name, value in learned.items() if name.endswith(f"_{end}:0")) for end in ("min", "max"))
+    assert artefact.input["scale"] == pytest.approx((max(high, 0) - min(low, 0)) / 255, rel=1e-3)
+    outputs = LiteRT(Path(str(artefact.path))).predict(pictures.test.x)
+    expected = model.predict(pictures.test.x, verbose=0)
+    assert np.abs(outputs - expected).max() <= 2.1 * artefact.output["scale"]
+    # It says itself which layers are int8: what is asked for has no effect, and that is no silent one.
+    origin, last = Origin("mixed", "/runs/small", "logits", data={}), model.layers[-1].name
+    options = QuantizationOptions(float_layers=(last,))
+    (mixed,) = exporting.export(model, pictures, [("tflite", "int8")], tmp_path, origin, bisect=False, options=options)
+    assert mixed.failure == f"{last} were to stay in float32, and are int8 all the same"
 
 
 def test_an_lstm_answers_each_example_alone(tmp_path: Path) -> None:

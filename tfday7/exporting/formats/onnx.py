@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfday7.exporting import onnx_conversion
@@ -29,7 +30,7 @@ class Onnx(Format):
         stays = onnx_conversion.float_operators(Path(request.output)) if request.kind == "int8" else []
         return [f"{', '.join(stays)} stay in float32: ONNX Runtime has no int8 form of them"] if stays else []
 
-    def problems(self, path: Path, kind: str) -> list[str]:
+    def problems(self, path: Path, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
         """See `Format.problems`."""
         return onnx_conversion.weight_problems(path) if kind == "int8" else []
 

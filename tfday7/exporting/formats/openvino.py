@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfday7.exporting import onnx_conversion
@@ -39,7 +40,7 @@ class OpenVinoIR(Format):
             openvino.save_model(converted, request.output, compress_to_fp16=request.kind == "float16")
         return [f"{', '.join(stays)} stay in float32: they have no int8 form"] if stays else []
 
-    def problems(self, path: Path, kind: str) -> list[str]:
+    def problems(self, path: Path, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
         """See `Format.problems`."""
         openvino = load()
         if kind == "float32":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class TensorRT(Format):
         """See `Format.judged_as`. The file of `float16` holds float32; what an engine rounds is not seen here."""
         return "float32" if kind == "float16" else kind
 
-    def problems(self, path: Path, kind: str) -> list[str]:
+    def problems(self, path: Path, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
         """See `Format.problems`."""
         return onnx_conversion.weight_problems(path) if kind == "int8" else []
 
