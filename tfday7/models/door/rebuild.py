@@ -162,9 +162,13 @@ class Rebuild:
             return self.graph(layer)
         raise self.unsupported(layer)
 
+    def config(self, layer: Any) -> dict[str, Any]:
+        """Returns the settings that a layer is made again from."""
+        return dict(layer.get_config())
+
     def again(self, layer: Any) -> Any:
         """Returns a new layer of the very same class."""
-        config = layer.get_config()
+        config = self.config(layer)
         if getattr(layer, "fused", None) is False:
             config["fused"] = False  # The settings leave it out; see layers.py.
         if type(layer).__name__ in LOOKUPS:
@@ -180,6 +184,10 @@ class Rebuild:
                 'give activations and the like by name, for example activation="softmax"',
             ) from error
 
+    def input_shape(self, tensor: Any) -> tuple[Any, ...]:
+        """Returns the shape that the input in a tensor's place gets, with the batch."""
+        return tuple(tensor.shape)
+
     def _input(self, tensor: Any) -> Any:
         original = self.source.input_layer(tensor)
         dtype = tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
@@ -191,7 +199,8 @@ class Rebuild:
             )
         if self.dtype_policy is not None and dtype.startswith(("float", "bfloat")):
             dtype = "float32"
-        return self.framework.Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=self.new_name(original.name))
+        name = self.new_name(original.name)
+        return self.framework.Input(batch_shape=self.input_shape(tensor), dtype=dtype, name=name)
 
     def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
         outputs = self.target.flatten(self._outputs(call, tensors))
