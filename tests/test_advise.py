@@ -6,6 +6,8 @@ import io
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,68 @@ def test_why_a_model_overfits_is_explained_without_a_run(lang: str, words: str) 
     assert all(re.sub(r"\s", "", sentence) in shown for sentence in told)
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "To compress for raspberry_pi"), ("zh", "面向 raspberry_pi 的压缩")]
+)
+def test_how_to_compress_for_a_device_is_told_in_order_with_the_command(lang: str, words: str) -> None:
+    question = ("--topic=compression", "--device=raspberry_pi", "--model_kind=cnn", f"--lang={lang}")
+    ended = run_command("advise", *question)
+    assert (ended.code, ended.err) == (0, "")
+    parts = [words, "1. shrink50_distil_int8", "arXiv:1608.08710", "python -m tfday7.compress", "2. shrink50_qat"]
+    places = [ended.out.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "--recipe=configs/recipes/shrink50_qat.json" in ended.out
+    record = json.loads(run_command("advise", *question, "--json").out)
+    assert set(record) == {
+        "topic", "device", "operators", "techniques", "with_more", "left_out", "notes", "then", "inputs", "origins",
+    }  # fmt: skip
+    assert record["inputs"]["device"] == "raspberry_pi"
+
+
+def test_advice_on_compression_and_its_check_load_no_tensorflow() -> None:
+    question = ["--topic=compression", "--device=android_npu", "--json"]
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['advise', *{question!r}]\n"
+        "try:\n    runpy.run_module('tfday7.advise', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "sys.stderr.write('loaded' if {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules) else 'free')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ended.stderr == "free"
+    assert json.loads(ended.stdout)["techniques"][0]["recipe"] == "int8"
+
+
+@pytest.mark.slow
+def test_compression_looks_at_data_and_model() -> None:
+    question = ("--topic=compression", "--device=microcontroller", "--max_size_kb=1", "--json")
+    ended = run_command("advise", *question, "--data=digits", "--model=mlp", "--width=8", "--depth=1")
+    assert (ended.code, ended.err) == (0, "")
+    record = json.loads(ended.out)
+    parameters = (64 * 8 + 8) + (8 * 10 + 10)
+    found = {name: value for name, value in record["inputs"].items() if record["origins"].get(name) == "found"}
+    assert found == {
+        "data_available": "labelled", "data_kind": "image", "model_kind": "mlp", "parameters": parameters,
+        "examples": 1245,
+    }  # fmt: skip
+    assert record["techniques"][0]["recipe"] == "int8"
+    assert record["techniques"][0]["weights_kb"] == parameters / 1000
+    assert "--run_dir=runs/NAME" in record["techniques"][0]["command"]
+
+
+@pytest.mark.slow
+def test_a_model_file_that_was_looked_at_is_in_the_command(tmp_path: Path) -> None:
+    from tfday7.core.frameworks import keras
+
+    path = str(tmp_path / "tiny.h5")
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+    question = ("--topic=compression", "--device=x86", "--json", "--data=digits", f"--model={path}")
+    ended = run_command("advise", *question)
+    assert ended.code == 0
+    command = shlex.split(json.loads(ended.out)["techniques"][0]["command"])
+    assert {f"--model={path}", "--data=digits"} <= set(command)
+
+
 @pytest.mark.slow
 def test_fit_looks_at_data_and_model() -> None:
     ended = run_command(
@@ -144,6 +208,27 @@ def test_data_and_model_are_looked_at() -> None:
         (["--topic=fit", "--symptom=overfit", "--goal=fast"], "--goal=fast says nothing about --topic=fit"),
         (["--topic=fit", "--symptom=overfit", "--model=cnn"], "--model needs --data"),
         ([TOPIC, "--symptom=overfit", "--model_kind=cnn"], "--symptom=overfit says nothing about --topic=optimizer"),
+        (["--topic=compression"], "--topic=compression needs --device; expected one of microcontroller"),
+        (["--topic=compression", "--device=tpu"], "--device=tpu: expected one of microcontroller"),
+        (["--topic=compression", "--device=x86", "--goal=fast"], "--goal=fast says nothing about --topic=compression"),
+        (["--topic=compression", "--device=x86", "--symptom=overfit"], "--symptom=overfit says nothing about"),
+        (["--topic=compression", "--device=x86", "--reduce=price"], "--reduce=price: expected one of size, latency"),
+        (["--topic=compression", "--device=x86", "--max_size_kb=9"], "--max_size_kb=9 needs --parameters"),
+        (
+            ["--topic=compression", "--device=x86", "--data_available=none", "--can_train"],
+            "--can_train=true contradicts --data_available=none",
+        ),
+        (
+            ["--topic=compression", "--device=x86", "--data_available=none", "--data=digits"],
+            "--data_available=none contradicts --data",
+        ),
+        (
+            ["--topic=compression", "--device=x86", "--data=digits", "--data_kind=text"],
+            "--data_kind=text contradicts the data or the model",
+        ),
+        (["--topic=compression", "--device=x86", "--model=cnn"], "--model needs --data"),
+        ([TOPIC, "--device=x86", "--model_kind=cnn"], "--device=x86 says nothing about --topic=optimizer"),
+        (["--topic=fit", "--symptom=overfit", "--can_train=false"], "--can_train=false says nothing about --topic=fit"),
         ([TOPIC], "neither --model_kind nor --data_kind is given"),
         ([TOPIC, "--model_kind=gan"], "--model_kind=gan: expected one of cnn"),
         ([TOPIC, "--model_kind=cnn", "--parameters=0"], "--parameters=0: expected a whole number at least 1"),

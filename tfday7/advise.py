@@ -1,10 +1,12 @@
-"""Ask for advice: which optimizer for a task, or what to do about a model that does not fit, and why.
+"""Ask for advice: which optimizer, what to do about a model that does not fit, how to compress for a device, and why.
 
     python -m tfday7.advise --topic=optimizer --data_kind=text --model_kind=transformer --parameters=300000000
     python -m tfday7.advise --topic=optimizer --data=digits --model=cnn --epochs=30
     python -m tfday7.advise --topic=optimizer --model_kind=cnn --goal=accurate --trials=20 --json --lang=zh
     python -m tfday7.advise --topic=fit --symptom=overfit --data_kind=image --examples=500 --parameters=100000
     python -m tfday7.advise --topic=fit --symptom=underfit --data=digits --model=linear
+    python -m tfday7.advise --topic=compression --device=raspberry_pi --model_kind=cnn --data_available=labelled
+    python -m tfday7.advise --topic=compression --device=microcontroller --parameters=80000 --max_size_kb=40
 
 With --data and --model it loads both and looks for itself; what is given beside must agree. Exit codes: 0 done, 2 a
 mistake in the flags or the data.
@@ -17,6 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tfday7.cli import Command, OutputConfig, print_json
+from tfday7.compression.advising.deployment import INPUTS as COMPRESSION_INPUTS
+from tfday7.compression.advising.deployment import Deployment
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting, typed_fields
 from tfday7.data.config import DataConfig
@@ -29,11 +33,11 @@ from tfday7.optimizers.situation import Situation
 class AdviceConfig(Settings):
     """What advice is asked for."""
 
-    topic: str | None = setting(None, "What to advise on.", choices=("optimizer", "fit"))
+    topic: str | None = setting(None, "What to advise on.", choices=("optimizer", "fit", "compression"))
     symptom: str | None = setting(None, "What is wrong, for --topic=fit.", choices=SYMPTOMS)
 
 
-COMMAND = Command("advise", __doc__, [AdviceConfig, Situation, DataConfig, ModelConfig, OutputConfig])
+COMMAND = Command("advise", __doc__, [AdviceConfig, Situation, Deployment, DataConfig, ModelConfig, OutputConfig])
 
 
 def main() -> None:
@@ -78,28 +82,54 @@ def fit(given: Situation, data: DataConfig, model: ModelConfig, output: OutputCo
         COMMAND.console().print(drawn(record, output.lang))
 
 
+def compression(given: Situation, data: DataConfig, model: ModelConfig, output: OutputConfig) -> None:
+    """Advises on compression techniques for a device."""
+    from tfday7.compression.advising.advice import advise
+    from tfday7.reporting import compression_advice
+
+    found = _look(data, model) if _is_given("data") else None
+    record = advise(COMMAND.config(Deployment), given, found, _subject(model)).to_json(output.lang)
+    if output.json:
+        print_json(record)
+    else:
+        COMMAND.console().print(compression_advice(record, output.lang))
+
+
 TOPICS: dict[str, Callable[[Situation, DataConfig, ModelConfig, OutputConfig], None]] = {
     "optimizer": optimizer,
     "fit": fit,
+    "compression": compression,
 }
+
+
+def _takes() -> dict[str, tuple[str, ...]]:
+    """Returns the flags that say something about each topic, beside those of data, model and output."""
+    from tfday7.diagnosis.advising.fit_advice import INPUTS
+
+    situation, deployment = ([field.name for field, _, _ in typed_fields(kind)] for kind in (Situation, Deployment))
+    return {
+        "optimizer": tuple(situation),
+        "fit": ("symptom", *INPUTS),
+        "compression": (*deployment, *COMPRESSION_INPUTS),
+    }
 
 
 def _check_topic(topic: str) -> None:
     """Checks that every flag says something about the topic. Raises UserError naming both."""
-    from tfday7.diagnosis.advising.fit_advice import INPUTS
-
-    symptom = COMMAND.config(AdviceConfig).symptom
-    if topic != "fit":
-        if symptom is not None:
-            raise UserError(f"--symptom={symptom} says nothing about --topic={topic}", "ask with --topic=fit")
-        return
-    if symptom is None:
+    takes = _takes()
+    for name, value in COMMAND.given(AdviceConfig, Situation, Deployment).items():
+        if name == "topic" or name in takes[topic]:
+            continue
+        others = [other for other, names in takes.items() if name in names]
+        hint = f"it takes {', '.join(f'--{each}' for each in takes[topic])}, --data and --model"
+        if topic == "optimizer":
+            hint = f"ask with --topic={others[0]}"
+        raise UserError(f"--{name}={value} says nothing about --topic={topic}", hint)
+    if topic == "fit" and COMMAND.config(AdviceConfig).symptom is None:
         hint = "for example --topic=fit --symptom=overfit --data_kind=image"
         raise UserError(f"--topic=fit needs --symptom; expected one of {', '.join(SYMPTOMS)}", hint)
-    for name, value in COMMAND.given(Situation).items():
-        if name not in INPUTS:
-            takes = ", ".join(f"--{each}" for each in INPUTS)
-            raise UserError(f"--{name}={value} says nothing about --topic=fit", f"it takes {takes}, --data and --model")
+    if topic == "compression":
+        COMMAND.config(Deployment).check(looked_at=_is_given("data"))
 
 
 def _check(data: DataConfig, model: ModelConfig) -> None:
@@ -130,6 +160,17 @@ def _look(data: DataConfig, model: ModelConfig) -> Situation:
         return inspection.inspect(dataset)
     known: dict[str, Any] = {"fine_tuning": True} if building.brings_weights(model) else {}
     return inspection.inspect(dataset, building.build(model, dataset.problem), **known)
+
+
+def _subject(model: ModelConfig) -> tuple[str, ...]:
+    """Returns the flags by which `tfday7.compress` finds the model that was looked at, or a place to fill in."""
+    from tfday7.compression.advising.advice import RUN
+    from tfday7.models.building import is_file
+
+    if not (_is_given("model") and is_file(model.model)):
+        return RUN
+    named = (f"--{name}={value}" for name, value in COMMAND.given(DataConfig).items() if _is_given(name))
+    return (f"--model={model.model}", *named)
 
 
 def _is_given(name: str) -> bool:

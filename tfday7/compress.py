@@ -1,9 +1,46 @@
-"""Make a model smaller and faster within a budget of accuracy, size and latency.
+"""Make a model smaller and faster by recipes, and prove in the exported file that it still answers as it should.
 
-Not written yet: any call but --help exits 2.
+    python -m tfday7.compress --run_dir=runs/quickstart --recipe=shrink50_qat
+    python -m tfday7.compress --run_dir=runs/quickstart --recipe=int8,shrink50_qat --max_accuracy_drop=0.02
+    python -m tfday7.compress --model=mine.keras --data=mine.npz --recipe=configs/recipes/prune80_int8.json
+
+A recipe is a list of steps: shrink, low_rank, prune, cluster, qat, distil, finetune, quantize (docs/compression.md).
+Each candidate's file is compared with its Keras model and scored on the validation split; all files are timed together
+with the float32 one; what is chosen, and what nothing else beats, is scored on the test split once, at the end.
+
+compression.json and the report go to the run folder; the artefacts, each with the recipe that made it, to folders in
+--export_dir. The same command goes on after an interruption, and does not repeat what is done. Exit codes: 0 done, 2 a
+mistake in the flags, the recipe, the model or the data, 3 no candidate is good enough, 130 interrupted, 143 preempted.
 """
 
-from tfday7.cli import not_written_yet
+from __future__ import annotations
+
+from tfday7.cli import Command, OutputConfig, print_json
+from tfday7.compression.config import CompressConfig
+from tfday7.data.config import DataConfig
+
+COMMAND = Command("compress", __doc__, [CompressConfig, DataConfig, OutputConfig])
+
+
+def main() -> None:
+    """Checks everything that can be checked cheaply, compresses, and shows what came of it."""
+    from tfday7 import reporting, stage_compress
+
+    output = COMMAND.config(OutputConfig)
+    given = any(COMMAND.flags[name].present for name in COMMAND.given(DataConfig))
+    task = stage_compress.plan(COMMAND.config(CompressConfig), COMMAND.config(DataConfig) if given else None)
+    if COMMAND.flags.only_check_args:
+        return
+    console = COMMAND.console()
+    record = stage_compress.compress(
+        task, lambda sentence: console.print(sentence, soft_wrap=True, markup=False), output.lang
+    )
+    if output.json:
+        print_json(record)
+    else:
+        console.print(reporting.compression_summary(record, str(task.folder.path), output.lang), crop=False)
+    stage_compress.check_gate(record)
+
 
 if __name__ == "__main__":
-    not_written_yet("compress", __doc__)
+    COMMAND.run(main)

@@ -19,7 +19,7 @@ from tfday7.reporting.words import Words
 
 TABLE = json.loads((Path(tfday7.core.texts.__file__).parent / "report.json").read_text(encoding="utf-8"))
 # Those that speak of a benchmark have tables of their own, held against each other in their tests.
-OWN_TABLES = {"benchmark.py", "acceleration.py", "profile.py", "fitting_table.py"}
+OWN_TABLES = {"benchmark.py", "acceleration.py", "profile.py", "fitting_table.py", "compression.py"}
 SOURCES = [
     path
     for path in Path(tfday7.reporting.__file__).parent.rglob("*")

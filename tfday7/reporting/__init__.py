@@ -4,6 +4,8 @@ Everything shown is read from JSON; no number is measured here, and neither Tens
 drawn is computed first (history, comparison, findings, headline, details) and drawn elsewhere (svg, html, terminal).
 """
 
+from tfday7.reporting.compression import compression_summary
+from tfday7.reporting.compression_advice import compression_advice
 from tfday7.reporting.description import description
 from tfday7.reporting.exported import export_summary
 from tfday7.reporting.fit_advice import fit_advice
@@ -19,6 +21,8 @@ from tfday7.reporting.terminal import summary
 
 __all__ = [
     "TerminalProgress",
+    "compression_advice",
+    "compression_summary",
     "description",
     "export_summary",
     "fit_advice",

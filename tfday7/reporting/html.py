@@ -16,6 +16,7 @@ from tfday7 import __version__
 from tfday7.core import files
 from tfday7.core.run_folder import REPORT, RunFolder
 from tfday7.core.units import format_bytes, format_count, format_duration, format_number
+from tfday7.reporting import compression as compressing
 from tfday7.reporting import details, phrases
 from tfday7.reporting import fix as fixing
 from tfday7.reporting.comparison import compare, latency
@@ -93,6 +94,7 @@ def context(records: RunRecords, words: Words) -> dict[str, Any]:
         "layers": layers,
         "anchors": layers.anchors if layers else {},
         **_fix(records, words),
+        **_compression(records, words),
         **_curves(records, words),
     }
 
@@ -120,6 +122,18 @@ def _fix(records: RunRecords, words: Words) -> dict[str, Any]:
     found = fixing.fix(records.fix, words)
     metric = words.metric(string(records.fix.get("metric")))
     return {"fix": found, "fix_figure": fixing.fix_figure(found, metric, words) if found else None}
+
+
+def _compression(records: RunRecords, words: Words) -> dict[str, Any]:
+    found = compressing.compressed(records.compression, words.lang)
+    columns = [name for name in compressing.COLUMNS if found and any(row.cells[name] for row in found.rows)]
+    drawn = compressing.figures(found, words.lang) if found else []
+    return {
+        "compressed": found,
+        "compression_figures": drawn,
+        "compression_columns": columns,
+        "c": Words(words.lang, "compressed"),
+    }
 
 
 def _range_test(records: RunRecords, words: Words) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.errors import UserError
-from tfday7.core.run_folder import BENCHMARK, DIAGNOSIS, EXPORTS, FIX, FLAGS, HEALTH, RunFolder
+from tfday7.core.run_folder import BENCHMARK, COMPRESSION, DIAGNOSIS, EXPORTS, FIX, FLAGS, HEALTH, RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,7 @@ class RunRecords:
         flags: flags.txt.
         health: health.json, as in `diagnosis.health`.
         fix: fix.json.
+        compression: compression.json.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class RunRecords:
     flags: str = ""
     health: dict[str, Any] = dataclasses.field(default_factory=dict)
     fix: dict[str, Any] = dataclasses.field(default_factory=dict)
+    compression: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def gate(self) -> str:
@@ -69,6 +71,7 @@ def read(folder: RunFolder) -> RunRecords:
         flags=text_file(folder / FLAGS),
         health=_optional(folder / HEALTH),
         fix=_optional(folder / FIX),
+        compression=_optional(folder / COMPRESSION),
     )
 
 

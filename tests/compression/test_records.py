@@ -1,0 +1,48 @@
+"""The frontier and the choice, against what a person would say of a handful of candidates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tfday7.compression.records import Candidate, choose, from_json, with_frontier
+from tfday7.core.errors import UserError
+
+
+def candidate(name: str, value: float | None, gzip_bytes: int | None, ratio: float | None, **more: Any) -> Candidate:
+    metric = {"name": "accuracy", "value": value}
+    return Candidate(name, metric=metric, gzip_bytes=gzip_bytes, latency_ratio=ratio, **more)
+
+
+BASELINE = candidate("float32", 0.91, 300, 1.0)
+SMALL = candidate("small", 0.90, 20, 0.5)
+FAST = candidate("fast", 0.90, 40, 0.3)
+WORSE = candidate("worse", 0.89, 40, 0.5)
+FAILED = candidate("failed", 0.99, 1, 0.1, failure="no file")
+
+
+def test_what_another_beats_in_everything_is_not_on_the_frontier() -> None:
+    marked = {one.name: one.pareto for one in with_frontier([BASELINE, SMALL, FAST, WORSE, FAILED])}
+    assert marked == {"float32": True, "small": True, "fast": True, "worse": False, "failed": False}
+
+
+def test_equals_are_both_on_the_frontier() -> None:
+    assert all(one.pareto for one in with_frontier([SMALL, candidate("twin", 0.90, 20, 0.5)]))
+
+
+def test_what_was_not_timed_is_compared_by_what_is_known() -> None:
+    untimed = candidate("untimed", 0.90, 30, None)
+    assert [one.pareto for one in with_frontier([SMALL, untimed])] == [True, False]
+
+
+@pytest.mark.parametrize(("drop", "chosen"), [(0.0, None), (0.01, "small"), (0.5, "small")])
+def test_the_least_product_of_size_and_latency_among_the_good_enough_is_chosen(drop: float, chosen: str | None) -> None:
+    # small: 20/300 * 0.5 = 0.033; fast: 40/300 * 0.3 = 0.04; worse: 0.067.
+    assert choose([FAST, SMALL, WORSE, FAILED], BASELINE, drop + 1e-9) == chosen
+
+
+def test_a_candidate_survives_its_record() -> None:
+    assert from_json(SMALL.to_json(), "file") == SMALL
+    with pytest.raises(UserError, match="file: not the record of a candidate"):
+        from_json([], "file")

@@ -1,0 +1,120 @@
+"""What the page and the terminal show of compression.json; damaged and hostile records too."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import tfday7.reporting
+from tfday7.core.errors import UserError
+from tfday7.reporting import compression
+
+
+def candidate(name: str, value: float | None = 0.9, **more: Any) -> dict[str, Any]:
+    found = {
+        "name": name,
+        "recipe": {"name": name, "steps": [{"technique": "shrink", "ratio": 0.5}]},
+        "metric": {"name": "accuracy", "value": value},
+        "test_metric": None,
+        "size_bytes": 40_000,
+        "gzip_bytes": 20_000,
+        "latency_ms": 0.1,
+        "latency_ratio": 0.4,
+        "pareto": True,
+        "failure": "",
+        "steps": [{"technique": "shrink", "groups": [{"name": "conv", "before": 16, "after": 8}]}],
+    }
+    return found | more
+
+
+def record(**more: Any) -> dict[str, Any]:
+    found = {
+        "baseline": candidate("float32", 0.91, gzip_bytes=300_000, latency_ratio=1.0, test_metric=0.905, recipe=None),
+        "candidates": [candidate("small", test_metric=0.899), candidate("broken", None, failure="no file")],
+        "chosen": "small",
+        "budget": {"max_accuracy_drop": 0.01},
+        "command": "python -m tfday7.compress --recipe=small",
+    }
+    return found | more
+
+
+def drawn(given: dict[str, Any], lang: str = "en", width: int = 140) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(compression.compression_summary(given, "runs/x", lang))
+    return console.export_text()
+
+
+def test_the_chosen_one_is_told_beside_the_original() -> None:
+    text = drawn(record())
+    assert "small: 20.0 kB of 300.0 kB packed, 0.40x of the float32 latency" in text.replace("\n", " ")
+    assert "0.9000 (-0.0100) on validation examples" in text.replace("\n", " ")
+    assert "0.8990 (0.9050 before)" in text.replace("\n", " ")
+    assert "broken failed: no file" in text
+
+
+def test_a_narrow_console_loses_columns_and_no_digits() -> None:
+    text = drawn(record(), width=60)
+    assert "20.0 kB" in text
+    assert max(len(line) for line in text.splitlines()) <= 60
+
+
+def test_nothing_chosen_is_said_with_the_limit() -> None:
+    assert "No candidate keeps the validation accuracy within 0.0100" in drawn(record(chosen=None)).replace("\n", " ")
+    failed = record(chosen=None, candidates=[candidate("broken", None, failure="no file")])
+    assert "No candidate could be made." in drawn(failed)
+
+
+def test_chinese_says_the_same() -> None:
+    assert "压缩包大小" in drawn(record(), "zh")
+
+
+def test_two_plots_show_every_measured_candidate_with_its_recipe() -> None:
+    found = compression.compressed(record(), "en")
+    assert found is not None
+    size, latency = compression.figures(found, "en")
+    for figure in (size, latency):
+        assert str(figure.drawing).count("<circle") == 2
+        assert "shrink ratio=0.5" in str(figure.drawing)
+    untimed = [candidate("small", latency_ratio=None)]
+    base = candidate("float32", 0.91, latency_ratio=None)
+    only = compression.compressed(record(baseline=base, candidates=untimed), "en")
+    assert only is not None
+    assert len(compression.figures(only, "en")) == 1
+
+
+def test_the_groups_of_the_chosen_one_are_listed() -> None:
+    found = compression.compressed(record(), "en")
+    assert found is not None
+    assert found.groups == [("conv", "16", "8")]
+
+
+def test_hostile_names_are_escaped() -> None:
+    found = compression.compressed(record(candidates=[candidate("<script>x</script>")]), "en")
+    assert found is not None
+    assert all("<script>" not in str(figure.drawing) for figure in compression.figures(found, "en"))
+
+
+@pytest.mark.parametrize("damage", [{"candidates": 3}, {"baseline": []}, {"candidates": [3]}])
+def test_a_damaged_record_is_refused(damage: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        compression.compressed(record(**damage), "en")
+
+
+def test_an_empty_record_is_nothing() -> None:
+    assert compression.compressed({}, "en") is None
+
+
+def test_every_sentence_of_the_table_is_used_and_every_used_one_is_there() -> None:
+    folder = Path(tfday7.reporting.__file__).parent
+    source = (folder / "compression.py").read_text() + (folder / "templates" / "compression.html.j2").read_text()
+    known = set(json.loads((folder.parent / "core" / "texts" / "compressed.json").read_text()))
+    asked = set(re.findall(r"""\b(?:c|words)\(\s*["']([a-z_]+)["']""", source))
+    composed = {f"is_{state}" for state in ("baseline", "chosen", "frontier", "beaten", "failed")}
+    composed |= {"name", "by_size", "by_latency", "size_axis", "latency_axis", "state", *compression.COLUMNS}
+    assert known == (asked - {"is_"}) | composed

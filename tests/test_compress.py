@@ -1,0 +1,165 @@
+"""`python -m tfday7.compress` as a user runs it: on a run, on a model file, again, and with mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import run_command
+
+TRAIN = ("--data=digits", "--model=cnn", "--width=8", "--depth=2", "--epochs=3", "--learning_rate=0.01", "--export=")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compress") / "digits"
+    ended = run_command("train", *TRAIN, f"--run_dir={folder}")
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compressed(run: Path) -> tuple[dict[str, Any], Path]:
+    recipe = run.parent / "small.json"
+    steps = [
+        {"technique": "shrink", "ratio": 0.5, "epochs": 2, "round_to": 1},
+        {"technique": "quantize", "kind": "int8"},
+    ]
+    recipe.write_text(json.dumps({"name": "small", "steps": steps}))
+    target = run.parent / "artefacts"
+    ended = run_command(
+        "compress", f"--run_dir={run}", f"--recipe={recipe},int8", "--max_accuracy_drop=0.1", "--seconds=0.5",
+        f"--export_dir={target}", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out), target
+
+
+def test_every_candidate_is_smaller_measured_and_delivered_with_its_recipe(compressed: Any) -> None:
+    record, target = compressed
+    baseline, small, int8 = record["baseline"], *record["candidates"]
+    assert (small["name"], int8["name"]) == ("small", "int8")
+    assert small["parameters"] < 0.5 * baseline["parameters"]
+    assert small["macs"] < 0.5 * baseline["macs"]
+    assert int8["parameters"] == baseline["parameters"]
+    for one in record["candidates"]:
+        assert one["failure"] == ""
+        assert one["gzip_bytes"] < baseline["gzip_bytes"]
+        assert one["latency_ratio"] > 0
+        low, high = one["latency_spread"]
+        assert low <= one["latency_ratio"] <= high
+        if one["path"]:
+            assert json.loads((target / one["name"] / "recipe.json").read_text())["name"] == one["name"]
+            assert one["test_metric"] is not None
+    assert record["chosen"] in ("small", "int8")
+
+
+def test_the_metric_is_the_file_s_own_on_the_split_that_it_says(compressed: Any) -> None:
+    from tfday7 import data
+    from tfday7.data.config import DataConfig
+    from tfday7.exporting import feeding
+    from tfday7.exporting.records import read_artefact
+    from tfday7.runtimes import open_artefact
+
+    record, _ = compressed
+    dataset = data.load(DataConfig(data="digits"))
+    one = next(each for each in record["candidates"] if each["path"])
+    path = Path(one["path"])
+    runner, artefact = open_artefact(path, "litert"), read_artefact(path)
+    for split, value in ((dataset.validation, one["metric"]["value"]), (dataset.test, one["test_metric"])):
+        outputs = feeding.predict(runner, artefact, np.asarray(split.x[:]))
+        assert (outputs.argmax(-1) == split.y).mean() == pytest.approx(value)
+
+
+def test_the_run_keeps_its_model_and_its_report_shows_the_candidates(run: Path, compressed: Any) -> None:
+    record, _ = compressed
+    assert json.loads((run / "compression.json").read_text())["chosen"] == record["chosen"]
+    page = (run / "report.html").read_text()
+    assert 'id="compression"' in page
+    assert "small" in page
+    assert (run / "model.keras").exists()
+
+
+def test_the_same_again_makes_nothing_again(run: Path, compressed: Any) -> None:
+    _, target = compressed
+    ended = run_command(
+        "compress", f"--run_dir={run}", f"--recipe={run.parent}/small.json", "--measure=false",
+        "--max_accuracy_drop=0.1", f"--export_dir={target}",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "small: made before" in ended.out
+    assert "step 1 of 2" not in ended.out
+
+
+def test_a_model_file_with_its_data_has_a_folder_of_its_own(run: Path, tmp_path: Path) -> None:
+    ended = run_command(
+        "compress", f"--model={run}/model.keras", "--data=digits", "--recipe=dynamic", "--measure=false",
+        f"--run_dir={tmp_path}/mine", f"--export_dir={tmp_path}/files", "--lang=zh",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "选中" in ended.out
+    assert (tmp_path / "mine" / "report.html").exists()
+    assert json.loads((tmp_path / "mine" / "compression.json").read_text())["candidates"][0]["latency_ratio"] is None
+
+
+def test_a_recipe_that_fails_does_not_lose_the_others(run: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"name": "bad", "steps": [{"technique": "shrink", "ratio": 0.5, "keep": "no_such_layer"}]}')
+    ended = run_command(
+        "compress", f"--run_dir={run}", f"--recipe={bad},float16", "--measure=false",
+        f"--export_dir={tmp_path}/files", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    failed, made = json.loads(ended.out)["candidates"]
+    assert "no_such_layer" in failed["failure"]
+    assert made["failure"] == ""
+
+
+def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_is_nearest(run: Path, tmp_path: Path) -> None:
+    ruin = tmp_path / "ruin.json"
+    ruin.write_text('{"name": "ruin", "steps": [{"technique": "prune", "sparsity": 0.97, "epochs": 0}]}')
+    ended = run_command(
+        "compress", f"--run_dir={run}", f"--recipe={ruin}", "--measure=false", f"--export_dir={tmp_path}/files"
+    )
+    assert ended.code == 3, ended.err
+    assert "the best, ruin, reaches" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "--recipe is missing"),
+        (("--recipe=int8",), "--model or --run_dir is missing"),
+        (("--recipe=int8", "--model=no.keras", "--data=digits"), "no.keras"),
+        (("--recipe=int9", "--run_dir={run}"), "unknown recipe 'int9'"),
+        (("--recipe=int8", "--run_dir={run}", "--teacher=no.keras"), "--teacher=no.keras: no such file"),
+        (("--recipe=int8", "--run_dir={run}", "--augment=blur"), "blur"),
+        (("--recipe=int8", "--run_dir={run}", "--data=digits"), "contradicts"),
+        (("--recipe=int8", "--run_dir=nowhere"), "no run was started there"),
+        (("--recipe=int8", "--model={run}/model.keras", "--run_dir=mine"), ""),
+    ],
+)
+def test_a_mistake_ends_with_2_before_anything_is_written(
+    flags: tuple[str, ...], message: str, run: Path, tmp_path: Path
+) -> None:
+    ended = run_command("compress", *(flag.format(run=run) for flag in flags), "--only_check_args", cwd=tmp_path)
+    assert ended.code == (2 if message else 0), ended.err
+    assert message in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_with_other_outputs_is_refused(run: Path, tmp_path: Path) -> None:
+    from tfday7 import models
+    from tfday7.core.frameworks import keras
+
+    tensor = keras.Input((8, 8, 1))
+    models.save(keras.Model(tensor, keras.layers.Dense(7)(keras.layers.Flatten()(tensor))), tmp_path / "other.keras")
+    ended = run_command(
+        "compress", f"--run_dir={run}", "--recipe=qat", f"--teacher={tmp_path}/other.keras",
+        f"--export_dir={tmp_path}/files",
+    )  # fmt: skip
+    assert ended.code == 2, ended.err
+    assert "7" in ended.err

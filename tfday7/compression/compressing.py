@@ -1,0 +1,306 @@
+"""Carries recipes out on a model, measures what comes of them beside the model itself, and delivers the best.
+
+Three passes, so that the test split is looked at once, at the end: each recipe makes a candidate, whose file is
+compared with its Keras model and scored on the validation split; then all files are timed together, in interleaved
+rounds; then the chosen one, the frontier and the baseline are exported for good, which scores them on the test split.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfday7.compression import keeping
+from tfday7.compression.recipe import Recipe
+from tfday7.compression.records import BASELINE, Candidate, choose, from_json, with_frontier
+from tfday7.compression.technique import Work
+from tfday7.core import files
+from tfday7.core.errors import UserError
+from tfday7.data.dataset import Dataset
+from tfday7.exporting import exporting, feeding
+from tfday7.exporting.job import weights_digest
+from tfday7.exporting.records import Artefact, Origin
+from tfday7.models.describe import describe
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training.config import TrainingConfig
+
+RECORD, FILES = "candidate.json", "files"
+TIMED_EXAMPLES = 64
+Say = Callable[[str], Any]
+
+
+@dataclasses.dataclass
+class Compression:
+    """What all candidates of a compression share.
+
+    Attributes:
+        model: a float32 tf_keras model; it stays as it is.
+        dataset: see `Work`.
+        origin: the model's name, where it is from, what its outputs mean.
+        folder: for what candidates leave behind, so that the same call goes on where it was interrupted.
+        export_dir: where what is delivered goes; a folder each.
+        optimizer, training, teachers, distil: of fine-tuning; see `Work`.
+        say: told in a sentence what is being done.
+    """
+
+    model: Any
+    dataset: Dataset
+    origin: Origin
+    folder: Path
+    export_dir: Path
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    teachers: tuple[Any, ...] = ()
+    distil: bool = True
+    say: Say = lambda sentence: None
+
+    def baseline(self) -> Candidate:
+        """Returns the given model's own float32 file as a candidate."""
+        work = Work(self.model, self.model, self.dataset)
+        return self._candidate(BASELINE, work, None)
+
+    def candidate(self, recipe: Recipe) -> Candidate:
+        """Returns what comes of a recipe; one that was made before from the same is read instead.
+
+        Raises:
+            UserError: the model or the data do not take a step.
+            Interrupted: a signal; the same call goes on from the last checkpoint.
+        """
+        folder = self.folder / recipe.name
+        key = self._key(recipe)
+        made = self._made_before(folder, key)
+        if made is not None:
+            self.say(f"{recipe.name}: made before")
+            return made
+        if folder.exists() and _key_of(folder) != key:
+            shutil.rmtree(folder)  # Of another recipe or model: its checkpoints would be continued.
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(folder / "key.json", key)
+        return self._candidate(recipe.name, self.carried_out(recipe, folder), recipe)
+
+    def carried_out(self, recipe: Recipe, folder: Path | None = None) -> Work:
+        """Returns the model after all steps of a recipe. Raises as `candidate` does."""
+        work = Work(
+            self.model,
+            self.model,
+            self.dataset,
+            self.optimizer,
+            self.training,
+            self.teachers,
+            self.distil,
+            folder,
+            self.say,
+        )
+        for number, step in enumerate(recipe.steps, start=1):
+            name = step.technique.name
+            self.say(f"{recipe.name}, step {number} of {len(recipe.steps)}: {name}")
+            try:
+                done = step.technique.apply(work, step.settings)
+            except UserError as error:
+                raise UserError(f"{recipe.name}, step {number} ({name}): {error.message}", error.hint) from error
+            work.done.append({"technique": name, **done, **_size(work.model)})
+        return work
+
+    def _candidate(self, name: str, work: Work, recipe: Recipe | None) -> Candidate:
+        folder = self.folder / name
+        keeping.save(work, folder)
+        artefact = self._exported(work, name, folder / FILES, dataclasses.replace(self.dataset, test=self._decides()))
+        parity = artefact.parity
+        candidate = Candidate(
+            name=name,
+            recipe=recipe.to_json() if recipe else None,
+            metric={"name": self.dataset.problem.metric, "value": parity.artefact_metric if parity else None},
+            size_bytes=artefact.size_bytes,
+            gzip_bytes=artefact.gzip_bytes,
+            sha256=artefact.sha256,
+            path=artefact.path,
+            **_structure(work),
+            steps=work.done,
+            skipped_layers=[dataclasses.asdict(each) for each in work.skipped],
+            notes=[*work.notes, *artefact.notes, *(parity.failures if parity else [])],
+            failure=_broken(artefact),
+        )
+        files.write_json(folder / RECORD, candidate.to_json())
+        return candidate
+
+    def deliver(self, candidate: Candidate) -> Candidate:
+        """Exports a candidate for good, scored on the test split, with its recipe in the record beside the file.
+
+        The conversion is repeated; the file is the one that was measured, to the byte, or a note says that it is not.
+        """
+        work = keeping.load(self.folder / candidate.name, self.dataset, self.model)
+        target = self.export_dir / candidate.name
+        artefact = self._exported(work, candidate.name, target, self.dataset)
+        if artefact.path:
+            recipe = {"name": candidate.name} if candidate.recipe is None else candidate.recipe
+            files.write_json(target / "recipe.json", recipe)
+        notes = list(candidate.notes)
+        if artefact.sha256 != candidate.sha256:
+            notes.append("converted again for delivery; not byte for byte the file that was timed")
+        parity = artefact.parity
+        return dataclasses.replace(
+            candidate,
+            path=artefact.path,
+            sha256=artefact.sha256,
+            test_metric=parity.artefact_metric if parity else None,
+            notes=notes,
+            failure=_broken(artefact),
+        )
+
+    def _exported(self, work: Work, name: str, folder: Path, dataset: Dataset) -> Artefact:
+        kind = getattr(work.numbers, "kind", "float32")
+        origin = dataclasses.replace(self.origin, name=f"{self.origin.name}_{name}")
+        wanted = [("tflite", kind)]
+        options = keeping.options(work)
+        (artefact,) = exporting.export(work.model, dataset, wanted, folder, origin, bisect=False, options=options)
+        return artefact
+
+    def _decides(self) -> Any:
+        """Returns the split that decides: validation; where there is none, training."""
+        return self.dataset.validation if len(self.dataset.validation) else self.dataset.train
+
+    def _key(self, recipe: Recipe) -> dict[str, Any]:
+        """Returns what a candidate is made from; equal keys, equal candidates."""
+        training = dataclasses.asdict(self.training)
+        return {
+            "recipe": recipe.to_json(),
+            "weights_sha256": weights_digest(self.model),
+            "data": self.dataset.fingerprint,
+            "training": training,
+            "optimizer": dataclasses.asdict(self.optimizer),
+            "teachers": [weights_digest(teacher) for teacher in self.teachers],
+            "distil": self.distil,
+        }
+
+    def _made_before(self, folder: Path, key: dict[str, Any]) -> Candidate | None:
+        if _key_of(folder) != key or not (folder / RECORD).exists():
+            return None
+        candidate = from_json(files.read_json(folder / RECORD), str(folder / RECORD))
+        return candidate if candidate.path and Path(candidate.path).exists() else None
+
+
+def compress(job: Compression, recipes: Sequence[Recipe], max_accuracy_drop: float, seconds: float | None) -> Any:
+    """Returns the record of compression.json, without what the caller knows better (budget, hardware).
+
+    Args:
+        job: the model and its data.
+        recipes: what to try; one that fails does not lose the others.
+        max_accuracy_drop: how much of the validation metric the chosen one may lose.
+        seconds: for measuring each file; None measures no latency.
+
+    Raises:
+        UserError: the only recipe cannot be carried out.
+        Interrupted: a signal.
+    """
+    baseline = job.baseline()
+    made = [_attempt(job, recipe, alone=len(recipes) == 1) for recipe in recipes]
+    if seconds is not None:
+        job.say(f"timing {sum(not one.failure for one in made) + 1} files in interleaved rounds")
+        baseline, *made = timed(job, [baseline, *made], seconds)
+    baseline, *made = with_frontier([baseline, *made])
+    chosen = choose(made, baseline, max_accuracy_drop)
+    job.say("scoring on the test split: the baseline, the frontier and what is chosen")
+    baseline = job.deliver(baseline)
+    made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
+    return {
+        "baseline": baseline.to_json(),
+        "candidates": [one.to_json() for one in made],
+        "chosen": chosen,
+    }
+
+
+def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> list[Candidate]:
+    """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example."""
+    from tfday7.benchmarking import measuring
+    from tfday7.benchmarking.cells import Cell
+    from tfday7.benchmarking.subjects import Subject
+    from tfday7.exporting.records import read_artefact
+
+    x = job._decides().x[:TIMED_EXAMPLES]
+    cells: dict[str, Cell] = {}
+    inputs = {}
+    for one in candidates:
+        if one.failure or not one.path:
+            continue
+        artefact = read_artefact(Path(one.path))
+        subject = Subject(Path(one.path), artefact.name, artefact, one.size_bytes, one.gzip_bytes)
+        cells[one.name] = Cell(subject, "litert")
+        inputs[subject] = feeding.standardized(x, artefact.input)
+    rows = measuring.measure(list(cells.values()), inputs, measuring.Limits(seconds=seconds))
+    found = dict(zip(cells, rows, strict=True))
+    return [_with_row(one, found[one.name]) if one.name in found else one for one in candidates]
+
+
+def _with_row(one: Candidate, row: dict[str, Any]) -> Candidate:
+    notes = [*one.notes, f"not timed: {row['failure']}"] if row["failure"] else one.notes
+    return dataclasses.replace(
+        one,
+        runtime=row["runtime"],
+        latency_ms=row["latency_ms"]["p50"],
+        latency_ratio=row["latency_ratio"],
+        latency_spread=row["latency_ratio_range"],
+        peak_memory_bytes=row["peak_memory_bytes"],
+        notes=notes,
+    )
+
+
+def _attempt(job: Compression, recipe: Recipe, alone: bool) -> Candidate:
+    try:
+        return job.candidate(recipe)
+    except Exception as error:
+        if alone:
+            raise
+        folder = job.folder / recipe.name
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_text(folder / "failure.txt", traceback.format_exc())
+        said = error.message if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        reason = said.strip().splitlines()[0][:500]
+        job.say(f"{recipe.name}: failed ({reason}); the others go on")
+        return Candidate(recipe.name, recipe.to_json(), failure=reason)
+
+
+def _broken(artefact: Artefact) -> str:
+    """Returns why a file is no candidate; empty where it is one.
+
+    Outputs that part from the Keras model's are a broken conversion. A metric that drops with them is not: how much of
+    it may go is the budget's to say, and the candidate's metric is the file's own.
+    """
+    if artefact.failure or artefact.parity is None:
+        return artefact.failure or "its file was not compared with the Keras model"
+    relative, limit = artefact.parity.relative_difference, artefact.parity.limits["relative_difference"]
+    if relative is None:
+        return "its file gives outputs that are not finite"
+    return f"its file's outputs part from the Keras model's by {relative:.1%}" if relative > limit else ""
+
+
+def _undelivered(one: Candidate) -> Candidate:
+    return dataclasses.replace(one, path=None)
+
+
+def _key_of(folder: Path) -> Any:
+    path = folder / "key.json"
+    return files.read_json(path) if path.exists() else None
+
+
+def _size(model: Any) -> dict[str, Any]:
+    """Returns parameters and MACs of a model in plain floats; what wraps layers hides them."""
+    from tfday7.compression.keeping import is_quantized
+
+    return {} if is_quantized(model) else _counts(model)
+
+
+def _counts(model: Any) -> dict[str, Any]:
+    described = describe(model)
+    return {"parameters": described.parameters, "macs": described.macs}
+
+
+def _structure(work: Work) -> dict[str, Any]:
+    """Returns parameters and MACs of the last step before which the model had no fake quantization."""
+    for step in reversed(work.done):
+        if "parameters" in step:
+            return {"parameters": step["parameters"], "macs": step["macs"]}
+    return _counts(work.original)

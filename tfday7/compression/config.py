@@ -1,0 +1,84 @@
+"""What to compress, by which recipes, and how good it has to stay."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tfday7.compression import recipe as recipes
+from tfday7.compression.recipe import Recipe
+from tfday7.core.errors import UserError, unknown_name
+from tfday7.core.settings import Settings, setting
+
+RECIPES = Path("configs/recipes")
+EXAMPLE = "for example --recipe=shrink50_qat, or a file: --recipe=mine.json"
+MODEL_HELP = "Model to compress: a .keras or .h5 file, a SavedModel, keras.applications:NAME or python:MODULE:FUNCTION."
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressConfig(Settings):
+    """The settings of a compression."""
+
+    model: str = setting("", MODEL_HELP)
+    run_dir: str = setting(
+        "",
+        "Run folder: with --model where records and report go (default: runs/<name>_compress), otherwise of the run "
+        "whose model is compressed.",
+    )
+    recipe: str = setting("", "Recipes, a comma list of JSON files or names of those in configs/recipes.")
+    teacher: str = setting(
+        "", "Models to learn from, a comma list of files; of several the mean answer. Default: the given model."
+    )
+    distill: str = setting(
+        "auto", "Whether fine-tuning learns from the teacher too; a step of a recipe can say otherwise.",
+        choices=("auto", "none"),
+    )  # fmt: skip
+    max_accuracy_drop: float = setting(
+        0.01, "How much of the validation metric the chosen artefact may lose.", minimum=0, maximum=1
+    )
+    batch_size: int | None = setting(None, "Examples of a step of fine-tuning; default: the run's, otherwise 64.")
+    augment: str | None = setting(
+        None, "Random changes of training data in fine-tuning (comma list); default: the run's, otherwise none."
+    )
+    seed: int = setting(0, "Decides the order of examples, and what is drawn.", minimum=0, maximum=2**32 - 1)
+    measure: bool = setting(True, "Measure latency and memory, interleaved with the float32 file.")
+    seconds: float = setting(3.0, "Time for measuring each artefact.", minimum=0.1)
+    name: str = setting("", "First part of the files' names; default: the run's, or the model's file's.")
+    export_dir: str = setting("", "Folder for the artefacts; each recipe's have a folder in it. Default: "
+                                  "tflite_models/<name>.")  # fmt: skip
+    overwrite: bool = setting(False, "Make everything again, and replace the artefacts of another model.")
+    allow_unsafe_model: bool = setting(
+        False, "Load model files that carry Python code (Lambda layers); they can do anything that you can."
+    )
+
+    def recipes(self) -> list[Recipe]:
+        """Returns the recipes, checked. Raises UserError for a name or file that is none."""
+        names = [name.strip() for name in self.recipe.split(",") if name.strip()]
+        if not names:
+            raise UserError("--recipe is missing", EXAMPLE)
+        found = [recipes.read(_path(name)) for name in names]
+        twice = [one.name for i, one in enumerate(found) if one.name in [other.name for other in found[:i]]]
+        if twice:
+            raise UserError(f"--recipe={self.recipe}: two recipes are called {twice[0]}", "give one another name")
+        return found
+
+    def teachers(self) -> list[str]:
+        """Returns the files of the teachers; empty for the given model."""
+        return [name.strip() for name in self.teacher.split(",") if name.strip()]
+
+
+def _path(name: str) -> Path:
+    """Returns the file of a recipe. Raises UserError listing the known names."""
+    if name.endswith(".json") or "/" in name:
+        return Path(name)
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise unknown_name("recipe", name, shipped, "the path of a JSON file")
+    return shipped[name]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Returns the recipes of configs/recipes by name: of the working folder, else of the checkout."""
+    folders = [RECIPES, Path(__file__).resolve().parents[2] / RECIPES]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.json"))} if folder else {}

@@ -1,0 +1,72 @@
+"""Attention layers. Of MultiHeadAttention whole heads go, and channels of what it returns."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from tfday7.compression.shrink.labels import Count, Labels, counted
+from tfday7.compression.shrink.propagation import unknown
+from tfday7.compression.shrink.visit import Visit, rule
+from tfday7.models.door.graph import TF_KERAS
+
+
+@rule("MultiHeadAttention")
+def _multi_head(visit: Visit) -> list[Labels]:
+    layer = visit.layer
+    if visit.path:
+        return unknown(visit)
+    given = inspect.signature(layer.call).bind(*visit.call.args, **visit.call.kwargs).arguments
+    query, value = given["query"], given["value"]
+    key = given.get("key")
+    key = value if key is None else key
+    heads = visit.produce("heads", layer._num_heads, "heads")
+    for role, tensor in (("query", query), ("key", key), ("value", value)):
+        if not TF_KERAS.is_symbolic(tensor):
+            return unknown(visit)
+        labels = visit.only(visit.graph.labels[id(tensor)], -1, "attended over by")
+        projection = getattr(layer, f"_{role}_dense")
+        source = _position(visit, tensor)
+        visit.weight(
+            projection.kernel, [labels[-1], heads, None], (0,), (1,), (source, len(labels) - 1)
+        )  # fmt: skip
+        visit.weight(projection.bias, [heads, None])
+        visit.set(f"{role}_shape", counted(list(tensor.shape), labels))
+    for role in ("attention_mask", "query_mask", "value_mask", "key_mask"):
+        if TF_KERAS.is_symbolic(given.get(role)):
+            visit.fix_all(visit.graph.labels[id(given[role])], "the mask of")
+    return _projected(visit, heads)
+
+
+def _projected(visit: Visit, heads: Any) -> list[Labels]:
+    layer = visit.layer
+    dense = layer._output_dense
+    size = visit.outputs[0][-1]
+    if len(dense.kernel.shape) != 3:
+        return unknown(visit)
+    out = visit.produce("output", size, "channels")
+    visit.weight(dense.kernel, [heads, None, out], consumed=(0,), produced=(2,))
+    visit.weight(dense.bias, [out])
+    visit.set("num_heads", heads)
+    visit.set("output_shape", Count(out))
+    results: list[Labels] = [[*[None] * (len(visit.outputs[0]) - 1), out]]
+    if len(visit.outputs) > 1:  # The scores: [batch, heads, ...].
+        results.append([None, heads, *[None] * (len(visit.outputs[1]) - 2)])
+    return results
+
+
+def _position(visit: Visit, tensor: Any) -> int:
+    tensors = visit.graph.symbolic(visit.call)
+    return next(index for index, one in enumerate(tensors) if one is tensor)
+
+
+@rule("Attention", "AdditiveAttention")
+def _dot_product(visit: Visit) -> list[Labels]:
+    """Values pass; queries and keys are compared as a whole."""
+    query, value = visit.inputs[:2]
+    if len(visit.inputs) > 3 or len(visit.outputs) > 1 or visit.path:
+        return unknown(visit)
+    visit.fix_all(query, "compared as a whole by")
+    visit.fix_all(visit.inputs[2] if len(visit.inputs) == 3 else value, "compared as a whole by")
+    visit.fix_all(value[:-1], "attended over by")
+    return [[*[None] * (len(visit.outputs[0]) - 1), value[-1]]]

@@ -1,0 +1,278 @@
+"""The candidates of a compression: a table, the chosen one in words, and two plots of what is possible."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tfday7.core.units import format_bytes, format_count, format_number
+from tfday7.reporting import axes
+from tfday7.reporting.figures import Figure, figure
+from tfday7.reporting.plot import HALF, Plot
+from tfday7.reporting.records import count, mapping, mappings, number, string, strings
+from tfday7.reporting.words import Words, capitalized
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+MAX_CANDIDATES = 60
+MAX_LINES = 40
+COLUMNS = ("validation", "test", "size", "gzip", "latency", "ratio", "parameters", "macs", "memory")
+# Of the terminal's table, those that go first where it is narrow.
+EXPENDABLE = ("memory", "parameters", "macs", "size", "latency")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A candidate as it is shown.
+
+    Attributes:
+        state: "baseline", "chosen", "frontier", "beaten" or "failed".
+        cells: by the names of `COLUMNS`; empty for what is unknown.
+        value, gzip_bytes, ratio: for the plots; None where unknown.
+        told: its recipe in words.
+    """
+
+    name: str
+    state: str
+    cells: dict[str, str]
+    value: float | None
+    gzip_bytes: float | None
+    ratio: float | None
+    told: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """What the page and the terminal show of a compression."""
+
+    sentences: list[str]
+    rows: list[Row]
+    notes: list[str]
+    left: list[str]
+    groups: list[tuple[str, str, str]]
+    path: str
+    command: str
+    metric: str
+    chosen: str
+
+
+def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
+    """Returns what compression.json says; None for an empty record.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    if not record:
+        return None
+    words = Words(lang, "compressed")
+    where = "compression.json"
+    baseline = mapping(record.get("baseline"), f"{where}: baseline")
+    candidates = mappings(record.get("candidates"), f"{where}: candidates")[:MAX_CANDIDATES]
+    chosen = string(record.get("chosen"))
+    name = string(mapping(baseline.get("metric"), f"{where}: metric").get("name"))
+    metric = Words(lang).metric(name)
+    rows = [_row(one, _state(one, chosen), metric, words) for one in candidates]
+    rows.insert(0, _row(baseline, "baseline", metric, words))
+    winner = next((one for one in candidates if one.get("name") == chosen), None)
+    return Compressed(
+        sentences=_sentences(record, winner, rows, metric, words),
+        rows=rows,
+        notes=_notes(candidates, words),
+        left=_left(candidates, words),
+        groups=_groups(winner),
+        path=string(winner.get("path")) if winner else "",
+        command=string(record.get("command")),
+        metric=metric,
+        chosen=chosen,
+    )
+
+
+def figures(found: Compressed, lang: str) -> list[Figure]:
+    """Returns the metric against packed size and against latency; each left out where nothing was measured."""
+    words = Words(lang, "compressed")
+    drawn = []
+    for key, axis_name, places in (
+        ("by_size", "size_axis", [row.gzip_bytes / 1000 if row.gzip_bytes else None for row in found.rows]),
+        ("by_latency", "latency_axis", [row.ratio for row in found.rows]),
+    ):
+        known = [(row, at) for row, at in zip(found.rows, places, strict=True) if at is not None]
+        if len([1 for row, _ in known if row.value is not None]) > 1:
+            drawn.append(_scatter(words(key, metric=capitalized(found.metric)), words(axis_name), known, found, words))
+    return drawn
+
+
+def _scatter(title: str, x_name: str, known: list[tuple[Row, float]], found: Compressed, words: Words) -> Figure:
+    values = [row.value for row, _ in known]
+    x = axes.numeric(x_name, [0.0, *(at * 1.04 for _, at in known)])
+    plot = Plot("; ".join(row.told for row, _ in known), x, axes.objective(found.metric, values, maximized=True), HALF)
+    looks = {"chosen": "best", "frontier": "series2", "beaten": "trial", "baseline": "series1"}
+    for row, at in known:
+        if row.value is not None and row.state in looks:
+            across, up = plot.x.place(at), plot.y.place(row.value)
+            plot.dot(across or 0.0, up or 0.0, looks[row.state], row.told, 5.0 if row.state == "chosen" else 4.0)
+    shown = {row.state for row, _ in known}
+    legend = [(look, words(f"is_{state}")) for state, look in looks.items() if state in shown]
+    return figure(title, plot.svg(), legend, "half", f"{capitalized(x_name)}. {words('plot_note')}")
+
+
+def compression_summary(record: Mapping[str, Any], folder: str, lang: str = "en") -> Group:
+    """Returns the end of a compression as a rich renderable.
+
+    Args:
+        record: compression.json.
+        folder: the run folder, where the report lies.
+        lang: "en" or "zh".
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from tfday7.core.run_folder import REPORT
+    from tfday7.reporting.terminal import paths_table, printable
+
+    found = compressed(record, lang)
+    if found is None:
+        return Group()
+    parts: list[Any] = [Text(printable(line), "" if i else "bold") for i, line in enumerate(found.sentences)]
+    parts += [Text(), _Table(found, Words(lang, "compressed")), Text()]
+    parts += [Text(printable(line)) for line in [*found.notes, *found.left][:MAX_LINES]]
+    places = [(found.chosen, found.path)] if found.path else []
+    parts += [Text(), paths_table([*places, ("report", f"{folder}/{REPORT}")])]
+    return Group(*parts)
+
+
+class _Table:
+    """The candidates as a rich renderable; on a narrow console it leaves columns out, not letters."""
+
+    def __init__(self, found: Compressed, words: Words) -> None:
+        self.found, self.words = found, words
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        columns = [name for name in COLUMNS if any(row.cells[name] for row in self.found.rows)]
+        for name in EXPENDABLE:
+            drawn = self._draw(columns)
+            if drawn.__rich_measure__(console, options.update(max_width=200)).maximum <= options.max_width:
+                break
+            columns = [each for each in columns if each != name]
+        yield self._draw(columns)
+
+    def _draw(self, columns: list[str]) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        from tfday7.reporting.terminal import printable
+
+        drawn = Table.grid(padding=(0, 2, 0, 0))
+        drawn.add_column(no_wrap=True, overflow="fold")
+        for _ in columns:
+            drawn.add_column(justify="right", no_wrap=True)
+        drawn.add_column(no_wrap=True)
+        drawn.add_row(*(Text(self.words(name), "dim") for name in ("name", *columns, "state")))
+        for row in self.found.rows:
+            cells = (row.name, *(row.cells[name] for name in columns), self.words(f"is_{row.state}"))
+            drawn.add_row(*(Text(printable(cell)) for cell in cells))
+        return drawn
+
+
+def _row(one: dict[str, Any], state: str, metric: str, words: Words) -> Row:
+    value = number(mapping(one.get("metric"), "compression.json: metric").get("value"))
+    gzip_bytes, ratio, latency = (number(one.get(key)) for key in ("gzip_bytes", "latency_ratio", "latency_ms"))
+    test, memory = number(one.get("test_metric")), number(one.get("peak_memory_bytes"))
+    size, parameters, macs = (number(one.get(key)) for key in ("size_bytes", "parameters", "macs"))
+    shown_ratio = "" if ratio is None else f"{ratio:.2f}x"
+    cells = {
+        "validation": "" if value is None else format_number(value),
+        "test": "" if test is None else format_number(test),
+        "size": "" if size is None else format_bytes(size),
+        "gzip": "" if gzip_bytes is None else format_bytes(gzip_bytes),
+        "latency": "" if latency is None else f"{latency:.3g} ms",
+        "ratio": shown_ratio,
+        "parameters": "" if parameters is None else format_count(count(parameters)),
+        "macs": "" if macs is None else format_count(count(macs)),
+        "memory": "" if memory is None else format_bytes(memory),
+    }
+    name = string(one.get("name"))
+    told = words(
+        "point", name=name, metric=metric, value=cells["validation"] or "?", size=cells["gzip"] or "?",
+        ratio=shown_ratio or "?", steps=_steps(one),
+    )  # fmt: skip
+    return Row(name, state, cells, value, gzip_bytes, ratio, told)
+
+
+def _steps(one: dict[str, Any]) -> str:
+    """Returns a recipe as words, for example "shrink ratio=0.5 epochs=3, quantize kind=int8"."""
+    steps = mappings(mapping(one.get("recipe"), "compression.json: recipe").get("steps"), "compression.json: steps")
+    return ", ".join(
+        " ".join([string(step.get("technique")), *(f"{k}={v}" for k, v in step.items() if k != "technique")])
+        for step in steps
+    )
+
+
+def _state(one: dict[str, Any], chosen: str) -> str:
+    if one.get("failure"):
+        return "failed"
+    if one.get("name") == chosen:
+        return "chosen"
+    return "frontier" if one.get("pareto") is True else "beaten"
+
+
+def _sentences(
+    record: Mapping[str, Any],
+    winner: dict[str, Any] | None,
+    rows: list[Row],
+    metric: str,
+    words: Words,
+) -> list[str]:
+    before = rows[0]
+    if winner is None:
+        if all(row.state == "failed" for row in rows[1:]):
+            return [words("all_failed")]
+        drop = number(mapping(record.get("budget"), "compression.json: budget").get("max_accuracy_drop"))
+        return [words("none", metric=metric, drop=format_number(drop), value=before.cells["validation"])]
+    row = next(row for row in rows if row.state == "chosen")
+    change = "?" if row.value is None or before.value is None else f"{row.value - before.value:+.4f}"
+    lines = [
+        words(
+            "chosen", name=row.name, size=row.cells["gzip"], size_before=before.cells["gzip"],
+            latency=row.cells["ratio"] or "?", metric=metric, value=row.cells["validation"], change=change,
+        )
+    ]  # fmt: skip
+    if row.cells["test"]:
+        lines.append(words("tested", metric=metric, value=row.cells["test"], before=before.cells["test"]))
+    return lines
+
+
+def _notes(candidates: list[dict[str, Any]], words: Words) -> list[str]:
+    lines = [
+        words("failed_line", name=string(one.get("name")), reason=string(one.get("failure")))
+        for one in candidates
+        if one.get("failure")
+    ]
+    noted = [(string(one.get("name")), note) for one in candidates for note in strings(one.get("notes"))]
+    return [*lines, *(words("note_line", name=name, reason=note) for name, note in noted)][:MAX_LINES]
+
+
+def _left(candidates: list[dict[str, Any]], words: Words) -> list[str]:
+    return [
+        words("left_line", name=string(one.get("name")), **{k: string(each.get(k)) for k in _SKIPPED})
+        for one in candidates
+        for each in mappings(one.get("skipped_layers"), "compression.json: skipped_layers")
+    ][:MAX_LINES]
+
+
+_SKIPPED = ("technique", "layer", "reason")
+
+
+def _groups(winner: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Returns (group, before, after) of what the chosen one's shrinking removed; none where nothing was."""
+    if winner is None:
+        return []
+    found = []
+    for step in mappings(winner.get("steps"), "compression.json: steps"):
+        for group in mappings(step.get("groups"), "compression.json: groups"):
+            found.append(tuple(string(group.get(key)) for key in ("name", "before", "after")))
+    return found[:MAX_LINES]  # type: ignore[return-value]
