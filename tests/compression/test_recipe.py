@@ -119,3 +119,13 @@ def test_recipes_are_found_by_name_from_any_folder(tmp_path: Path, monkeypatch: 
 def test_recipes_that_cannot_be_found_are_named(given: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         CompressConfig(recipe=given).recipes()
+
+
+def test_the_settings_of_steps_are_no_flags() -> None:
+    from tfday7.compression.technique import TECHNIQUES
+    from tfday7.core import settings
+    from tfday7.training.config import TrainingConfig
+
+    assert TECHNIQUES.names()  # Which imports all of their settings.
+    assert settings.defaults()["epochs"] == str(TrainingConfig().epochs)
+    assert "sparsity" not in settings.defaults()

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfday7.compression.distillation.plan import Distillation
@@ -156,8 +158,13 @@ def validation_metric(work: Work, model: Any) -> float:
 
 def copied(model: Any) -> Any:
     """Returns a new model with the same layers and weights; TFMOT's wrappers stay."""
+    from tfday7.compression import qat
     from tfday7.models import load
 
+    if qat.is_quantized(model):
+        with tempfile.TemporaryDirectory(prefix="tfday7-") as folder:
+            qat.save(model, Path(folder) / "model")
+            return qat.load(Path(folder) / "model")
     if not wrapped(model):
         return load(model)
     import tensorflow_model_optimization as tfmot
@@ -168,8 +175,9 @@ def copied(model: Any) -> Any:
 
 
 def wrapped(model: Any) -> bool:
-    """Returns whether a layer is one of TFMOT's wrappers."""
-    return any(type(layer).__module__.startswith("tensorflow_model_optimization.") for layer in model.submodules)
+    """Returns whether a layer is one of TFMOT's wrappers, or of our own fake quantization."""
+    owners = ("tensorflow_model_optimization.", "tfday7.compression.qat.")
+    return any(type(layer).__module__.startswith(owners) for layer in model.submodules)
 
 
 def _fit(
@@ -231,7 +239,9 @@ def _in_precision(work: Work, model: Any, precision: str) -> Any:
     if precision == "float32":
         return model
     if wrapped(model):
-        work.notes.append(f"trained in float32 instead of {precision}: TFMOT's wrappers know no other arithmetic")
+        work.notes.append(
+            f"trained in float32 instead of {precision}: fake quantization and wrappers know no other"
+        )
         return model
     from tfday7.compression.mixed import with_precision
 

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfday7.compression.technique import PHASES, TECHNIQUES, Technique, read_settings
+from tfday7.compression.technique import PHASES, TECHNIQUES, StepSettings, Technique, read_settings
 from tfday7.core import files
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings
 
 MAX_STEPS = 20
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-.")
@@ -29,7 +28,7 @@ class Step:
     """One step: a technique and its settings, checked."""
 
     technique: Technique
-    settings: Settings
+    settings: StepSettings
     given: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:

@@ -25,6 +25,11 @@ PHASES = ("structure", "weights", "rounding", "numbers")
 
 
 @dataclasses.dataclass(frozen=True)
+class StepSettings(Settings):
+    """Base of the settings of a step. They are no flags: a step's `epochs` says nothing of a run's."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Skipped:
     """A layer that a technique left as it is, and why."""
 
@@ -84,7 +89,7 @@ class Technique(abc.ABC):
 
     name: ClassVar[str]
     phase: ClassVar[str]
-    settings: ClassVar[type[Settings]]
+    settings: ClassVar[type[StepSettings]]
 
     @abc.abstractmethod
     def apply(self, work: Work, settings: Any) -> dict[str, Any]:
@@ -99,7 +104,7 @@ class Technique(abc.ABC):
         """Checks settings against each other, without loading TensorFlow. Raises UserError."""
 
 
-def read_settings(technique: Technique, given: Mapping[str, Any]) -> Settings:
+def read_settings(technique: Technique, given: Mapping[str, Any]) -> StepSettings:
     """Returns a step's settings from JSON values. Raises UserError for an unknown one or a value out of range."""
     known = {field.name for field, _, _ in typed_fields(technique.settings)}
     for name in given:

@@ -110,7 +110,8 @@ def _dense(layer: Any, node: Any) -> int:
 
 
 def _recurrent(layer: Any, node: Any) -> int:
-    (steps,) = _known(node.input_shapes[1:2])
+    shapes = node.input_shapes  # With initial states there are several.
+    (steps,) = _known((shapes[0] if isinstance(shapes, list) else shapes)[1:2])
     return steps * (math.prod(layer.cell.kernel.shape) + math.prod(layer.cell.recurrent_kernel.shape))
 
 

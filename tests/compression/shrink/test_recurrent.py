@@ -54,7 +54,6 @@ def test_an_embedding_is_narrowed() -> None:
     assert plan.parameters[1] == 9 * 3 + lstm + (2 * 2 + 2)
 
 
-@pytest.mark.xfail(raises=TypeError, reason="models.describe cannot count a recurrent layer with initial states")
 def test_states_that_start_another_layer_go_with_its_units() -> None:
     inputs, more = keras.Input((5, 3)), keras.Input((4, 3))
     _, hidden, cell = keras.layers.LSTM(8, return_state=True, name="reader")(inputs)

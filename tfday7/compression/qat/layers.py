@@ -43,6 +43,7 @@ class FakeQuantize(keras.layers.Layer):
         self.fixed = tuple(float(end) for end in fixed) if fixed is not None else None
         self.decay = decay
         self.exported = exported
+        self.supports_masking = True
         self.seen: list[float] | None = None  # While calibrating, the ends of the values that have come.
 
     def build(self, input_shape: Any) -> None:
@@ -115,7 +116,7 @@ class QuantizedWeights(keras.layers.Wrapper):
 
     Args:
         layer: any layer whose `call` reads its weights as attributes.
-        weights: for each weight to round (attribute, "cell.kernel" for one of a layer inside; axes over which a
+        rounded: for each weight to round (attribute, "cell.kernel" for one of a layer inside; axes over which a
             range goes, None for all; into how many blocks of the last axis it is cut before, each with ranges of its
             own).
     """
@@ -123,17 +124,24 @@ class QuantizedWeights(keras.layers.Wrapper):
     def __init__(self, layer: Any, rounded: Sequence[Sequence[Any]], **settings: Any) -> None:
         super().__init__(layer, **{"name": layer.name, **settings})
         self.rounded = [(name, tuple(axes) if axes is not None else None, blocks) for name, axes, blocks in rounded]
+        self.supports_masking = layer.supports_masking
 
     def call(self, inputs: Any, training: Any = None, **arguments: Any) -> Any:
         """Returns what the layer returns for these inputs."""
         if self.layer._expects_training_arg:
             arguments["training"] = training
+        if not self.layer._expects_mask_arg:
+            arguments.pop("mask", None)  # Keras offers one to every layer that takes more than inputs.
         with self._in_place():
             return self.layer.call(inputs, **arguments)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """See `keras.layers.Layer`."""
         return self.layer.compute_output_shape(input_shape)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """See `keras.layers.Layer`."""
+        return self.layer.compute_mask(inputs, mask)
 
     def get_config(self) -> dict[str, Any]:
         """See `keras.layers.Layer`."""

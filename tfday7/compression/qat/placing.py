@@ -147,7 +147,8 @@ class Placing(Rebuild):
         if takes_relu(call.layer) and is_relu(follower):
             return True
         normalizes = name_of(follower) == "BatchNormalization" and kind_of(follower) is Kind.LINEAR
-        return normalizes and takes_normalization(call.layer)
+        once = sum(each.layer is follower for each in self._calls) == 1  # Else it may stand alone elsewhere.
+        return normalizes and once and takes_normalization(call.layer)
 
     def _observed(self, tensor: Any, name: str, fixed: Any = None, **arguments: Any) -> Any:
         quantizer = self._quantizers.get(name)

@@ -67,9 +67,10 @@ def prepared(
     if unknown:
         weighted = [layer.name for layer in flat.layers if layer.weights]
         raise UserError(f"skip: the model has no layer {unknown[0]!r}", f"it has {', '.join(weighted)}")
-    core, way_in, way_out = core_of(flat)
+    _, way_in, way_out = core_of(flat)
     start = flat.inputs[0] if way_in is None else _standardized(flat)
-    placing = Placing(flat, (start, core.outputs[0] if way_out is not None else flat.outputs[0]), skip, decay)
+    end = flat.outputs[0] if way_out is None else flat.outputs[0].node.layer.input  # Of the Rescaling at the end.
+    placing = Placing(flat, (start, end), skip, decay)
     quantized = placing.model(flat)
     calibrate(quantized, calibration_examples(dataset, model))
     return Prepared(quantized, placing.left, placing.exported, paths)

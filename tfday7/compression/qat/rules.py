@@ -41,11 +41,11 @@ _MOVES = (
     "Reshape", "Flatten", "Permute", "RepeatVector", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D",
     "MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Dropout", "SpatialDropout1D",
     "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization", "InputLayer",
-    "RandomFlip", "RandomCrop",
+    "RandomFlip",
 )  # fmt: skip
 _COMPUTES = (
     "Add", "Subtract", "Multiply", "Maximum", "Minimum", "Dot", "Embedding", "ReLU", "LeakyReLU", "PReLU", "ELU",
-    "Softmax", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Rescaling", "Normalization",
+    "Softmax", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Rescaling",
 )  # fmt: skip
 _SAME = ("AveragePooling1D", "AveragePooling2D")
 _FUNCTIONS = ("linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "elu", "gelu")
@@ -82,7 +82,9 @@ def kind_of(layer: Any) -> Kind:
         return Kind.COMPUTES if normalizes_last_axis(layer) else Kind.INSIDE
     if name == "Activation":
         return Kind.COMPUTES if activation_name(layer.activation) in _FUNCTIONS else Kind.INSIDE
-    if name == "Concatenate" or name == "concat":
+    if name == "Dot" and layer.normalize:
+        return Kind.INSIDE
+    if name in ("Concatenate", "concat"):
         return Kind.JOINS
     if name == "UpSampling2D":
         return Kind.MOVES if layer.interpolation == "nearest" else Kind.SAME
@@ -133,6 +135,8 @@ def normalizes_last_axis(layer: Any) -> bool:
 def reason_inside(layer: Any) -> str:
     """Returns why a layer is left to the export's calibration."""
     name = name_of(layer)
+    if name == "Activation":
+        name = activation_name(layer.activation)
     if name in RECURRENT:
         return (
             "recurrent: its weights are rounded in training; its state and gates, and so the ranges of this file, are "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClusterSettings(Settings):
+class ClusterSettings(StepSettings):
     """The settings of a step "cluster"."""
 
     clusters: int = setting(

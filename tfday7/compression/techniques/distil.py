@@ -6,15 +6,15 @@ import dataclasses
 from typing import Any
 
 from tfday7.compression.distillation.plan import ALPHA, TEMPERATURE, Distillation
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 
 EPOCHS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class DistilSettings(Settings):
+class DistilSettings(StepSettings):
     """The settings of a step "distil"."""
 
     teacher: str = setting("", "Model files (comma list); default: the run's teachers, or the original without any.")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
-from tfday7.core.settings import Settings, setting
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
+from tfday7.core.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuneSettings(Settings):
+class FinetuneSettings(StepSettings):
     """The settings of a step "finetune"."""
 
     epochs: int = setting(3, "Passes over the training data.", minimum=1)
-    learning_rate: float | None = setting(None, "The peak; default: a share of the run's own.", above=0)
+    learning_rate: float | None = setting(None, "The peak; default: the run's own.", above=0)
     distil: str = setting(
         "auto", "Whether to learn from the teachers, or the original without any.", choices=("auto", "none")
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class LowRankSettings(Settings):
+class LowRankSettings(StepSettings):
     """The settings of a step "low_rank"."""
 
     energy: float | None = setting(
@@ -24,7 +24,7 @@ class LowRankSettings(Settings):
     wide: bool = setting(False, "Split convolutions with a window larger than 1, too.")
     keep: str = setting("", "Layers to leave alone (comma list).")
     epochs: int = setting(3, "Fine-tuning afterwards, in passes over the training data.", minimum=0)
-    learning_rate: float | None = setting(None, "Of fine-tuning; default: a share of the run's own.", above=0)
+    learning_rate: float | None = setting(None, "Of fine-tuning, the peak; default: the run's own.", above=0)
     distil: str = setting("auto", "Whether fine-tuning learns from the model as it was.", choices=("auto", "none"))
 
 

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 
 if TYPE_CHECKING:
     from tfday7.compression.sparsity import Kernel, Pattern
@@ -19,7 +19,7 @@ SPARED_SHARE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class PruneSettings(Settings):
+class PruneSettings(StepSettings):
     """The settings of a step "prune"."""
 
     sparsity: float | None = setting(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
-from tfday7.core.settings import Settings, setting
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
+from tfday7.core.settings import setting
 
 NAME = "qat"
 
 
 @dataclasses.dataclass(frozen=True)
-class Qat(Settings):
+class Qat(StepSettings):
     """Settings of the step."""
 
     epochs: int = setting(

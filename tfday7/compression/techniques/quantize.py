@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 from tfday7.exporting.format import CALIBRATED, FORMATS
 from tfday7.exporting.options import MOST_EXAMPLES, QuantizationOptions
 
@@ -20,7 +20,7 @@ LEAST_EXAMPLES = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Numbers(Settings):
+class Numbers(StepSettings):
     """The settings of "quantize". `float_layers` is what a step with a fallback has found; nobody has to give it."""
 
     kind: str = setting("int8", "Numbers of the .tflite file.", choices=KINDS)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfday7.compression.technique import TECHNIQUES, Technique, Work
+from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Work
 from tfday7.core.errors import UserError
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import setting
 
 AMOUNTS = ("ratio", "macs_ratio", "size_bytes")
 IMPORTANCES = ("magnitude", "bn_scale", "taylor", "activation", "random")
 
 
 @dataclasses.dataclass(frozen=True)
-class ShrinkSettings(Settings):
+class ShrinkSettings(StepSettings):
     """The settings of a step "shrink"; one of ratio, macs_ratio and size_bytes says how much goes."""
 
     ratio: float | None = setting(None, "Share of each group's channels that goes.", above=0, below=1)

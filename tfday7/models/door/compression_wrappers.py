@@ -7,7 +7,10 @@ from typing import Any
 from tfday7.core.errors import UserError
 from tfday7.models.door.rules import outgoing
 
-_QUANTIZED = ("QuantizeLayer", "QuantizeWrapper", "QuantizeWrapperV2", "QuantizeAnnotate")
+_QUANTIZED = (
+    "QuantizeLayer", "QuantizeWrapper", "QuantizeWrapperV2", "QuantizeAnnotate",
+    "FakeQuantize", "QuantizedWeights", "QuantizedScale", "QuantizedLayerNormalization",  # Of `tfday7.compression.qat`.
+)  # fmt: skip
 
 
 @outgoing("PruneLowMagnitude")

@@ -17,7 +17,11 @@ from tfday7.models.door.lookups import LOOKUPS, vocabulary
 from tfday7.models.door.settings import NoEqualError, carried, with_policy
 from tfday7.models.door.weights import copy_weights
 
-_OURS = ("tfday7.models.door.", "tensorflow_model_optimization.")  # Classes that have rules though no Keras has them.
+_OURS = (
+    "tfday7.models.door.",
+    "tfday7.compression.qat.",
+    "tensorflow_model_optimization.",
+)  # Classes that have rules though no Keras has them.
 
 
 class Rebuild:
