@@ -239,9 +239,7 @@ def _in_precision(work: Work, model: Any, precision: str) -> Any:
     if precision == "float32":
         return model
     if wrapped(model):
-        work.notes.append(
-            f"trained in float32 instead of {precision}: fake quantization and wrappers know no other"
-        )
+        work.notes.append(f"trained in float32 instead of {precision}: fake quantization and wrappers know no other")
         return model
     from tfday7.compression.mixed import with_precision
 
