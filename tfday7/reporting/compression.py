@@ -114,7 +114,7 @@ def _scatter(title: str, x_name: str, known: list[tuple[Row, float]], found: Com
             plot.dot(across or 0.0, up or 0.0, looks[row.state], row.told, 5.0 if row.state == "chosen" else 4.0)
     shown = {row.state for row, _ in known}
     legend = [(look, words(f"is_{state}")) for state, look in looks.items() if state in shown]
-    return figure(title, plot.svg(), legend, "half", f"{capitalized(x_name)}. {words('plot_note')}")
+    return figure(title, plot.svg(), legend, "half", words("plot_note", axis=x_name))
 
 
 def compression_summary(record: Mapping[str, Any], folder: str, lang: str = "en") -> Group:
