@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -219,7 +218,7 @@ def test_an_interrupted_ramp_goes_on_with_its_zeros(pictures: Dataset, tmp_path:
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if epoch == 0:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
 
     ends = []
     fit = finetuning._fit
