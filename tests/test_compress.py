@@ -163,3 +163,19 @@ def test_a_teacher_with_other_outputs_is_refused(run: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert ended.code == 2, ended.err
     assert "7" in ended.err
+
+
+def test_files_of_others_in_a_recipes_folder_are_not_replaced(run: Path, compressed: Any, tmp_path: Path) -> None:
+    _, target = compressed
+    (tmp_path / "int8").mkdir()
+    (tmp_path / "int8" / "README.md").write_text("mine")
+    flags = ("compress", "--recipe=int8", "--only_check_args")
+    ended = run_command(*flags, f"--run_dir={run}", f"--export_dir={tmp_path}")
+    assert ended.code == 2
+    assert "README.md was not written by an export" in ended.err
+    other = ("--model=keras.applications:MobileNet", "--data=digits", f"--run_dir={tmp_path}/other")
+    delivered = next(path for path in target.iterdir() if path.name != "float32")
+    recipe = "int8" if delivered.name == "int8" else f"{run.parent}/small.json"
+    ended = run_command("compress", *other, f"--recipe={recipe}", f"--export_dir={target}", "--only_check_args")
+    assert ended.code == 2
+    assert "holds the artefacts of another run or model" in ended.err

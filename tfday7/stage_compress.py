@@ -97,10 +97,21 @@ def plan(config: CompressConfig, data: DataConfig | None) -> Task:
         from tfday7.data import augmentation
 
         augmentation.parse(config.augment)
+    _check_free(config, found, recipes)
     folder = found.run if found.run else RunFolder(Path(config.run_dir or f"runs/{found.name}_compress"))
     if found.run is None:
         folder.check_reusable(_flags(config, found), config.overwrite or _recipes_alone_differ(folder, config, found))
     return Task(config, found, recipes, folder)
+
+
+def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) -> None:
+    """Raises UserError where a delivered file would replace another model's, or one that no export wrote."""
+    from tfday7.compression.records import BASELINE
+    from tfday7.exporting import exporting
+
+    for name, kind in [(BASELINE, "float32"), *((recipe.name, recipe.kind) for recipe in recipes)]:
+        files_name, wanted = f"{found.name}_{name}", [("tflite", kind)]
+        exporting.check_free(found.folder / name, found.identity, files_name, wanted, config.overwrite)
 
 
 def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> dict[str, Any]:

@@ -55,9 +55,10 @@ class Recipe:
         described = {"description": self.description} if self.description else {}
         return {"name": self.name, **described, "steps": [step.to_json() for step in self.steps]}
 
-    def has(self, technique: str) -> bool:
-        """Returns whether a step uses the technique."""
-        return any(step.technique.name == technique for step in self.steps)
+    @property
+    def kind(self) -> str:
+        """The numbers of its file: what its step "quantize" says, float32 without one."""
+        return str(getattr(self.steps[-1].settings, "kind", "float32"))
 
 
 def read(path: Path) -> Recipe:
