@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,30 @@ def test_a_file_for_one_example_says_that_it_takes_no_more(tmp_path: Path) -> No
     path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([fixed]).convert())
     with pytest.raises(UserError, match=r"fixed\.tflite: LiteRT cannot"):
         runtimes.open_artefact(path, batch_size=3)
+
+
+USED_ELSEWHERE = """
+import signal, sys, threading
+import numpy as np
+from pathlib import Path
+from tfday7.runtimes import open_artefact
+
+held = [open_artefact(Path(sys.argv[1]), "openvino")]
+held[0].predict(np.zeros((1, 4), np.float32))
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+@pytest.mark.slow
+def test_signals_are_handled_after_openvino_was_let_go_in_another_thread(files: dict[str, Path]) -> None:
+    """A segmentation fault, on CPUs with AMX, where every file had an `openvino.Core` of its own."""
+    called = [sys.executable, "-c", USED_ELSEWHERE, str(files["onnx"])]
+    ended = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
 
 
 def test_gpus_that_are_not_there_are_an_error_before_anything_runs(files: dict[str, Path]) -> None:

@@ -12,7 +12,7 @@ from tfday7.benchmarking.acceleration.judgement import Remark
 from tfday7.benchmarking.profiling import Profile, Row, rows_of
 from tfday7.benchmarking.rounds import WARM_UP_ROUNDS, medians
 from tfday7.core.errors import UserError
-from tfday7.runtimes.openvino import load
+from tfday7.runtimes.openvino import load, shared_core
 
 
 def profile(path: Path, x: np.ndarray, threads: int) -> Profile:
@@ -44,7 +44,7 @@ def _request(path: Path, x: np.ndarray, threads: int, counting: bool) -> Any:
         "INFERENCE_PRECISION_HINT": "f32",
         "PERF_COUNT": counting,
     }
-    core = openvino.Core()
+    core = shared_core()
     try:
         model = core.read_model(path)
         if list(model.inputs[0].partial_shape) != list(x.shape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import mmap
 import sys
@@ -24,9 +25,8 @@ class OpenVino(Runner):
     suffixes = (".xml", ".onnx", ".tflite")
 
     def __init__(self, path: Path, threads: int = 1, device: str = "cpu", batch_size: int = 1) -> None:
-        openvino = load()
+        openvino, core = load(), shared_core()
         super().__init__(path, threads, device, batch_size)
-        core = openvino.Core()
         if device.upper() not in core.available_devices:
             raise UserError(f"OpenVINO finds no {device} on this machine (only {', '.join(core.available_devices)})")
         settings = {"INFERENCE_NUM_THREADS": threads} if device == "cpu" else {}
@@ -73,6 +73,17 @@ def load() -> Any:
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # The documented way to block one.
     return importlib.import_module("openvino")
+
+
+@functools.cache
+def shared_core() -> Any:
+    """Returns the one `openvino.Core` of this process, which lives as long as the process.
+
+    Where the CPU has AMX, a core gives the thread that makes it a stack for signals, and takes the memory back with
+    itself. Taken back in another thread, the first one keeps the address: the next Ctrl-C ends in a segmentation fault
+    instead of a checkpoint.
+    """
+    return load().Core()
 
 
 def _set_batch(model: Any, given: Any, batch_size: int) -> None:

@@ -22,7 +22,7 @@ def steps_between(model: Any, dataset: Dataset, folder: Path) -> tuple[float, tf
     """
     wanted: list[Any] = [("tflite", "int8")]
     (artefact,) = exporting.export(model, dataset, wanted, folder, Origin("m", "", "logits"), bisect=False)
-    assert not artefact.failure
+    assert not artefact.failure, artefact.failure
     assert artefact.parity is not None
     assert artefact.path is not None
     summary = tflite_file.read(folder / Path(artefact.path).name)

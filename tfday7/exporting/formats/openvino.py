@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfday7.exporting import onnx_conversion
 from tfday7.exporting.format import FORMATS, Format, Request
-from tfday7.runtimes.openvino import load
+from tfday7.runtimes.openvino import load, shared_core
 
 
 class OpenVinoIR(Format):
@@ -42,10 +42,9 @@ class OpenVinoIR(Format):
 
     def problems(self, path: Path, kind: str, float_layers: Sequence[str] = ()) -> list[str]:
         """See `Format.problems`."""
-        openvino = load()
         if kind == "float32":
             return []
-        nodes = openvino.Core().read_model(path).get_ops()
+        nodes = shared_core().read_model(path).get_ops()
         constants = [node for node in nodes if node.get_type_name() == "Constant"]
         wanted = {"int8": ("i8",), "float16": ("f16",)}[kind]
         weights = [node for node in constants if len(node.get_output_shape(0)) > 1]

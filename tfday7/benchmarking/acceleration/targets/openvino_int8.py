@@ -20,7 +20,7 @@ from tfday7.benchmarking.acceleration.rules import verdict
 from tfday7.core import environment
 from tfday7.core.errors import UserError
 from tfday7.exporting.tflite_contents import Summary
-from tfday7.runtimes.openvino import load
+from tfday7.runtimes.openvino import shared_core
 
 SUFFIXES = (".tflite", ".onnx", ".xml")
 INT8 = ("i8", "u8")
@@ -55,10 +55,9 @@ def _unreadable(summary: Summary | None, error: RuntimeError) -> Judgement:
 
 def _layers(path: Path) -> Iterator[OpVerdict]:
     try:
-        openvino = load()
+        core = shared_core()
     except ImportError as error:
         raise UserError("OpenVINO is not installed", "pip install openvino") from error
-    core = openvino.Core()
     # As `runtimes.openvino` compiles it: by default OpenVINO takes bfloat16 where the CPU has it.
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for at, layer in enumerate(compiled.get_runtime_model().get_ordered_ops()):
