@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tfday7 import data as library
 from tfday7.compression import compressing, recipe
+from tfday7.compression.budget.config import BudgetConfig
 from tfday7.core import environment
 from tfday7.core.files import read_json, write_json
 from tfday7.core.frameworks import keras
@@ -60,28 +61,27 @@ OURS: dict[str, list[dict[str, Any]]] = {
         {"technique": "prune", "sparsity": 0.5, "epochs": 1},
         INT8,
     ],
-    "shrink25_prune50_qat": [
-        {"technique": "shrink", "ratio": 0.25, "epochs": 1},
-        {"technique": "prune", "sparsity": 0.5, "epochs": 1},
-        {"technique": "qat", "epochs": 1},
+    "shrink38_prune50_int8": [
+        {"technique": "shrink", "ratio": 0.375, "epochs": 0},
+        {"technique": "prune", "sparsity": 0.5, "epochs": 3},
+        INT8,
+    ],
+    "shrink38_qat": [
+        {"technique": "shrink", "ratio": 0.375, "epochs": 2},
+        {"technique": "qat", "epochs": 1, "learning_rate": 3e-4},
         INT8,
     ],
     "shrink50_int8": [{"technique": "shrink", "ratio": 0.5, "epochs": 3}, INT8],
-    "shrink50_qat": [{"technique": "shrink", "ratio": 0.5, "epochs": 2}, {"technique": "qat", "epochs": 1}, INT8],
     "shrink50_prune50_int8": [
-        {"technique": "shrink", "ratio": 0.5, "epochs": 2},
-        {"technique": "prune", "sparsity": 0.5, "epochs": 1},
+        {"technique": "shrink", "ratio": 0.5, "epochs": 0},
+        {"technique": "prune", "sparsity": 0.5, "epochs": 3},
         INT8,
     ],
-    "shrink50_prune50_qat": [
-        {"technique": "shrink", "ratio": 0.5, "epochs": 1},
-        {"technique": "prune", "sparsity": 0.5, "epochs": 1},
-        {"technique": "qat", "epochs": 1},
-        INT8,
-    ],
-    "low_rank_int8": [{"technique": "low_rank", "energy": 0.9, "epochs": 3}, INT8],
+    "shrink62_int8": [{"technique": "shrink", "ratio": 0.625, "epochs": 3}, INT8],
 }
-TEXT = {name: steps for name, steps in OURS.items() if "25" not in name and name != "low_rank_int8"} | {
+TEXT = {name: steps for name, steps in OURS.items() if name in ("int8", "qat", "prune80_int8", "cluster16_int8")} | {
+    "shrink50_int8": OURS["shrink50_int8"],
+    "shrink50_prune50_int8": OURS["shrink50_prune50_int8"],
     "dynamic": [{"technique": "quantize", "kind": "dynamic"}],
     "float16": [{"technique": "quantize", "kind": "float16"}],
     "low_rank_dynamic": [
@@ -205,7 +205,7 @@ def one_seed(seed: int, dataset: Dataset) -> dict[str, dict[str, Any]]:
 
     model, made = trained(dataset, seed), RUNS / f"made_{seed}"
     job = compressing.Compression(
-        model, dataset, Origin("resnet8", f"resnet8_{seed}", "logits"), RUNS / f"seed_{seed}", RUNS / "files",
+        model, dataset, Origin("resnet8", f"resnet8_{seed}", "logits", {"data": "fashion_mnist"}), RUNS / f"seed_{seed}", RUNS / "files",
         OptimizerConfig(optimizer="adam", learning_rate=3e-3), TrainingConfig(batch_size=128, seed=seed),
     )  # fmt: skip
     rows: dict[str, dict[str, Any]] = {}
@@ -333,7 +333,7 @@ def family(name: str) -> dict[str, Any]:
         plan.optimizer, plan.training, say=lambda sentence: print(sentence, flush=True),
     )  # fmt: skip
     recipes = [recipe.parse({"name": title, "steps": steps}) for title, steps in TEXT.items()]
-    found = compressing.compress(job, recipes, 0.01, 3.0)
+    found = compressing.compress(job, recipes, BudgetConfig(), 3.0)
     keys = (
         "name", "metric", "test_metric", "size_bytes", "gzip_bytes", "latency_ms", "latency_ratio", "latency_spread",
         "macs", "parameters", "pareto", "failure", "skipped_layers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,88 @@ def test_a_budget_that_nothing_meets_ends_with_3_and_says_what_is_nearest(run: P
         "compress", f"--run_dir={run}", f"--recipe={ruin}", "--measure=false", f"--export_dir={tmp_path}/files"
     )
     assert ended.code == 3, ended.err
-    assert "the best, ruin, reaches" in ended.err
+    assert "no candidate is within the budget; the nearest, ruin, has a validation metric of" in ended.err
+    assert "hint: --max_accuracy_drop=" in ended.err
+
+
+@pytest.fixture(scope="module")
+def searched(run: Path) -> tuple[dict[str, Any], Path, tuple[str, ...]]:
+    """A search of six candidates, judged by MACs and bytes, on a copy of the run."""
+    folder = run.parent / "searched"
+    shutil.copytree(run, folder)
+    flags = (
+        "compress", f"--run_dir={folder}", "--max_candidates=6", "--search_epochs=1", "--measure=false",
+        "--max_accuracy_drop=0.2", "--max_size_kb=9", f"--export_dir={folder}/files", "--name=found", "--json",
+    )  # fmt: skip
+    ended = run_command(*flags)
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out), folder, flags
+
+
+@pytest.mark.slow
+def test_a_search_finds_what_keeps_the_budget_and_says_why_others_do_not(searched: Any) -> None:
+    record, folder, _ = searched
+    made = {one["name"]: one for one in record["candidates"]}
+    chosen = made[record["chosen"]]
+    assert chosen["size_bytes"] <= 9_000
+    assert chosen["metric"]["value"] >= record["baseline"]["metric"]["value"] - 0.2
+    assert record["budget"]["max_size_kb"] == 9
+    for name, one in made.items():
+        too_large = one["size_bytes"] > 9_000
+        assert too_large == any(each["limit"] == "max_size_kb" for each in record["outside"].get(name, []))
+        assert one["latency_ratio"] is None
+        assert (one["test_metric"] is not None) == (one["pareto"] or name == record["chosen"])
+    search = record["search"]
+    assert search["candidates"] == len(made) <= 6
+    assert search["overhead_share"] < 0.2
+    assert {one["name"] for one in search["groups"]}
+    card = (folder / "files" / record["chosen"] / "README.md").read_text()
+    assert "## Compressed" in card
+    page = (folder / "report.html").read_text()
+    assert "Why others were not chosen" in page
+
+
+@pytest.mark.slow
+def test_a_search_that_lost_its_last_candidates_makes_them_again_and_chooses_the_same(searched: Any) -> None:
+    """As after a kill: the log ends before, and what the lost candidates had left behind may be there or not."""
+    record, folder, flags = searched
+    path = folder / "compression" / "search.json"
+    log = json.loads(path.read_text())
+    log["log"] = log["log"][:3]
+    path.write_text(json.dumps(log))
+    lost = record["search"]["log"][3]["name"]
+    shutil.rmtree(folder / "compression" / lost)
+    ended = run_command(*flags)
+    assert ended.code == 0, ended.err
+    again = json.loads(ended.out)
+    assert again["chosen"] == record["chosen"]
+    said = [(one["name"], one["decision"]) for one in record["search"]["log"]]
+    assert [(one["name"], one["decision"]) for one in again["search"]["log"]] == said
+    before = {one["name"]: one["sha256"] for one in record["candidates"]}
+    assert {one["name"]: one["sha256"] for one in again["candidates"]} == before
+
+
+@pytest.mark.slow
+def test_the_chosen_recipe_makes_the_same_file_again(searched: Any, tmp_path: Path) -> None:
+    record, folder, _ = searched
+    chosen = next(one for one in record["candidates"] if one["name"] == record["chosen"])
+    ended = run_command(
+        "compress", f"--model={folder}/model.keras", "--data=digits", f"--run_dir={tmp_path}/again", "--measure=false",
+        f"--recipe={folder}/files/{chosen['name']}/recipe.json", f"--export_dir={tmp_path}/files", "--json",
+        "--max_accuracy_drop=0.2", "--batch_size=64",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    (again,) = json.loads(ended.out)["candidates"]
+    assert (again["size_bytes"], again["macs"]) == (chosen["size_bytes"], chosen["macs"])
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "--recipe is missing"),
+        ((), "--model or --run_dir is missing"),
+        (("--run_dir={run}", "--recipe=int8", "--search_minutes=3"), "--search_minutes=3.0 contradicts --recipe=int8"),
+        (("--run_dir={run}", "--max_latency_ms=3", "--measure=false"), "--nomeasure contradicts a limit"),
+        (("--run_dir={run}", "--max_size_kb=-3"), "max_size_kb"),
         (("--recipe=int8",), "--model or --run_dir is missing"),
         (("--recipe=int8", "--model=no.keras", "--data=digits"), "no.keras"),
         (("--recipe=int9", "--run_dir={run}"), "unknown recipe 'int9'"),

@@ -1,25 +1,30 @@
-"""Make a model smaller and faster by recipes, and prove in the exported file that it still answers as it should.
+"""Make a model smaller and faster, by recipes or under a budget, and prove it in the exported file.
 
+    python -m tfday7.compress --run_dir=runs/quickstart --max_accuracy_drop=0.01 --max_size_kb=40 --search_minutes=20
     python -m tfday7.compress --run_dir=runs/quickstart --recipe=shrink50_qat
     python -m tfday7.compress --run_dir=runs/quickstart --recipe=int8,shrink50_qat --max_accuracy_drop=0.02
     python -m tfday7.compress --model=mine.keras --data=mine.npz --recipe=configs/recipes/prune80_int8.json
 
-A recipe is a list of steps: shrink, low_rank, prune, cluster, qat, distil, finetune, quantize (docs/compression.md).
-Each candidate's file is compared with its Keras model and scored on the validation split; all files are timed together
-with the float32 one; what is chosen, and what nothing else beats, is scored on the test split once, at the end.
+Without --recipe it searches: combinations of all techniques are tried until the time is over, and the best one within
+the limits is chosen (--objective says what is best). A recipe is a list of steps: shrink, low_rank, prune, cluster,
+qat, distil, finetune, quantize (docs/compression.md). Each candidate's file is compared with its Keras model and scored
+on the validation split; all files are timed together with the float32 one; what is chosen, and what nothing else beats,
+is scored on the test split once, at the end.
 
 compression.json and the report go to the run folder; the artefacts, each with the recipe that made it, to folders in
 --export_dir. The same command goes on after an interruption, and does not repeat what is done. Exit codes: 0 done, 2 a
-mistake in the flags, the recipe, the model or the data, 3 no candidate is good enough, 130 interrupted, 143 preempted.
+mistake in the flags, the recipe, the model or the data, 3 no candidate is within the limits, 130 interrupted, 143
+preempted.
 """
 
 from __future__ import annotations
 
 from tfday7.cli import Command, OutputConfig, print_json
+from tfday7.compression.budget.config import BudgetConfig, SearchConfig
 from tfday7.compression.config import CompressConfig
 from tfday7.data.config import DataConfig
 
-COMMAND = Command("compress", __doc__, [CompressConfig, DataConfig, OutputConfig])
+COMMAND = Command("compress", __doc__, [CompressConfig, BudgetConfig, SearchConfig, DataConfig, OutputConfig])
 
 
 def main() -> None:
@@ -28,7 +33,12 @@ def main() -> None:
 
     output = COMMAND.config(OutputConfig)
     given = any(COMMAND.flags[name].present for name in COMMAND.given(DataConfig))
-    task = stage_compress.plan(COMMAND.config(CompressConfig), COMMAND.config(DataConfig) if given else None)
+    task = stage_compress.plan(
+        COMMAND.config(CompressConfig),
+        COMMAND.config(DataConfig) if given else None,
+        COMMAND.config(BudgetConfig),
+        COMMAND.config(SearchConfig),
+    )
     if COMMAND.flags.only_check_args:
         return
     console = COMMAND.console()

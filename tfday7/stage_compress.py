@@ -6,11 +6,14 @@ Records, report and what candidates leave behind go to a run folder: the run's o
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfday7.compression.budget import space
+from tfday7.compression.budget.config import BudgetConfig, SearchConfig
 from tfday7.compression.config import CompressConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.core import environment, files
@@ -38,14 +41,18 @@ class Task:
     Attributes:
         config: the settings.
         found: the model and its data.
-        recipes: checked.
+        recipes: checked; empty for a search.
         folder: of records and report; the run's own, or one of the compression's.
+        budget: the limits of what is chosen.
+        search: how long a search may take.
     """
 
     config: CompressConfig
     found: Source
     recipes: list[Recipe]
     folder: RunFolder
+    budget: BudgetConfig = dataclasses.field(default_factory=BudgetConfig)
+    search: SearchConfig = dataclasses.field(default_factory=SearchConfig)
 
     @property
     def export_dir(self) -> Path:
@@ -54,8 +61,10 @@ class Task:
 
     def command(self) -> str:
         """Returns the command that compresses the same again."""
-        defaults = to_text(CompressConfig())
-        flags = {name: value for name, value in to_text(self.config).items() if value != defaults.get(name)}
+        flags: dict[str, str] = {}
+        for settings in (self.config, self.budget, self.search):
+            usual = to_text(type(settings)())
+            flags |= {name: value for name, value in to_text(settings).items() if value != usual.get(name)}
         data = to_text(self.found.data) if self.found.data and not self.found.run else {}
         usual = to_text(DataConfig())
         flags |= {name: value for name, value in data.items() if name == "data" or value != usual.get(name)}
@@ -63,17 +72,25 @@ class Task:
         return shlex.join(["python", "-m", "tfday7.compress", *given])
 
 
-def plan(config: CompressConfig, data: DataConfig | None) -> Task:
+def plan(
+    config: CompressConfig,
+    data: DataConfig | None,
+    budget: BudgetConfig | None = None,
+    search: SearchConfig | None = None,
+) -> Task:
     """Returns what is to be done, checked without loading TensorFlow.
 
     Args:
-        config: the settings.
+        config: the settings; without recipes it is a search.
         data: the data's settings, where they were given.
+        budget, search: the limits, and how long to search; default: those of the flags.
 
     Raises:
         UserError: flags contradict each other, or there is no such recipe, run or model.
     """
+    budget, search = budget or BudgetConfig(), search or SearchConfig()
     recipes = config.recipes()
+    _check_sense(config, budget, search)
     if not config.model and not config.run_dir:
         raise UserError("--model or --run_dir is missing", "for example --run_dir=runs/quickstart")
     exported = ModelExportConfig(
@@ -101,7 +118,22 @@ def plan(config: CompressConfig, data: DataConfig | None) -> Task:
     folder = found.run if found.run else RunFolder(Path(config.run_dir or f"runs/{found.name}_compress"))
     if found.run is None:
         folder.check_reusable(_flags(config, found), config.overwrite or _recipes_alone_differ(folder, config, found))
-    return Task(config, found, recipes, folder)
+    return Task(config, found, recipes, folder, budget, search)
+
+
+def _check_sense(config: CompressConfig, budget: BudgetConfig, search: SearchConfig) -> None:
+    """Raises UserError where flags contradict each other."""
+    for name, value in dataclasses.asdict(search).items():
+        if config.recipe and value != getattr(SearchConfig(), name):
+            raise UserError(
+                f"--{name}={value} contradicts --recipe={config.recipe}",
+                "leave --recipe out for a search, or give the epochs in the recipe",
+            )
+    if not config.measure and budget.needs_timing():
+        raise UserError(
+            "--nomeasure contradicts a limit or an objective of time or memory",
+            "limit --max_macs instead, which needs no measuring",
+        )
 
 
 def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) -> None:
@@ -109,7 +141,11 @@ def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) ->
     from tfday7.compression.records import BASELINE
     from tfday7.exporting import exporting
 
-    for name, kind in [(BASELINE, "float32"), *((recipe.name, recipe.kind) for recipe in recipes)]:
+    known = [(BASELINE, "float32"), *((recipe.name, recipe.kind) for recipe in recipes)]
+    if not recipes and found.folder.is_dir():  # A search makes names of its own, whose folders may be there.
+        there = [each.name for each in sorted(found.folder.iterdir()) if each.is_dir() and each.name != BASELINE]
+        known += [(name, kind) for name in there for kind in space.FILE_KINDS]
+    for name, kind in known:
         files_name, wanted = f"{found.name}_{name}", [("tflite", kind)]
         exporting.check_free(found.folder / name, found.identity, files_name, wanted, config.overwrite)
 
@@ -128,6 +164,7 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
         Interrupted: a signal; the same call goes on.
     """
     from tfday7.compression import compressing
+    from tfday7.compression.budget.searching import Search
     from tfday7.reporting import write_report
 
     model, dataset, meaning = loaded(task.found, say)
@@ -138,13 +175,11 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
             task.folder.clear((COMPRESSION, COMPRESSION_WORK))
         job = _job(task, model, dataset, meaning, say)
         seconds = task.config.seconds if task.config.measure else None
-        found = compressing.compress(job, task.recipes, task.config.max_accuracy_drop, seconds)
-        record = {
-            **found,
-            "budget": {"max_accuracy_drop": task.config.max_accuracy_drop},
-            "command": task.command(),
-            "hardware": environment.hardware(),
-        }
+        if task.recipes:
+            found = compressing.compress(job, task.recipes, task.budget, seconds)
+        else:
+            found = Search(job, task.budget, task.search, None if seconds is None else seconds / 3.0).run()
+        record = {**found, "command": task.command(), "hardware": environment.hardware()}
         files.write_json(task.folder / COMPRESSION, record)
         if task.found.run is None:
             task.folder.update(status="finished")
@@ -153,19 +188,40 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
 
 
 def check_gate(record: dict[str, Any]) -> None:
-    """Raises GateError (exit 3) where no candidate could be made, or none is good enough."""
+    """Raises GateError (exit 3) where no candidate could be made, or none is within the budget."""
     candidates = record["candidates"]
     failed = [one for one in candidates if one["failure"]]
     if len(failed) == len(candidates):
         raise GateError("; ".join(f"{one['name']}: {one['failure']}" for one in failed), "try another recipe")
     if record["chosen"] is None:
-        drop, base = record["budget"]["max_accuracy_drop"], record["baseline"]["metric"]
-        best = max((one for one in candidates if not one["failure"]), key=lambda one: one["metric"]["value"] or -1e9)
-        raise GateError(
-            f"no candidate keeps the validation {base['name']} within {drop:g} of {base['value']:.4f}; "
-            f"the best, {best['name']}, reaches {best['metric']['value']:.4f}",
-            "allow more with --max_accuracy_drop, or give the steps of the recipe more epochs",
-        )
+        name = record["nearest"][0]
+        said = [_broken(each) for each in record["outside"][name]]
+        known = [each for each in record["outside"][name] if each["value"] is not None]
+        relaxed = " ".join(f"--{each['limit']}={_relaxed(each, record)}" for each in known)
+        hint = f"{relaxed} would admit it; more epochs or more time may find a better one"
+        if len(known) < len(record["outside"][name]):
+            hint = "what is limited could not be measured; the notes in compression.json say why"
+        raise GateError(f"no candidate is within the budget; the nearest, {name}, has {' and '.join(said)}", hint)
+
+
+def _broken(each: dict[str, Any]) -> str:
+    """Returns a limit that is broken in words, for example "41.2 kB where --max_size_kb=40 allows less"."""
+    limit, value, allowed = each["limit"], each["value"], each["allowed"]
+    if value is None:
+        return f"an unknown value for --{limit}={allowed:g}"
+    if limit in ("max_accuracy_drop", "min_metric"):
+        return f"a validation metric of {value:.4f} where --{limit} asks for {allowed:.4f}"
+    return f"{value:.4g} where --{limit} allows {allowed:g}"
+
+
+def _relaxed(each: dict[str, Any], record: dict[str, Any]) -> str:
+    """Returns the value of a limit with which the candidate would keep it, rounded to the safe side."""
+    limit, value = each["limit"], each["value"]
+    if limit == "max_accuracy_drop":
+        return f"{math.ceil((record['baseline']['metric']['value'] - value) * 1e4) / 1e4:g}"
+    if limit == "min_metric":
+        return f"{math.floor(value * 1e4) / 1e4:g}"
+    return f"{value * 1.02:.3g}"
 
 
 def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> Any:
@@ -231,17 +287,22 @@ def _begin(task: Task, model: Any, dataset: Dataset) -> None:
         versions=environment.versions(),
         hardware=environment.hardware(),
         seed=task.config.seed,
-        data={
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "task": dataset.problem.task,
-            "kind": dataset.problem.kind,
-            "input_shape": list(dataset.problem.input_shape),
-            "class_names": list(dataset.problem.class_names),
-            "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
-        },
+        data=_told(dataset),
         model={"name": model.name, "parameters": model.count_params()},
     )
+
+
+def _told(dataset: Dataset) -> dict[str, Any]:
+    """Returns what the records say of a data set."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "task": dataset.problem.task,
+        "kind": dataset.problem.kind,
+        "input_shape": list(dataset.problem.input_shape),
+        "class_names": list(dataset.problem.class_names),
+        "examples": {key: len(getattr(dataset, key)) for key in ("train", "validation", "test")},
+    }
 
 
 def _flags(config: CompressConfig, found: Source) -> dict[str, str]:
@@ -251,5 +312,5 @@ def _flags(config: CompressConfig, found: Source) -> dict[str, str]:
 
 def _recipes_alone_differ(folder: RunFolder, config: CompressConfig, found: Source) -> bool:
     """Returns whether a folder holds a compression of the same model: other recipes may join it."""
-    may = {"recipe", "max_accuracy_drop", "measure", "seconds"}
+    may = {"recipe", "measure", "seconds"}
     return folder.exists() and set(folder.differing(_flags(config, found))) <= may

@@ -110,7 +110,6 @@ def test_recipes_are_found_by_name_from_any_folder(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", "--recipe is missing"),
         ("int9", "unknown recipe 'int9'"),
         ("a/b.json", "no such recipe"),
         ("qat,qat", "two"),

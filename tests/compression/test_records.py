@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfday7.compression.records import Candidate, choose, from_json, with_frontier
+from tfday7.compression.records import Candidate, from_json, with_frontier
 from tfday7.core.errors import UserError
 
 
@@ -34,12 +34,6 @@ def test_equals_are_both_on_the_frontier() -> None:
 def test_what_was_not_timed_is_compared_by_what_is_known() -> None:
     untimed = candidate("untimed", 0.90, 30, None)
     assert [one.pareto for one in with_frontier([SMALL, untimed])] == [True, False]
-
-
-@pytest.mark.parametrize(("drop", "chosen"), [(0.0, None), (0.01, "small"), (0.5, "small")])
-def test_the_least_product_of_size_and_latency_among_the_good_enough_is_chosen(drop: float, chosen: str | None) -> None:
-    # small: 20/300 * 0.5 = 0.033; fast: 40/300 * 0.3 = 0.04; worse: 0.067.
-    assert choose([FAST, SMALL, WORSE, FAILED], BASELINE, drop + 1e-9) == chosen
 
 
 def test_a_candidate_survives_its_record() -> None:

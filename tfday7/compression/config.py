@@ -33,9 +33,6 @@ class CompressConfig(Settings):
         "auto", "Whether fine-tuning learns from the teacher too; a step of a recipe can say otherwise.",
         choices=("auto", "none"),
     )  # fmt: skip
-    max_accuracy_drop: float = setting(
-        0.01, "How much of the validation metric the chosen artefact may lose.", minimum=0, maximum=1
-    )
     batch_size: int | None = setting(None, "Examples of a step of fine-tuning; default: the run's, otherwise 64.")
     augment: str | None = setting(
         None, "Random changes of training data in fine-tuning (comma list); default: the run's, otherwise none."
@@ -54,8 +51,6 @@ class CompressConfig(Settings):
     def recipes(self) -> list[Recipe]:
         """Returns the recipes, checked. Raises UserError for a name or file that is none."""
         names = [name.strip() for name in self.recipe.split(",") if name.strip()]
-        if not names:
-            raise UserError("--recipe is missing", EXAMPLE)
         found = [recipes.read(_path(name)) for name in names]
         twice = [one.name for i, one in enumerate(found) if one.name in [other.name for other in found[:i]]]
         if twice:

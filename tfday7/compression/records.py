@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -103,21 +102,3 @@ def _compared(a: Candidate, b: Candidate) -> Iterable[tuple[float, float]]:
         one, other = getattr(a, name), getattr(b, name)
         if one is not None and other is not None:
             yield one, other
-
-
-def choose(candidates: Sequence[Candidate], baseline: Candidate, max_accuracy_drop: float) -> str | None:
-    """Returns the name of the candidate that is smallest and fastest among those that are good enough; None for none.
-
-    Smallest and fastest: the least product of packed size and latency, each relative to the baseline's. Good enough:
-    the metric on the validation split is at most `max_accuracy_drop` below the baseline's.
-    """
-    if baseline.value is None:
-        return None
-    least = baseline.value - max_accuracy_drop
-    good = [one for one in candidates if not one.failure and one.value is not None and one.value >= least]
-    return min(good, key=lambda one: _cost(one, baseline)).name if good else None
-
-
-def _cost(one: Candidate, baseline: Candidate) -> float:
-    size = (one.gzip_bytes or math.inf) / (baseline.gzip_bytes or 1)
-    return size * (one.latency_ratio if one.latency_ratio is not None else 1.0)

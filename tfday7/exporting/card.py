@@ -16,6 +16,7 @@ from tfday7.exporting.format import FORMATS
 from tfday7.exporting.records import Artefact, from_json
 
 CARD = "README.md"
+COMPRESSED = "compressed.json"  # Of a file that a recipe has made: the recipe, and its figures beside the original's.
 MARK = "<!-- model card of tfday7 -->"  # Tells our own file from one that somebody else has written.
 MAX_LABELS = 20
 
@@ -24,7 +25,8 @@ def write(folder: Path, name: str) -> None:
     """Writes the card of a folder; without artefacts there is none. Raises UserError when a record is damaged."""
     artefacts = found_in(folder)
     if artefacts:
-        files.write_text(folder / CARD, render(name, artefacts))
+        compressed = files.read_json(folder / COMPRESSED) if (folder / COMPRESSED).exists() else None
+        files.write_text(folder / CARD, render(name, artefacts, compressed))
     elif is_ours(folder):
         (folder / CARD).unlink()
 
@@ -43,8 +45,8 @@ def found_in(folder: Path) -> list[Artefact]:
     return sorted(made, key=lambda artefact: (artefact.format != "tflite", artefact.format, artefact.name))
 
 
-def render(name: str, artefacts: Sequence[Artefact]) -> str:
-    """Returns the card."""
+def render(name: str, artefacts: Sequence[Artefact], compressed: dict[str, Any] | None = None) -> str:
+    """Returns the card; `compressed` is what `COMPRESSED` holds, where a recipe has made the file."""
     first = artefacts[0]
     lines = [f"# {escaped(name)}", "", *_about(first), "", "## Files", ""]
     lines += ["| file | size | gzip | metric | largest difference | same decision | SHA-256 |", f"|{'---|' * 7}"]
@@ -53,6 +55,8 @@ def render(name: str, artefacts: Sequence[Artefact]) -> str:
     for artefact in broken:
         why = "; ".join(artefact.parity.failures) if artefact.parity else "not compared with the Keras model"
         lines += ["", f"**{escaped(artefact.name)} does not hold:** {escaped(why)}."]
+    if compressed:
+        lines += ["", "## Compressed", "", *_compressed(compressed)]
     lines += ["", "## Feeding a file", ""]
     for artefact in artefacts:
         lines += [f"**{escaped(artefact.name)}**", "", *_feeding(artefact), ""]
@@ -96,6 +100,34 @@ def _row(artefact: Artefact) -> str:
     size, packed = format_bytes(artefact.size_bytes), format_bytes(artefact.gzip_bytes)
     shown = Path(artefact.path or "").name
     return f"| {escaped(shown)} | {size} | {packed} | {metric} | {difference} | {same} | `{artefact.sha256}` |"
+
+
+def _compressed(record: dict[str, Any]) -> list[str]:
+    """Returns how a file was made smaller, and what that did, beside the float32 file of the model as it was."""
+    before = record["baseline"]
+    steps = (record["recipe"] or {}).get("steps", [])
+    lines = [f"{number}. {_step(step)}" for number, step in enumerate(steps, 1)]
+    lines += ["", "| | float32 | this file |", f"|{'---|' * 3}"]
+    for key, what, shown in (
+        ("metric", f"{escaped(record['metric'].get('name'))}, validation", lambda x: format_number(x["value"])),
+        ("test_metric", f"{escaped(record['metric'].get('name'))}, test", format_number),
+        ("size_bytes", "size", format_bytes),
+        ("gzip_bytes", "gzip", format_bytes),
+        ("parameters", "parameters", lambda x: f"{x:,}"),
+        ("macs", "multiply-accumulates", lambda x: f"{x:,}"),
+        ("latency_ratio", f"time of an example, relative, on {escaped(record['cpu'])}", lambda x: f"{x:.2f}"),
+    ):
+        if before[key] is not None and record[key] is not None:
+            lines.append(f"| {what} | {shown(before[key])} | {shown(record[key])} |")
+    left = [f"- {escaped(each['layer'])}: {escaped(each['reason'])}" for each in record["skipped_layers"]]
+    lines += ["", "Left as they were:", "", *left[:MAX_LABELS]] if left else []
+    notes = [f"- {escaped(note)}" for note in record["notes"]]
+    return [*lines, *(["", *notes] if notes else []), "", "`recipe.json` makes it again: `--recipe=recipe.json`."]
+
+
+def _step(step: dict[str, Any]) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in step.items() if name != "technique")
+    return escaped(f"{step['technique']} ({settings})" if settings else step["technique"])
 
 
 def _feeding(artefact: Artefact) -> list[str]:

@@ -45,13 +45,25 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Compressed:
-    """What the page and the terminal show of a compression."""
+    """What the page and the terminal show of a compression.
+
+    Attributes:
+        sentences: what came of it; the first is the headline.
+        rows: the given model's own file, then the candidates.
+        notes, left: remarks, and what techniques left alone.
+        groups: (name, before, after) of what the chosen one's shrinking removed.
+        costs: of each group of channels, what half of it is worth: name, channels, metric, MACs, parameters.
+        outside: which limits candidates break, and what a search left out before training.
+        path, command, metric, chosen: of the record.
+    """
 
     sentences: list[str]
     rows: list[Row]
     notes: list[str]
     left: list[str]
     groups: list[tuple[str, str, str]]
+    costs: list[tuple[str, ...]]
+    outside: list[str]
     path: str
     command: str
     metric: str
@@ -82,6 +94,8 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
         notes=_notes(candidates, words),
         left=_left(candidates, words),
         groups=_groups(winner),
+        costs=_costs(record),
+        outside=_outside(record, words),
         path=string(winner.get("path")) if winner else "",
         command=string(record.get("command")),
         metric=metric,
@@ -231,8 +245,10 @@ def _sentences(
     if winner is None:
         if all(row.state == "failed" for row in rows[1:]):
             return [words("all_failed")]
-        drop = number(mapping(record.get("budget"), "compression.json: budget").get("max_accuracy_drop"))
-        return [words("none", metric=metric, drop=format_number(drop), value=before.cells["validation"])]
+        lines = [words("none", metric=metric, value=before.cells["validation"])]
+        near = [row for row in rows if row.name in strings(record.get("nearest"))[:1]]
+        lines += [words("nearest", told=row.told) for row in near]
+        return lines + _searched(record, words)
     row = next(row for row in rows if row.state == "chosen")
     change = "?" if row.value is None or before.value is None else f"{row.value - before.value:+.4f}"
     lines = [
@@ -243,7 +259,43 @@ def _sentences(
     ]  # fmt: skip
     if row.cells["test"]:
         lines.append(words("tested", metric=metric, value=row.cells["test"], before=before.cells["test"]))
-    return lines
+    return lines + _searched(record, words)
+
+
+def _searched(record: Mapping[str, Any], words: Words) -> list[str]:
+    """Returns what a search says of itself; nothing where recipes were given."""
+    search = mapping(record.get("search"), "compression.json: search")
+    tried, seconds, share = (number(search.get(key)) for key in ("candidates", "seconds", "overhead_share"))
+    if tried is None or seconds is None or share is None:
+        return []
+    return [words("searched", number=count(tried), minutes=f"{seconds / 60.0:.1f}", share=f"{share:.1%}")]
+
+
+def _outside(record: Mapping[str, Any], words: Words) -> list[str]:
+    where = "compression.json: outside"
+    lines = []
+    for name, broken in mapping(record.get("outside"), where).items():
+        parts = []
+        for each in mappings(broken, where):
+            value, allowed = number(each.get("value")), number(each.get("allowed"))
+            shown = words("unknown_value") if value is None else f"{value:.4g}"
+            parts.append(f"--{string(each.get('limit'))}: {shown} ({words('allowed', value='?' if allowed is None else f'{allowed:.4g}')})")
+        lines.append(words("outside_line", name=string(name), reason=words("and").join(parts)))
+    search = mapping(record.get("search"), "compression.json: search")
+    rejected = mapping(search.get("rejected"), "compression.json: rejected")
+    lines += [words("rejected_line", name=string(name), reason=string(why)) for name, why in rejected.items()]
+    return lines[: 2 * MAX_LINES]
+
+
+def _costs(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    search = mapping(record.get("search"), "compression.json: search")
+    found = []
+    for each in mappings(search.get("groups"), "compression.json: groups"):
+        drop, macs, parameters = (number(each.get(key)) for key in ("metric_drop", "macs_saved", "parameters_saved"))
+        shares = ("?" if share is None else f"{share:.1%}" for share in (macs, parameters))
+        told = "?" if drop is None else f"{-drop:+.4f}"
+        found.append((string(each.get("name")), string(each.get("channels")), told, *shares))
+    return found[: 2 * MAX_LINES]
 
 
 def _notes(candidates: list[dict[str, Any]], words: Words) -> list[str]:

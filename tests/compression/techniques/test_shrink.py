@@ -12,7 +12,10 @@ from tfday7.compression import shrink
 from tfday7.compression.shrink.schedule import schedule
 from tfday7.compression.technique import TECHNIQUES, Work, read_settings
 from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 from tfday7.models import ModelConfig, building
 from tfday7.training.config import TrainingConfig
 
@@ -85,11 +88,27 @@ def test_budgets_data_and_kept_layers(blobs: Dataset) -> None:
     assert (name, "kept, as asked") in {(one.layer, one.reason) for one in work.skipped}
 
 
+def test_counts_say_how_many_channels_of_each_group_stay() -> None:
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(8, name="a/b")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(6, name="c")(x)))
+    work = Work(model, model, prepare(Raw(np.arange(120, dtype=np.float32).reshape(30, 4), np.arange(30) % 2), "zeros"))
+    record = SHRINK.apply(work, read_settings(SHRINK, {"counts": "a/b=3, c=5", "epochs": 0}))
+    assert {group["name"]: (group["before"], group["after"]) for group in record["groups"]} == {
+        "a/b": (8, 3),
+        "c": (6, 5),
+    }
+    with pytest.raises(UserError, match="no group 'd' that can shrink"):
+        SHRINK.apply(work, read_settings(SHRINK, {"counts": "d=3", "epochs": 0}))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({}, "nothing says how much goes"),
         ({"ratio": 0.5, "macs_ratio": 0.5}, "ratio contradicts macs_ratio"),
+        ({"counts": "conv"}, "counts=conv: 'conv' is no GROUP=NUMBER"),
+        ({"counts": "conv=4, dense=x"}, "'dense=x' is no GROUP=NUMBER"),
         ({"ratio": 1.0}, "ratio=1.0: expected a number above 0 and below 1"),
         ({"ratio": 0.5, "importance": "size"}, "importance=size: expected one of magnitude"),
         ({"ratio": 0.5, "iterations": 0}, "iterations=0"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -21,12 +22,21 @@ STEPS = 40  # Of the search for a budget: 2^-40 of the ratio.
 Counts = list[int]
 
 
-def counted_singly(group: Group) -> bool:
+class Sized(Protocol):
+    """What rounding asks of a group: its kind, and how many channels it has."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+
+def counted_singly(group: Sized) -> bool:
     """Returns whether a group's count is not rounded to a multiple."""
     return group.kind in ("heads", "groups") or len(group) < SMALL
 
 
-def rounded(group: Group, wanted: float, round_to: int) -> int:
+def rounded(group: Sized, wanted: float, round_to: int) -> int:
     """Returns the count of a group nearest to the wanted one: a multiple where the group takes them, at least one."""
     step = 1 if counted_singly(group) else round_to
     return min(len(group), max(step, step * math.floor(wanted / step + 0.5)))

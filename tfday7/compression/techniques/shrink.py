@@ -9,17 +9,18 @@ from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Wo
 from tfday7.core.errors import UserError
 from tfday7.core.settings import setting
 
-AMOUNTS = ("ratio", "macs_ratio", "size_bytes")
+AMOUNTS = ("ratio", "macs_ratio", "size_bytes", "counts")
 IMPORTANCES = ("magnitude", "bn_scale", "taylor", "activation", "random")
 
 
 @dataclasses.dataclass(frozen=True)
 class ShrinkSettings(StepSettings):
-    """The settings of a step "shrink"; one of ratio, macs_ratio and size_bytes says how much goes."""
+    """The settings of a step "shrink"; one of ratio, macs_ratio, size_bytes and counts says how much goes."""
 
     ratio: float | None = setting(None, "Share of each group's channels that goes.", above=0, below=1)
     macs_ratio: float | None = setting(None, "Multiply-accumulates after / before, at most.", above=0, maximum=1)
     size_bytes: int | None = setting(None, "Bytes of the weights in float32, at most.", minimum=1)
+    counts: str | None = setting(None, "How many channels of each group stay: GROUP=NUMBER, a comma list.")
     importance: str = setting("magnitude", "Which channels go first: the least important.", choices=IMPORTANCES)
     round_to: int = setting(8, "Counts of channels are multiples of it, in groups of 16 or more.", minimum=1)
     keep: str = setting("", "Layers or patterns whose channels stay (comma list).")
@@ -45,6 +46,7 @@ class Shrink(Technique):
         if len(given) != 1:
             what = f"{' contradicts '.join(given)}" if given else "nothing says how much goes"
             raise UserError(what, f"give exactly one of {', '.join(AMOUNTS)}")
+        read_counts(settings.counts)
 
     def apply(self, work: Work, settings: ShrinkSettings) -> dict[str, Any]:
         """Removes channels and fine-tunes, as often as there are iterations."""
@@ -59,7 +61,7 @@ class Shrink(Technique):
             "keep": tuple(name.strip() for name in settings.keep.split(",") if name.strip()),
             "seed": work.training.seed,
         }
-        amount = {name: getattr(settings, name) for name in AMOUNTS}
+        amount = {name: getattr(settings, name) for name in AMOUNTS} | {"counts": read_counts(settings.counts)}
         whole = shrink.plan(work.model, **amount, scope=settings.scope, **common)
         for one in whole.skipped:
             work.skip(self.name, one.layer, one.reason)
@@ -73,6 +75,19 @@ class Shrink(Technique):
             tuned.append(finetune(work, model, settings.epochs, rate, distil, what=f"{self.name}_{number}"))
         work.model = model
         return {**_summary(whole), "iterations": len(tuned), "finetuning": tuned}
+
+
+def read_counts(text: str | None) -> dict[str, int] | None:
+    """Returns how many channels of each group stay. Raises UserError for what is no comma list of GROUP=NUMBER."""
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, _, count = part.strip().rpartition("=")
+        if not name or not count.isdecimal():
+            raise UserError(f"counts={text}: {part.strip()!r} is no GROUP=NUMBER", "for example counts=conv2d=12")
+        found[name] = int(count)
+    return found
 
 
 def _summary(plan: Any) -> dict[str, Any]:

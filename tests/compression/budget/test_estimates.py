@@ -1,0 +1,50 @@
+"""Estimates: plain arithmetic before anything is measured, mended by what is."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from tfday7.compression.budget.estimates import Measured, Structure, bits, estimate
+from tfday7.compression.budget.space import Point
+
+WHOLE = Structure((80_000, 80_000), (9_000_000, 9_000_000))
+HALF = Structure((80_000, 21_000), (9_000_000, 2_400_000))
+
+
+def test_half_the_channels_are_a_quarter_of_everything() -> None:
+    whole, half = (estimate(Point(0.5), each) for each in (WHOLE, HALF))
+    assert half.macs == 2_400_000
+    assert half.gzip_bytes < whole.gzip_bytes / 3
+    assert half.latency_ratio == pytest.approx(0.05 + 0.95 * 2.4 / 9)
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.7, 0.9])
+def test_bits_of_zeros_are_what_gzip_needs(sparsity: float) -> None:
+    generator = np.random.default_rng(0)
+    weights = np.clip(np.rint(generator.normal(0, 28, 100_000)), -127, 127).astype(np.int8)
+    weights[generator.permutation(len(weights))[: round(sparsity * len(weights))]] = 0
+    packed = len(gzip.compress(weights.tobytes(), 9)) * 8 / len(weights)
+    assert bits(Point(sparsity=sparsity)) == pytest.approx(packed, rel=0.15)
+
+
+@pytest.mark.parametrize("clusters", [8, 16, 32])
+def test_bits_of_clusters_are_what_gzip_needs(clusters: int) -> None:
+    generator = np.random.default_rng(0)
+    values = generator.integers(-127, 127, clusters)
+    weights = values[generator.integers(0, clusters, 100_000)].astype(np.int8)
+    packed = len(gzip.compress(weights.tobytes(), 9)) * 8 / len(weights)
+    assert bits(Point(clusters=clusters)) == pytest.approx(packed, rel=0.25)
+
+
+def test_what_was_measured_mends_the_rest() -> None:
+    plain = estimate(Point(0.5), HALF)
+    measured = [Measured(Point(), WHOLE, 100_000, 90_000, 0.5)]
+    whole = estimate(Point(), WHOLE)
+    mended = estimate(Point(0.5), HALF, measured)
+    assert mended.gzip_bytes == pytest.approx(plain.gzip_bytes * 90_000 / whole.gzip_bytes)
+    assert mended.latency_ratio == pytest.approx(plain.latency_ratio * 0.5)
+    alone = estimate(Point(), WHOLE, measured)
+    assert (round(alone.gzip_bytes), alone.latency_ratio) == (90_000, pytest.approx(0.5))

@@ -1,0 +1,143 @@
+"""Where a model can best spare channels: each group's cost in accuracy and its gain, measured, and what follows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfday7.compression.shrink.choosing import rounded
+from tfday7.compression.technique import Work
+from tfday7.core.errors import UserError
+from tfday7.data.dataset import Dataset
+from tfday7.data.lazy import take
+
+PROBED = 0.5  # Of a group's channels that go for the probe.
+EXAMPLES = 1000  # Of validation, on which a probe is judged.
+MOST = 0.875  # Of a group's channels that may go.
+STEPS = 24  # Of the bisection for a multiplier.
+MOVED_WEIGHT = 0.1  # Outputs that move by all their spread count as a metric that drops by so much.
+LEAST_DAMAGE = 1e-4  # A group whose removal helps counts as nearly free, not as a gain.
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupCost:
+    """What becomes of a model when half of one group's channels go and nothing is trained.
+
+    Attributes:
+        name, kind: the group's; its length is the number of its channels.
+        channels: how many it has.
+        removed: how many went.
+        metric_drop: of the metric, on validation examples.
+        outputs_moved: root mean square over that of the outputs around their mean; tells groups apart of which the
+            metric says the same.
+        macs_saved, parameters_saved: shares of the model's; MACs None where a layer cannot be counted.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    removed: int
+    metric_drop: float
+    outputs_moved: float
+    macs_saved: float | None
+    parameters_saved: float
+
+    def __len__(self) -> int:
+        return self.channels
+
+    @property
+    def damage(self) -> float:
+        """What the probe did, as one number: the metric's drop and how far the outputs moved."""
+        return max(self.metric_drop, 0.0) + MOVED_WEIGHT * self.outputs_moved + LEAST_DAMAGE
+
+    @property
+    def gain(self) -> float:
+        """The mean share of MACs and parameters that a whole group would save."""
+        saved = [each for each in (self.macs_saved, self.parameters_saved) if each is not None]
+        return sum(saved) / len(saved) * self.channels / self.removed
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the record as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def measure(model: Any, dataset: Dataset, seed: int = 0) -> list[GroupCost]:
+    """Returns the cost of every group that can lose half of its channels; the test split is not looked at.
+
+    Args:
+        model: a float32 functional model with one input and one output.
+        dataset: its first validation examples judge; training examples where there are none.
+        seed: see `shrink.plan`.
+
+    Raises:
+        UserError: nothing of the model can go.
+    """
+    from tfday7.compression import shrink
+    from tfday7.compression.finetuning import validation_metric
+    from tfday7.data import pipeline
+
+    split = dataset.validation if len(dataset.validation) else dataset.train
+    first = np.arange(min(EXAMPLES, len(split)))
+    judges = dataclasses.replace(split, x=take(split.x, first), y=take(split.y, first))
+    work = Work(model, model, dataclasses.replace(dataset, validation=judges))
+    metric, outputs = validation_metric(work, model), pipeline.predict(model, judges)
+    spread = float(np.std(outputs - outputs.mean(axis=0))) or 1.0
+    found = []
+    for group in [one.group for one in shrink.plan(model, ratio=PROBED, seed=seed, round_to=1).groups]:
+        stay = max(1, round(len(group) * (1 - PROBED)))
+        if stay == len(group):
+            continue
+        plan = shrink.plan(model, counts={group.name: stay}, seed=seed)
+        probe = plan.apply()
+        found.append(
+            GroupCost(
+                name=group.name,
+                kind=group.kind,
+                channels=len(group),
+                removed=len(group) - stay,
+                metric_drop=metric - validation_metric(work, probe),
+                outputs_moved=float(np.sqrt(np.mean(np.square(pipeline.predict(probe, judges) - outputs)))) / spread,
+                macs_saved=None if plan.macs is None else 1 - plan.macs[1] / plan.macs[0],
+                parameters_saved=1 - plan.parameters[1] / plan.parameters[0],
+            )
+        )
+    return found
+
+
+def allocate(
+    costs: Sequence[GroupCost], allowed: Callable[[dict[str, int]], bool], round_to: int = 8
+) -> dict[str, int]:
+    """Returns how many channels of each group stay: the least damage with which `allowed` holds.
+
+    The damage of removing a share f of a group is taken as its probe's, times (f / `PROBED`) squared: little goes
+    nearly for free, more costs more. Of all ways to save as much, the least damage takes from each group the share
+    that is proportional to its gain over its cost; the factor is found by bisection.
+
+    Args:
+        costs: from `measure`.
+        allowed: whether a choice saves enough; saving more never turns it false.
+        round_to: counts of groups of 16 or more are multiples of it.
+
+    Raises:
+        UserError: even the most that may go does not save enough.
+    """
+    best: dict[str, int] | None = None
+    low, high = -12.0, 12.0  # Of the factor's logarithm.
+    for _ in range(STEPS):
+        middle = (low + high) / 2.0
+        counts = {one.name: _stays(one, float(np.exp(middle)), round_to) for one in costs}
+        if allowed(counts):
+            best, high = counts, middle
+        else:
+            low = middle
+    if best is None:
+        raise UserError("the groups cannot spare as much", "ask for a smaller ratio")
+    return best
+
+
+def _stays(one: GroupCost, factor: float, round_to: int) -> int:
+    share = min(MOST, factor * one.gain * PROBED**2 / one.damage)
+    return rounded(one, one.channels * (1 - share), round_to)

@@ -1,0 +1,355 @@
+"""What to try next: a pure function of what has been tried, so that a log can be replayed.
+
+Points start with few epochs of fine-tuning; of those that have as many, the best third may have more (successive
+halving, without waiting for a whole round). New points are those of which a surrogate expects most: a Gaussian process
+over the point and its epochs that predicts how much of the metric is lost, on top of a rough guess. Size, time and MACs
+are not learned but estimated (`estimates`). Two of three decisions serve the budget, the third one the frontier.
+
+Source: L. Li et al., A system for massively parallel hyperparameter tuning (ASHA), MLSys 2020, arXiv:1810.05934.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfday7.compression.budget import limits, space
+from tfday7.compression.budget.config import BudgetConfig
+from tfday7.compression.budget.estimates import Estimate, Measured, Structure, estimate
+from tfday7.compression.budget.hypervolume import hypervolume
+from tfday7.compression.budget.space import Point
+from tfday7.compression.records import Candidate
+
+REDUCTION = 3  # Of successive halving: one in so many goes on.
+FRONTIER_EVERY = 3  # Of so many decisions one serves the frontier.
+WORST_DROP = 0.1  # Of the metric: what loses more is nothing that a frontier is asked for.
+LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
+SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
+FIRST = (
+    Point(kind="int8"),
+    Point(kind="dynamic"),
+    Point(kind="float16"),
+    Point(0.5, kind="int8"),
+    Point(sparsity=0.7, kind="int8"),
+    Point(0.5, sparsity=0.5, kind="int8"),
+    Point(0.25, kind="int8"),
+    Point(clusters=16, kind="int8"),
+    Point(0.5, uneven=True, kind="int8"),
+    Point(0.5, kind="qat"),
+    Point(0.75, kind="int8"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A point that was tried with so many epochs, and its candidate, measured or failed."""
+
+    point: Point
+    epochs: int
+    candidate: Candidate
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What to try next, and why: "start", "propose", "promote" or "finish"; expected figures where there are any."""
+
+    why: str
+    point: Point
+    epochs: int
+    expected: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Guess:
+    """What is expected of a point with all epochs.
+
+    Attributes:
+        candidate: figures as those of a measured one; the metric is the mean of what is expected.
+        spread: standard deviation of the metric.
+    """
+
+    point: Point
+    candidate: Candidate
+    spread: float
+
+
+class Proposer:
+    """Decides what to try next.
+
+    Args:
+        baseline: the given model's own file.
+        budget: the limits and the objective.
+        epochs: of fine-tuning in all, at most; a third and a ninth of it come before.
+        structure: what shrinking alone makes of the model at a point; None where it cannot be done.
+    """
+
+    def __init__(
+        self,
+        baseline: Candidate,
+        budget: BudgetConfig,
+        epochs: int,
+        structure: Callable[[Point], Structure | None],
+    ) -> None:
+        self.baseline, self.budget, self.structure = baseline, budget, structure
+        self.rungs = sorted({max(1, round(epochs / REDUCTION**power)) for power in range(3)})
+        self.rejected: dict[str, str] = {}
+
+    def next(self, trials: Sequence[Trial], finish: bool = False) -> Decision | None:
+        """Returns the next decision; None when there is nothing left that could help.
+
+        Args:
+            trials: what has been tried, in order.
+            finish: whether to give what is most promising all epochs now, and to begin nothing new.
+        """
+        tried = {(trial.point, trial.epochs) for trial in trials}
+        if not finish:
+            for point in FIRST:
+                epochs = self._first_epochs(point)
+                if (point, epochs) not in tried and self._possible(point, trials):
+                    return Decision("start", point, epochs)
+        surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
+        made = [trial.candidate for trial in trials]
+        if finish:
+            return self._finished(trials, surrogate)
+        frontier = len(trials) % FRONTIER_EVERY == FRONTIER_EVERY - 1
+        judge = Judge(self.baseline, self.budget, made, frontier)
+        return self._promoted(trials, surrogate, judge) or self._proposed(trials, tried, surrogate, judge)
+
+    def _first_epochs(self, point: Point) -> int:
+        return self.rungs[0] if point.trains else 0
+
+    def _promoted(self, trials: Sequence[Trial], surrogate: Surrogate, judge: Judge) -> Decision | None:
+        reached = _most_epochs(trials)
+        for rung, more in reversed(list(zip(self.rungs, self.rungs[1:], strict=False))):
+            there = [trial for trial in trials if trial.epochs == rung and not trial.candidate.failure]
+            guesses = [self._of_trial(trial, surrogate) for trial in there]
+            order = sorted(guesses, key=lambda one: (-judge.worth(one), one.point))
+            for one in order[: len(order) // REDUCTION]:
+                if reached[one.point] == rung and judge.worth(one) > LEAST_WORTH:
+                    return Decision("promote", one.point, more, _told(one))
+        return None
+
+    def _finished(self, trials: Sequence[Trial], surrogate: Surrogate) -> Decision | None:
+        """Returns what to train to the end: one that may beat the best, the best, or one for the frontier."""
+        reached = _most_epochs(trials)
+        below = [
+            self._of_trial(trial, surrogate)
+            for trial in trials
+            if trial.point.trains and not trial.candidate.failure
+            and trial.epochs == reached[trial.point] < self.rungs[-1]
+        ]  # fmt: skip
+        made = [trial.candidate for trial in trials]
+        chosen = limits.choose(made, self.baseline, self.budget)
+        points = {trial.point for trial in trials if trial.candidate.name == chosen}
+        best = (
+            self._most_worth(below, Judge(self.baseline, self.budget, made, frontier=False))
+            or next((one for one in below if one.point in points), None)
+            or self._most_worth(below, Judge(self.baseline, self.budget, made, frontier=True))
+        )
+        return Decision("finish", best.point, self.rungs[-1], _told(best)) if best else None
+
+    def _most_worth(self, guesses: Sequence[Guess], judge: Judge) -> Guess | None:
+        best = min(guesses, key=lambda one: (-judge.worth(one), one.point), default=None)
+        return best if best is not None and judge.worth(best) > LEAST_WORTH else None
+
+    def _proposed(
+        self, trials: Sequence[Trial], tried: set[tuple[Point, int]], surrogate: Surrogate, judge: Judge
+    ) -> Decision | None:
+        known = {point for point, _ in tried}
+        pool = set(space.points())
+        for trial in trials:
+            if not trial.candidate.failure and trial.point.trains:
+                pool |= set(space.neighbours(trial.point))
+        possible = [one for one in sorted(pool - known) if one.trains and self._possible(one, trials)]
+        if not possible:
+            return None
+        measured = _measured(trials, self.structure)
+        drops, spreads = surrogate.predict([(one, self.rungs[-1]) for one in possible])
+        guesses = [
+            self._guess(one, estimate(one, self._structure(one), measured), drop, spread)
+            for one, drop, spread in zip(possible, drops, spreads, strict=True)
+        ]
+        best = min(guesses, key=lambda one: (-judge.worth(one), one.point))
+        return Decision("propose", best.point, self.rungs[0], _told(best))
+
+    def _of_trial(self, trial: Trial, surrogate: Surrogate) -> Guess:
+        (drop,), (spread,) = surrogate.predict([(trial.point, self.rungs[-1])])
+        metric = {**trial.candidate.metric, "value": (self.baseline.value or 0.0) - drop}
+        return Guess(trial.point, dataclasses.replace(trial.candidate, metric=metric), spread)
+
+    def _guess(self, point: Point, expected: Estimate, drop: float, spread: float) -> Guess:
+        ratio, before = expected.latency_ratio, self.baseline.latency_ms
+        timed = self.baseline.latency_ms is not None
+        candidate = Candidate(
+            point.name,
+            metric={**self.baseline.metric, "value": (self.baseline.value or 0.0) - drop},
+            size_bytes=round(expected.size_bytes),
+            gzip_bytes=round(expected.gzip_bytes),
+            latency_ratio=ratio if timed else None,
+            latency_ms=None if before is None else before * ratio,
+            macs=expected.macs,
+            peak_memory_bytes=self.baseline.peak_memory_bytes,
+        )
+        return Guess(point, candidate, spread)
+
+    def _structure(self, point: Point) -> Structure:
+        found = self.structure(point)
+        if found is None:
+            raise ValueError(f"{point} was not checked")
+        return found
+
+    def _possible(self, point: Point, trials: Sequence[Trial]) -> bool:
+        """Returns whether a point can be made and may keep the limits of size and MACs; else its reason is noted."""
+        structure = self.structure(point)
+        if structure is None:
+            self.rejected.setdefault(point.name, "the model cannot spare as many channels")
+            return False
+        expected = estimate(point, structure, _measured(trials, self.structure))
+        figures = {"max_size_kb": expected.size_bytes, "max_gzip_kb": expected.gzip_bytes, "max_macs": expected.macs}
+        for limit, value in figures.items():
+            allowed, unit = getattr(self.budget, limit), limits.UPPER[limit][1]
+            if allowed is not None and value is not None and value > allowed * unit * SPARE:
+                self.rejected[point.name] = f"--{limit}={allowed:g}: about {value / unit:,.1f} expected"
+                return False
+        self.rejected.pop(point.name, None)
+        return True
+
+
+class Judge:
+    """Says how much a guess is worth: the expected gain in the objective, or of the frontier's volume.
+
+    Args:
+        baseline, budget: as of `Proposer`.
+        candidates: what has been measured.
+        frontier: whether it is the frontier that counts.
+    """
+
+    def __init__(
+        self, baseline: Candidate, budget: BudgetConfig, candidates: Sequence[Candidate], frontier: bool
+    ) -> None:
+        self.baseline, self.budget, self.frontier = baseline, budget, frontier
+        self.floor = limits.least_metric(baseline, budget)
+        known = [one for one in candidates if not one.failure]
+        good = [limits.cost(one, baseline, budget) for one in known if not limits.broken_limits(one, baseline, budget)]
+        self.best = min(good, default=None)
+        self.places = [place for place in (frontier_place(one, baseline) for one in known) if place]
+        self.volume = hypervolume(self.places, REFERENCE)
+
+    def worth(self, guess: Guess) -> float:
+        """Returns what is expected of a guess; the more the better, 0 or less where nothing is."""
+        if self.frontier:
+            place = frontier_place(guess.candidate, self.baseline)
+            return 0.0 if place is None else hypervolume([*self.places, place], REFERENCE) - self.volume
+        value = guess.candidate.value or 0.0
+        optimistic = {**guess.candidate.metric, "value": max(value, self.floor)}
+        hopeful = dataclasses.replace(guess.candidate, metric=optimistic)
+        outside = limits.excess(limits.broken_limits(hopeful, self.baseline, self.budget))
+        likely = _normal(value - self.floor, guess.spread)
+        if self.budget.objective == limits.METRIC:
+            best = -WORST_DROP if self.best is None else -self.best
+            gain = value + guess.spread - (self.baseline.value or 0.0) - best
+        else:
+            gain = (1.0 if self.best is None else self.best) - limits.cost(guess.candidate, self.baseline, self.budget)
+        return likely * gain / (1.0 + outside * 10.0) if math.isfinite(outside + gain) else 0.0
+
+
+REFERENCE = (WORST_DROP, 1.0, 1.0)
+
+
+def frontier_place(one: Candidate, baseline: Candidate) -> tuple[float, float, float] | None:
+    """Returns a candidate as (drop of the metric, packed size, latency), relative to the baseline; None if unknown."""
+    if one.value is None or baseline.value is None or not one.gzip_bytes or not baseline.gzip_bytes:
+        return None
+    time = one.latency_ratio
+    if time is None:
+        time = one.macs / baseline.macs if one.macs and baseline.macs else 0.5
+    return baseline.value - one.value, one.gzip_bytes / baseline.gzip_bytes, time
+
+
+class Surrogate:
+    """Predicts how much of the metric a point loses: a rough guess, and a Gaussian process over what it misses.
+
+    Args:
+        baseline: see `Proposer`.
+        trials: what is known.
+        epochs: the most that a point may have.
+    """
+
+    def __init__(self, baseline: Candidate, trials: Sequence[Trial], epochs: int) -> None:
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+        self.epochs = epochs
+        known = [trial for trial in trials if trial.candidate.value is not None and not trial.candidate.failure]
+        self.process: Any = None
+        if not known or baseline.value is None:
+            return
+        x = np.array([self._features(trial.point, trial.epochs) for trial in known])
+        drops = np.array([min(baseline.value - (trial.candidate.value or 0.0), 3 * WORST_DROP) for trial in known])
+        missed = drops - np.array([guessed_drop(trial.point, trial.epochs) for trial in known])
+        kernel = ConstantKernel(0.02**2, (1e-6, 0.1)) * Matern(0.7, (0.2, 5.0), nu=2.5) + WhiteKernel(
+            0.003**2, (1e-7, 1e-3)
+        )
+        self.process = GaussianProcessRegressor(kernel, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # A bound that the likelihood runs into is what the bound is for.
+            self.process.fit(x, missed)
+
+    def predict(self, asked: Sequence[tuple[Point, int]]) -> tuple[list[float], list[float]]:
+        """Returns the mean and the standard deviation of the drop of each (point, epochs)."""
+        guesses = np.array([guessed_drop(point, epochs) for point, epochs in asked])
+        if self.process is None:
+            return guesses.tolist(), [0.02] * len(guesses)
+        mean, spread = self.process.predict(
+            np.array([self._features(point, epochs) for point, epochs in asked]), return_std=True
+        )
+        return (guesses + mean).tolist(), np.maximum(spread, 1e-4).tolist()
+
+    def _features(self, point: Point, epochs: int) -> list[float]:
+        return [*point.features(), math.log1p(epochs) / math.log1p(self.epochs)]
+
+
+def guessed_drop(point: Point, epochs: int) -> float:
+    """Returns a rough guess of the metric that a point loses, before anything is known of the model."""
+    few = 0.0 if not point.clusters else 0.1 / point.clusters
+    whole = 0.06 * point.ratio**2 + 0.05 * point.sparsity**4 + few
+    return 0.001 + whole * (1.0 + 1.0 / (epochs or 1))
+
+
+def _normal(distance: float, spread: float) -> float:
+    """Returns the probability that a normal value lies less than `distance` below its mean."""
+    if not math.isfinite(distance):
+        return 1.0
+    return 0.5 * (1.0 + math.erf(distance / (spread * math.sqrt(2.0))))
+
+
+def _most_epochs(trials: Sequence[Trial]) -> dict[Point, int]:
+    most: dict[Point, int] = {}
+    for trial in trials:
+        most[trial.point] = max(most.get(trial.point, 0), trial.epochs)
+    return most
+
+
+def _measured(trials: Sequence[Trial], structure: Callable[[Point], Structure | None]) -> list[Measured]:
+    def found() -> Iterator[Measured]:
+        for trial in trials:
+            one, made = trial.candidate, structure(trial.point)
+            if not one.failure and made and one.size_bytes and one.gzip_bytes:
+                yield Measured(trial.point, made, one.size_bytes, one.gzip_bytes, one.latency_ratio)
+
+    return list(found())
+
+
+def _told(guess: Guess) -> dict[str, Any]:
+    one = guess.candidate
+    return {
+        "metric": round(one.value or 0.0, 5),
+        "spread": round(guess.spread, 5),
+        "gzip_bytes": one.gzip_bytes,
+        "latency_ratio": None if one.latency_ratio is None else round(one.latency_ratio, 4),
+    }

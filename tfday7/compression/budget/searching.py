@@ -1,0 +1,274 @@
+"""Searches for the best artefact within a budget, and keeps a log that can be continued and replayed.
+
+The given model's own file is made first; then each group's cost is measured; then one candidate follows the other:
+decided (`proposing`), made and scored on validation, timed beside the given model's file, and logged. What ends a
+search is its time or its number of candidates, of which the last part goes to what is most promising. Nothing of the
+test split is looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfday7.compression import compressing
+from tfday7.compression.budget import groups, limits, space
+from tfday7.compression.budget.config import BudgetConfig, SearchConfig
+from tfday7.compression.budget.estimates import Structure
+from tfday7.compression.budget.proposing import Decision, Proposer, Trial
+from tfday7.compression.budget.space import Point
+from tfday7.compression.compressing import Compression
+from tfday7.compression.records import Candidate, from_json, with_frontier
+from tfday7.core import files
+from tfday7.core.errors import UserError
+
+LOG, GROUPS = "search.json", "groups.json"
+FINISHING = 0.3  # Of time or candidates: then nothing new begins.
+DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least, and twice what a candidate took.
+MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
+
+
+@dataclasses.dataclass
+class Search:
+    """A search on a model.
+
+    Attributes:
+        job: makes and measures candidates.
+        budget, config: what is asked for.
+        seconds: for measuring a file; None measures no time, and then MACs stand for it.
+    """
+
+    job: Compression
+    budget: BudgetConfig
+    config: SearchConfig
+    seconds: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        self.folder: Path = self.job.folder
+        self._structures: dict[tuple[float, bool], tuple[Structure | None, dict[str, int] | None]] = {}
+        self._costs: list[groups.GroupCost] | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Returns the record of compression.json, without what the caller knows better.
+
+        Raises:
+            UserError: the model or the data cannot be read, or no candidate can be made of them.
+            Interrupted: a signal; the same call goes on behind the last whole candidate.
+        """
+        started = time.monotonic()
+        baseline = self.job.baseline()
+        log = self._read_log()
+        spent = sum(sum(entry["seconds"].values()) for entry in log)
+        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
+        baseline = self._measured_alone(baseline)
+        self.proposer.baseline = baseline
+        if not log:
+            self._group_costs()
+        failures = 0
+        while True:
+            deciding = time.monotonic()
+            left = self.config.minutes * 60.0 - spent - (deciding - started)
+            decision = self._decide(log, left)
+            if decision is None:
+                break
+            made = time.monotonic()
+            entry = self._carried_out(decision, len(log) + 1, baseline)
+            entry["seconds"]["deciding"] = round(made - deciding, 3)
+            log.append(entry)
+            self._write_log(log)
+            failures = failures + 1 if entry["candidate"]["failure"] else 0
+            if failures == MAX_FAILURES:
+                raise UserError(
+                    f"{failures} candidates in a row could not be made; the last: {entry['candidate']['failure']}",
+                    f"{self.folder / entry['candidate']['name'] / 'failure.txt'} has more",
+                )
+        return self._concluded(baseline, log, spent + time.monotonic() - started)
+
+    def _decide(self, log: Sequence[dict[str, Any]], left: float) -> Decision | None:
+        """Returns the next decision; None when time, candidates or ideas have run out."""
+        most = self.config.max_candidates
+        if most is not None and len(log) >= most:
+            return None
+        total = self.config.minutes * 60.0
+        last = most is not None and len(log) >= most - max(1, round(most * FINISHING))
+        finishing = last or left < total * FINISHING
+        decision = self.proposer.next(trials(log), finishing and bool(log))
+        if decision is None or left == float("inf"):
+            return decision
+        expected = self._seconds(log, decision)
+        return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left)
+
+    def _affordable(self, log: Sequence[dict[str, Any]], decision: Decision, left: float) -> Decision | None:
+        """Returns a decision with fewer epochs that still fits; None where none does."""
+        tried = {(trial.point, trial.epochs) for trial in trials(log)}
+        for epochs in reversed([rung for rung in self.proposer.rungs if rung < decision.epochs]):
+            less = dataclasses.replace(decision, epochs=epochs)
+            if (less.point, epochs) not in tried and self._seconds(log, less) + self._ending(log) <= left:
+                return less
+        return None
+
+    def _seconds(self, log: Sequence[dict[str, Any]], decision: Decision) -> float:
+        """Returns the time that a candidate is expected to take: what the slowest one did, by epochs."""
+        fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
+        constant = max(fixed, default=0.0)
+        an_epoch = [
+            max(0.0, sum(entry["seconds"].values()) - constant) / entry["decision"]["epochs"]
+            for entry in log
+            if entry["decision"]["epochs"] and Point(**entry["decision"]["point"]).kind == decision.point.kind
+        ] or [
+            max(0.0, sum(entry["seconds"].values()) - constant) / entry["decision"]["epochs"]
+            for entry in log
+            if entry["decision"]["epochs"]
+        ]
+        return constant + decision.epochs * max(an_epoch, default=0.0)
+
+    def _ending(self, log: Sequence[dict[str, Any]]) -> float:
+        fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
+        return max(DELIVERY_SECONDS, 2.0 * max(fixed, default=0.0))
+
+    def _carried_out(self, decision: Decision, number: int, baseline: Candidate) -> dict[str, Any]:
+        counts = self._structure(decision.point)[1]
+        recipe = space.recipe(decision.point, decision.epochs, counts)
+        self.job.say(f"candidate {number}, {decision.why}: {recipe.name}")
+        started = time.monotonic()
+        candidate = compressing.attempt(self.job, recipe)
+        made = time.monotonic()
+        if not candidate.failure and self.seconds is not None:
+            _, candidate = compressing.timed(self.job, [baseline, candidate], self.seconds)
+        seconds = {"making": round(made - started, 3), "measuring": round(time.monotonic() - made, 3)}
+        self._say_result(candidate, baseline)
+        told = {**dataclasses.asdict(decision), "point": decision.point.to_json()}
+        return {"number": number, "decision": told, "candidate": candidate.to_json(), "seconds": seconds}
+
+    def _say_result(self, one: Candidate, baseline: Candidate) -> None:
+        if one.failure:
+            return
+        broken = limits.broken_limits(one, baseline, self.budget)
+        ratio = "" if one.latency_ratio is None else f", {one.latency_ratio:.2f}x"
+        outside = f"; outside of {', '.join('--' + each.limit for each in broken)}" if broken else ""
+        packed = f"{(one.gzip_bytes or 0) / 1000:,.1f} kB packed"
+        self.job.say(f"  {one.metric['name']} {one.value or 0:.4f}, {packed}{ratio}{outside}")
+
+    def _measured_alone(self, baseline: Candidate) -> Candidate:
+        if self.seconds is None:
+            return baseline
+        return compressing.timed(self.job, [baseline], self.seconds)[0]
+
+    def structure(self, point: Point) -> Structure | None:
+        """Returns what shrinking alone makes of the model at a point; None where it cannot spare as many channels."""
+        return self._structure(point)[0]
+
+    def _structure(self, point: Point) -> tuple[Structure | None, dict[str, int] | None]:
+        key = (point.ratio, point.uneven)
+        if key not in self._structures:
+            self._structures[key] = self._planned(*key)
+        return self._structures[key]
+
+    def _planned(self, ratio: float, uneven: bool) -> tuple[Structure | None, dict[str, int] | None]:
+        from tfday7.compression import shrink
+        from tfday7.models.describe import describe
+
+        model, seed = self.job.model, self.job.training.seed
+        if not ratio:
+            whole = describe(model)
+            macs = None if whole.macs is None else (whole.macs, whole.macs)
+            return Structure((whole.parameters, whole.parameters), macs), None
+        try:
+            even = shrink.plan(model, ratio=ratio, seed=seed)
+            if not uneven:
+                return Structure(even.parameters, even.macs), None
+            costs = self._group_costs()
+            if len(costs) < 2 or any("," in one.name for one in costs):  # A recipe lists groups with commas.
+                return None, None
+
+            def allowed(counts: dict[str, int]) -> bool:
+                plan = shrink.plan(model, counts=counts, seed=seed)
+                if plan.macs is None or even.macs is None:
+                    return bool(plan.parameters[1] <= even.parameters[1])
+                return bool(plan.macs[1] <= even.macs[1])
+
+            counts = groups.allocate(costs, allowed)
+            plan = shrink.plan(model, counts=counts, seed=seed)
+        except UserError:  # Of a point, not of the model: `Proposer` notes why it is left out.
+            return None, None
+        return Structure(plan.parameters, plan.macs), counts
+
+    def _group_costs(self) -> list[groups.GroupCost]:
+        if self._costs is None:
+            path, key = self.folder / GROUPS, self.job.key_of_model()
+            record = files.read_json(path) if path.exists() else {}
+            if record.get("key") != key:
+                self.job.say("measuring what each group of channels is worth")
+                try:
+                    found = groups.measure(self.job.model, self.job.dataset, self.job.training.seed)
+                except UserError as error:
+                    self.job.say(f"no channels can go: {error.message}")
+                    found = []
+                record = {"key": key, "groups": [one.to_json() for one in found]}
+                files.write_json(path, record)
+            self._costs = [groups.GroupCost(**one) for one in record["groups"]]
+        return self._costs
+
+    def _key(self) -> dict[str, Any]:
+        """Returns what a log's decisions hang on: another budget decides otherwise."""
+        return {
+            "model": self.job.key_of_model(),
+            "budget": dataclasses.asdict(self.budget),
+            "epochs": self.config.search_epochs,
+            "max_candidates": self.config.max_candidates,
+            "timed": self.seconds is not None,
+        }
+
+    def _read_log(self) -> list[dict[str, Any]]:
+        path = self.folder / LOG
+        record = files.read_json(path) if path.exists() else {}
+        if record.get("key") != self._key():
+            return []
+        log = list(record["log"])
+        if log:
+            self.job.say(f"going on behind candidate {len(log)}")
+        return log
+
+    def _write_log(self, log: Sequence[dict[str, Any]]) -> None:
+        files.write_json(self.folder / LOG, {"key": self._key(), "log": list(log)})
+
+    def _concluded(self, baseline: Candidate, log: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        found = [trial.candidate for trial in trials(log)]
+        marked = with_frontier([baseline, *found])[1:]
+        best = limits.choose(found, baseline, self.budget)
+        close = limits.nearest(found, baseline, self.budget)
+        again = [one.name for one in marked if one.pareto or one.name == best or one.name in close]
+        record = compressing.concluded(
+            self.job, baseline, found, self.budget, None if self.seconds is None else 3 * self.seconds, again
+        )
+        parts = {
+            key: sum(entry["seconds"].get(key, 0.0) for entry in log) for key in ("deciding", "making", "measuring")
+        }
+        record["search"] = {
+            "candidates": len(log),
+            "seconds": round(seconds, 1),
+            "overhead_share": round(parts["deciding"] / max(seconds, 1e-9), 4),
+            "making_seconds": round(parts["making"], 1),
+            "measuring_seconds": round(parts["measuring"], 1),
+            "epochs": self.proposer.rungs,
+            "log": [{key: value for key, value in entry.items() if key != "candidate"}
+                    | {"name": entry["candidate"]["name"]} for entry in log],
+            "groups": [one.to_json() for one in self._group_costs()],
+            "rejected": dict(sorted(self.proposer.rejected.items())),
+        }  # fmt: skip
+        return record
+
+
+def trials(log: Sequence[dict[str, Any]]) -> list[Trial]:
+    """Returns a log's entries as trials."""
+    return [
+        Trial(
+            Point(**entry["decision"]["point"]),
+            entry["decision"]["epochs"],
+            from_json(entry["candidate"], LOG),
+        )
+        for entry in log
+    ]
