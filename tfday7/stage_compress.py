@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfday7.benchmarking import devices
 from tfday7.compression.budget import space
 from tfday7.compression.budget.config import BudgetConfig, SearchConfig
 from tfday7.compression.config import CompressConfig
@@ -179,7 +180,12 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
             found = compressing.compress(job, task.recipes, task.budget, seconds)
         else:
             found = Search(job, task.budget, task.search, None if seconds is None else seconds / 3.0).run()
-        record = {**found, "command": task.command(), "hardware": environment.hardware()}
+        record = {
+            **found,
+            "command": task.command(),
+            "hardware": environment.hardware(),
+            "device": devices.name(task.config.device, "litert"),
+        }
         files.write_json(task.folder / COMPRESSION, record)
         if task.found.run is None:
             task.folder.update(status="finished")
@@ -242,6 +248,7 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
         teachers,
         task.config.distill == "auto",
         say,
+        task.config.device,
     )
 
 
@@ -312,5 +319,5 @@ def _flags(config: CompressConfig, found: Source) -> dict[str, str]:
 
 def _recipes_alone_differ(folder: RunFolder, config: CompressConfig, found: Source) -> bool:
     """Returns whether a folder holds a compression of the same model: other recipes may join it."""
-    may = {"recipe", "measure", "seconds"}
+    may = {"recipe", "measure", "seconds", "device"}
     return folder.exists() and set(folder.differing(_flags(config, found))) <= may

@@ -33,7 +33,7 @@ def test_lists_are_read() -> None:
         ({"batch_sizes": "4097"}, "from 1 to 4096"),
         ({"runtimes": "litert,tflite"}, "unknown runtime 'tflite'"),
         ({"runtimes": "litert,litert"}, "--runtimes names litert twice"),
-        ({"device": "npu"}, "--device=npu: expected one of cpu, gpu"),
+        ({"device": "npu"}, "--device=npu: expected one of cpu, cpu_without_amx, gpu"),
         ({"seconds": 0.0}, "--seconds=0.0"),
     ],
 )

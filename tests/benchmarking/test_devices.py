@@ -63,3 +63,16 @@ def test_the_memory_that_is_left_is_the_system_s_or_the_container_s(
     assert devices.available_bytes() == 8000 * 1024
     (tmp_path / "memory.max").write_text("5000\n")
     assert devices.available_bytes() == 4000
+
+
+def test_only_runtimes_that_do_without_amx_are_asked_to() -> None:
+    devices.check(devices.WITHOUT_AMX, ["litert", "onnxruntime"])
+    with pytest.raises(UserError, match="contradicts --runtimes=openvino"):
+        devices.check(devices.WITHOUT_AMX, ["litert", "openvino"])
+
+
+def test_a_cpu_without_amx_is_told_from_the_same_one_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.amx, "is_there", lambda: True)
+    assert devices.name(devices.WITHOUT_AMX, "litert") == f"{devices.name('cpu', 'litert')} without AMX"
+    monkeypatch.setattr(devices.amx, "is_there", lambda: False)
+    assert devices.name(devices.WITHOUT_AMX, "litert") == devices.name("cpu", "litert")

@@ -43,7 +43,7 @@ def test_it_says_how_a_file_was_compressed(tmp_path: Path) -> None:
     record = {
         **figures, "size_bytes": 30_000, "latency_ratio": 0.31, "macs": 5, "recipe": {"name": "small", "steps": steps},
         "skipped_layers": [{"technique": "shrink", "layer": "<b>", "reason": "an output"}], "notes": ["a|b"],
-        "baseline": figures, "cpu": "Some CPU",
+        "baseline": figures, "device": "Some CPU",
     }  # fmt: skip
     files.write_json(tmp_path / card.COMPRESSED, record)
     card.write(tmp_path, "small")

@@ -21,7 +21,7 @@ class Cell:
     """One row of the benchmark.
 
     Attributes:
-        device: "cpu" or "gpu".
+        device: one of `devices.DEVICES`.
     """
 
     subject: Subject

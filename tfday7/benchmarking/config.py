@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from tfday7 import runtimes
+from tfday7.benchmarking.devices import DEVICES
 from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.run_folder import BENCHMARK
 from tfday7.core.settings import Settings, setting
@@ -31,7 +32,11 @@ class BenchmarkConfig(Settings):
     )
     threads: str = setting("1", f"Numbers of CPU threads, a comma list of whole numbers from 1 to {MAX_THREADS}.")
     batch_sizes: str = setting("1", f"Examples a run, a comma list of whole numbers from 1 to {MAX_BATCH}.")
-    device: str = setting("cpu", "Where to run.", choices=("cpu", "gpu"))
+    device: str = setting(
+        "cpu",
+        "Where to run; cpu_without_amx: as on phones, Raspberry Pis and most PCs, which have no such matrix unit.",
+        choices=DEVICES,
+    )
     seconds: float = setting(
         3.0, "Time for each row, of at most 60 rounds; 20 rounds are made even if they take longer.", minimum=0.1
     )

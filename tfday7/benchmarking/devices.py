@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfday7.core import environment
+from tfday7.core import amx, environment
 from tfday7.core.errors import UserError
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")  # A folder for each GPU, made by the driver.
 RENDER_NODES = Path("/dev/dri")  # Of GPUs that OpenVINO knows, which are Intel's.
 MEMORY, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 ON_NVIDIA = ("onnxruntime", "tensorflow", "xla")
+WITHOUT_AMX = "cpu_without_amx"  # The CPU, with its matrix unit forbidden: see `core.amx`.
+DEVICES = ("cpu", WITHOUT_AMX, "gpu")
+FORBIDDABLE = ("litert", "onnxruntime")  # Seen to do without the unit when it is refused.
 
 
 def gpu_of(runtime: str) -> str | None:
@@ -24,7 +27,13 @@ def gpu_of(runtime: str) -> str | None:
 
 
 def check(device: str, runtimes: Sequence[str]) -> None:
-    """Raises UserError when none of the runtimes would find its device here."""
+    """Raises UserError when none of the runtimes would find its device here, or one would not do without AMX."""
+    if device == WITHOUT_AMX:
+        others = [runtime for runtime in runtimes if runtime not in FORBIDDABLE]
+        if others:
+            raise UserError(f"--device={device} contradicts --runtimes={','.join(others)}",
+                            f"it is for {' and '.join(FORBIDDABLE)}")  # fmt: skip
+        return
     if device == "cpu" or any(gpu_of(runtime) for runtime in runtimes):
         return
     if set(runtimes) == {"litert"}:
@@ -38,7 +47,8 @@ def name(device: str, runtime: str) -> str:
     if device == "gpu":
         return gpu_of(runtime) or "GPU"
     machine = environment.hardware()
-    return str(machine["cpu"] or machine["machine"])
+    cpu = str(machine["cpu"] or machine["machine"])
+    return f"{cpu} without AMX" if device == WITHOUT_AMX and amx.is_there() else cpu
 
 
 def available_bytes() -> int | None:

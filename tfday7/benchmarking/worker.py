@@ -25,6 +25,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from tfday7 import runtimes
+from tfday7.benchmarking.devices import WITHOUT_AMX
+from tfday7.core import amx
 from tfday7.core.errors import UserError
 from tfday7.core.signals import end_with_parent
 from tfday7.runtimes import Runner, openvino
@@ -45,7 +47,10 @@ class Measured:
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
-        self.request = request
+        self.without_amx = request["device"] == WITHOUT_AMX
+        if self.without_amx:
+            amx.forbid()
+        self.request = {**request, "device": "cpu"} if self.without_amx else request
         self.path = Path(request["path"])
         self.runner: Runner
         self.batches: list[np.ndarray]
@@ -63,6 +68,8 @@ class Measured:
         started = time.perf_counter()
         self.runner = runtimes.open_artefact(self.path, self.request["runtime"], **settings)
         load_ms = (time.perf_counter() - started) * 1000.0
+        if self.without_amx and amx.is_permitted():
+            raise UserError(f"{self.request['runtime']} uses AMX all the same")
         self.batches = list(batches(self.runner, self.request["inputs"]))
         return {"load_ms": load_ms}
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfday7.benchmarking import devices
 from tfday7.compression import keeping
 from tfday7.compression.budget import limits
 from tfday7.compression.budget.config import BudgetConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
-from tfday7.core import environment, files
+from tfday7.core import amx, files
 from tfday7.core.errors import UserError
 from tfday7.data.dataset import Dataset
 from tfday7.exporting import card, exporting, feeding
@@ -47,6 +48,7 @@ class Compression:
         export_dir: where what is delivered goes; a folder each.
         optimizer, training, teachers, distil: of fine-tuning; see `Work`.
         say: told in a sentence what is being done.
+        device: where files are timed; see `benchmarking.devices.DEVICES`.
     """
 
     model: Any
@@ -59,6 +61,7 @@ class Compression:
     teachers: tuple[Any, ...] = ()
     distil: bool = True
     say: Say = lambda sentence: None
+    device: str = "cpu"
 
     def baseline(self) -> Candidate:
         """Returns the given model's own float32 file as a candidate."""
@@ -235,8 +238,14 @@ def concluded(
     made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
     for one in made:
         if one.path:
-            _tell(one, baseline, Path(one.path).parent, job.origin.name)
+            _tell(one, baseline, Path(one.path).parent, job.origin.name, devices.name(job.device, one.runtime))
     broken = {one.name: limits.broken_limits(one, baseline, budget) for one in made if not one.failure}
+    if seconds is not None and job.device == "cpu" and amx.is_there():
+        note = (
+            "timed with the CPU's matrix unit (AMX), in whose int8 kernels a layer of 8 channels takes as long as one "
+            "of 64; --device=cpu_without_amx times as CPUs without it do"
+        )
+        baseline = dataclasses.replace(baseline, notes=[*baseline.notes, note])
     return {
         "baseline": baseline.to_json(),
         "candidates": [one.to_json() for one in made],
@@ -262,7 +271,7 @@ def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> 
             continue
         artefact = read_artefact(Path(one.path))
         subject = Subject(Path(one.path), artefact.name, artefact, one.size_bytes, one.gzip_bytes)
-        cells[one.name] = Cell(subject, "litert")
+        cells[one.name] = Cell(subject, "litert", device=job.device)
         inputs[subject] = feeding.standardized(x, artefact.input)
     rows = measuring.measure(list(cells.values()), inputs, measuring.Limits(seconds=seconds))
     found = dict(zip(cells, rows, strict=True))
@@ -318,7 +327,7 @@ def _broken(artefact: Artefact) -> str:
     )
 
 
-def _tell(one: Candidate, baseline: Candidate, folder: Path, name: str) -> None:
+def _tell(one: Candidate, baseline: Candidate, folder: Path, name: str, device: str) -> None:
     """Writes what a delivered candidate is beside its file: as JSON, and into the model card."""
     keys = (
         "name", "metric", "test_metric", "size_bytes", "gzip_bytes", "latency_ratio", "latency_spread", "parameters",
@@ -330,7 +339,7 @@ def _tell(one: Candidate, baseline: Candidate, folder: Path, name: str) -> None:
         "skipped_layers": one.skipped_layers,
         "notes": one.notes,
         "baseline": {key: getattr(baseline, key) for key in keys},
-        "cpu": environment.hardware()["cpu"] if one.latency_ratio is not None else None,
+        "device": device if one.latency_ratio is not None else None,
     }
     files.write_json(folder / card.COMPRESSED, record)
     card.write(folder, f"{name}_{one.name}")

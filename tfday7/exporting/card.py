@@ -115,7 +115,7 @@ def _compressed(record: dict[str, Any]) -> list[str]:
         ("gzip_bytes", "gzip", format_bytes),
         ("parameters", "parameters", lambda x: f"{x:,}"),
         ("macs", "multiply-accumulates", lambda x: f"{x:,}"),
-        ("latency_ratio", f"time of an example, relative, on {escaped(record['cpu'])}", lambda x: f"{x:.2f}"),
+        ("latency_ratio", f"time of an example, relative, on {escaped(record['device'])}", lambda x: f"{x:.2f}"),
     ):
         if before[key] is not None and record[key] is not None:
             lines.append(f"| {what} | {shown(before[key])} | {shown(record[key])} |")

@@ -91,7 +91,7 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
     return Compressed(
         sentences=_sentences(record, winner, rows, metric, words),
         rows=rows,
-        notes=_notes(candidates, words),
+        notes=_notes([baseline, *candidates], words),
         left=_left(candidates, words),
         groups=_groups(winner),
         costs=_costs(record),
@@ -277,9 +277,10 @@ def _outside(record: Mapping[str, Any], words: Words) -> list[str]:
     for name, broken in mapping(record.get("outside"), where).items():
         parts = []
         for each in mappings(broken, where):
-            value, allowed = number(each.get("value")), number(each.get("allowed"))
+            value, allowed = (number(each.get(key)) for key in ("value", "allowed"))
             shown = words("unknown_value") if value is None else f"{value:.4g}"
-            parts.append(f"--{string(each.get('limit'))}: {shown} ({words('allowed', value='?' if allowed is None else f'{allowed:.4g}')})")
+            limit = words("allowed", value="?" if allowed is None else f"{allowed:.4g}")
+            parts.append(f"--{string(each.get('limit'))}: {shown} ({limit})")
         lines.append(words("outside_line", name=string(name), reason=words("and").join(parts)))
     search = mapping(record.get("search"), "compression.json: search")
     rejected = mapping(search.get("rejected"), "compression.json: rejected")

@@ -219,7 +219,7 @@ class Search:
             "budget": dataclasses.asdict(self.budget),
             "epochs": self.config.search_epochs,
             "max_candidates": self.config.max_candidates,
-            "timed": self.seconds is not None,
+            "timed": None if self.seconds is None else self.job.device,
         }
 
     def _read_log(self) -> list[dict[str, Any]]:
