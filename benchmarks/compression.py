@@ -9,7 +9,8 @@ A ResNet-8 is trained on 30,000 images of Fashion-MNIST for 8 epochs (examples: 
 numpy.random.RandomState(0).permutation(60,000); the next 5,000 validate). Then every row of `compression_peers` and
 every recipe of ours compresses the same float model with the same number of fine-tuning epochs, 3 in all. The test set
 is measured at the end, through LiteRT; no row was chosen by it. All files are timed in one process, in interleaved
-rounds, one thread, one image at a time; a ratio is taken within each round. Medians over the seeds.
+rounds, one thread, one image at a time; a ratio is taken within each round. Where the CPU has AMX they are timed
+without it, as on the devices that such files are for, and once more with it. Medians over the seeds.
 
 Then every technique runs on the transformer and the LSTM of `tfday7.models` on the words of the standard library.
 """
@@ -20,6 +21,7 @@ import argparse
 import datetime
 import gzip
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,9 +34,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tfday7 import data as library
+from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import compressing, recipe
 from tfday7.compression.budget.config import BudgetConfig
-from tfday7.core import environment
+from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json
 from tfday7.core.frameworks import keras
 from tfday7.data import Dataset, Examples
@@ -164,38 +167,55 @@ def score_of(content: bytes, dataset: Dataset) -> float:
     return float((outputs.argmax(-1) == np.asarray(dataset.test.y[:])).mean())
 
 
-def ratios(contents: dict[str, bytes], x: np.ndarray, rounds: int = 60) -> dict[str, dict[str, Any]]:
-    """Returns each file's time relative to the first one's: all in this process, in interleaved rounds."""
+def ratios(paths: dict[str, Path], device: str) -> dict[str, dict[str, Any]]:
+    """Returns each file's time relative to the first one's, in a process of its own.
+
+    Args:
+        paths: of the files.
+        device: "cpu", or "cpu_without_amx" (see `tfday7.core.amx`).
+    """
+    called = [sys.executable, __file__, "--time", device, *map(str, paths.values())]
+    ended = subprocess.run(called, capture_output=True, text=True, check=True)
+    return dict(zip(paths, json.loads(ended.stdout.splitlines()[-1]), strict=True))
+
+
+def timed(device: str, paths: list[str], rounds: int = 60) -> list[dict[str, Any]]:
+    """Returns the time of each file: all in this process, one thread, one example, in interleaved rounds."""
+    if device == WITHOUT_AMX:
+        amx.forbid()
     from ai_edge_litert.interpreter import Interpreter
 
-    opened = {}
-    for name, content in contents.items():
-        interpreter = Interpreter(model_content=content, num_threads=1)
+    opened = []
+    for path in paths:
+        interpreter = Interpreter(model_path=path, num_threads=1)
         interpreter.allocate_tensors()
         given = interpreter.get_input_details()[0]
-        scale, zero = given["quantization"]
-        value = x[:1] if given["dtype"] != np.int8 else np.clip(np.rint(x[:1] / scale + zero), -128, 127)
+        value = np.random.default_rng(0).uniform(0, 1, given["shape"])
+        if given["dtype"] == np.int8:
+            scale, zero = given["quantization"]
+            value = np.clip(np.rint(value / scale + zero), -128, 127)
         interpreter.set_tensor(given["index"], value.astype(given["dtype"]))
-        opened[name] = interpreter
-    names = list(opened)
-    taken: dict[str, list[float]] = {name: [] for name in names}
+        opened.append(interpreter)
+    taken: list[list[float]] = [[] for _ in paths]
     for number in range(rounds + 5):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        for at in [(number + step) % len(paths) for step in range(len(paths))]:
+            for _ in range(10):  # The caches belonged to another file.
+                opened[at].invoke()
             started = time.perf_counter()
             for _ in range(40):
-                opened[name].invoke()
+                opened[at].invoke()
             if number >= 5:
-                taken[name].append((time.perf_counter() - started) / 40.0 * 1000.0)
-    first = np.array(taken[names[0]])
-    found = {}
-    for name in names:
-        relative = np.array(taken[name]) / first
-        low, middle, high = np.percentile(relative, [10, 50, 90])
-        found[name] = {
-            "latency_ms": round(float(np.median(taken[name])), 4),
-            "latency_ratio": round(float(middle), 4),
-            "latency_ratio_range": [round(float(low), 4), round(float(high), 4)],
-        }
+                taken[at].append((time.perf_counter() - started) / 40.0 * 1000.0)
+    found = []
+    for times in taken:
+        low, middle, high = np.percentile(np.array(times) / np.array(taken[0]), [10, 50, 90])
+        found.append(
+            {
+                "latency_ms": round(float(np.median(times)), 4),
+                "latency_ratio": round(float(middle), 4),
+                "latency_ratio_range": [round(float(low), 4), round(float(high), 4)],
+            }
+        )
     return found
 
 
@@ -205,7 +225,8 @@ def one_seed(seed: int, dataset: Dataset) -> dict[str, dict[str, Any]]:
 
     model, made = trained(dataset, seed), RUNS / f"made_{seed}"
     job = compressing.Compression(
-        model, dataset, Origin("resnet8", f"resnet8_{seed}", "logits", {"data": "fashion_mnist"}), RUNS / f"seed_{seed}", RUNS / "files",
+        model, dataset, Origin("resnet8", f"resnet8_{seed}", "logits", {"data": "fashion_mnist"}),
+        RUNS / f"seed_{seed}", RUNS / "files",
         OptimizerConfig(optimizer="adam", learning_rate=3e-3), TrainingConfig(batch_size=128, seed=seed),
     )  # fmt: skip
     rows: dict[str, dict[str, Any]] = {}
@@ -233,24 +254,26 @@ def one_seed(seed: int, dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 def measured(seed: int, rows: dict[str, dict[str, Any]], dataset: Dataset) -> dict[str, dict[str, Any]]:
     """Returns the rows of a seed with accuracy, sizes and times."""
-    found = {name: RUNS / f"made_{seed}" / f"{name}.tflite" for name in rows if not rows[name]["failure"]}
-    contents = {name: path.read_bytes() for name, path in found.items()}
-    times = ratios(contents, np.asarray(dataset.test.x[:1]))
-    figures = {
-        name: {
+    paths = {name: RUNS / f"made_{seed}" / f"{name}.tflite" for name in rows if not rows[name]["failure"]}
+    times = ratios(paths, WITHOUT_AMX)
+    with_amx = ratios(paths, "cpu") if amx.is_there() else {}
+    figures = {}
+    for name, path in paths.items():
+        content = path.read_bytes()
+        figures[name] = {
             "accuracy": round(score_of(content, dataset), 4),
             "size_bytes": len(content),
             "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
             **times[name],
+            "latency_ratio_with_amx": with_amx[name]["latency_ratio"] if with_amx else None,
         }
-        for name, content in contents.items()
-    }
     return {name: row | figures.get(name, {}) for name, row in rows.items()}
 
 
 def median_rows(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """Returns the median of every figure over the seeds, and each seed's accuracy."""
-    figures = ("accuracy", "validation", "size_bytes", "gzip_bytes", "latency_ms", "latency_ratio")
+    figures = ("accuracy", "validation", "size_bytes", "gzip_bytes", "latency_ms", "latency_ratio",
+               "latency_ratio_with_amx")  # fmt: skip
     found = {}
     for name in seeds[0]:
         rows = [seed[name] for seed in seeds if name in seed]
@@ -347,12 +370,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--time", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.time:
+        print(json.dumps(timed(given.time[0], given.time[1:])))
+        return
     record = read_json(RESULTS) if RESULTS.exists() else {"families": {}}
     record |= {
         "date": datetime.date.today().isoformat(),
         "command": "python benchmarks/compression.py",
-        "hardware": environment.hardware(),
+        "hardware": environment.hardware() | {"amx": amx.is_there()},
         "versions": environment.versions(),
         "fine_tuning_epochs": EPOCHS,
     }

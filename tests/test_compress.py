@@ -255,3 +255,24 @@ def test_files_of_others_in_a_recipes_folder_are_not_replaced(run: Path, compres
     ended = run_command("compress", *other, f"--recipe={recipe}", f"--export_dir={target}", "--only_check_args")
     assert ended.code == 2
     assert "holds the artefacts of another run or model" in ended.err
+
+
+@pytest.mark.slow
+def test_training_with_compress_auto_ends_with_the_best_file_within_the_limits(tmp_path: Path) -> None:
+    flags = (
+        "train", "--data=digits", "--model=mlp", "--width=32", "--depth=1", "--epochs=2", "--learning_rate=0.01",
+        "--export=", f"--run_dir={tmp_path}/run", f"--export_dir={tmp_path}/none",
+    )  # fmt: skip
+    ended = run_command(*flags[:-1], "--compress=auto", "--max_candidates=2", "--max_accuracy_drop=0.3", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "candidate 2" in ended.out
+    record = json.loads((tmp_path / "run" / "compression.json").read_text())
+    assert record["chosen"] == "int8"
+    assert (tmp_path / "tflite_models" / "run" / "int8" / "recipe.json").exists()
+    assert record["candidates"][0]["latency_ratio"] > 0
+
+
+def test_limits_without_compress_auto_are_a_mistake(tmp_path: Path) -> None:
+    ended = run_command("train", "--data=digits", "--max_size_kb=40", "--only_check_args", cwd=tmp_path)
+    assert ended.code == 2
+    assert "--max_size_kb=40.0 has no meaning without --compress=auto" in ended.err

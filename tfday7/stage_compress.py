@@ -184,7 +184,7 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
             **found,
             "command": task.command(),
             "hardware": environment.hardware(),
-            "device": devices.name(task.config.device, "litert"),
+            "device": devices.name(task.budget.device, "litert"),
         }
         files.write_json(task.folder / COMPRESSION, record)
         if task.found.run is None:
@@ -248,7 +248,7 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
         teachers,
         task.config.distill == "auto",
         say,
-        task.config.device,
+        task.budget.device,
     )
 
 
@@ -319,5 +319,5 @@ def _flags(config: CompressConfig, found: Source) -> dict[str, str]:
 
 def _recipes_alone_differ(folder: RunFolder, config: CompressConfig, found: Source) -> bool:
     """Returns whether a folder holds a compression of the same model: other recipes may join it."""
-    may = {"recipe", "measure", "seconds", "device"}
+    may = {"recipe", "measure", "seconds"}
     return folder.exists() and set(folder.differing(_flags(config, found))) <= may

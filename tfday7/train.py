@@ -1,21 +1,25 @@
-"""Train a model, diagnose the run, export it to TFLite and write a report.
+"""Train a model, diagnose the run, export it to TFLite, compress it where asked, and write a report.
 
     python -m tfday7.train --flagfile=configs/quickstart.flags
     python -m tfday7.train --data=fashion_mnist --model=resnet8 --epochs=8 --batch_size=128
+    python -m tfday7.train --data=fashion_mnist --model=resnet8 --epochs=8 --compress=auto --max_size_kb=40
 
 The same command again resumes an unfinished run; a larger --epochs goes on from a finished one. Exit codes: 0 done,
-2 a mistake in the flags or the data, 3 training diverged or an exported file does not give the model's answers,
-130 interrupted, 143 preempted.
+2 a mistake in the flags or the data, 3 training diverged, an exported file does not give the model's answers, or
+--compress finds nothing within the limits, 130 interrupted, 143 preempted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
+from tfday7.compression.budget.config import AfterTraining, BudgetConfig, SearchConfig
 from tfday7.core import files
-from tfday7.core.errors import GateError
+from tfday7.core.errors import GateError, UserError
 from tfday7.core.run_folder import RunFolder
+from tfday7.core.settings import to_text
 from tfday7.data.config import DataConfig
 from tfday7.diagnosis.config import DiagnosisConfig
 from tfday7.exporting.config import ExportConfig
@@ -26,16 +30,18 @@ from tfday7.training.config import TrainingConfig
 if TYPE_CHECKING:
     from tfday7 import stages
 
+Say = Callable[[str], Any]
 TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, DiagnosisConfig, ExportConfig)
-COMMAND = Command("train", __doc__, [*TRAINING, RunConfig, OutputConfig])
+COMMAND = Command("train", __doc__, [*TRAINING, AfterTraining, BudgetConfig, SearchConfig, RunConfig, OutputConfig])
 
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then runs the stages."""
-    from tfday7 import stages
+    from tfday7 import stage_compress, stages
 
     plan = stages.Plan(*(COMMAND.config(group) for group in TRAINING))  # type: ignore[arg-type]
     run, output = COMMAND.config(RunConfig), COMMAND.config(OutputConfig)
+    compresses = _compresses()
     plan.check_names()
     if run.describe and not COMMAND.flags.only_check_args:
         return describe(plan, output)
@@ -46,7 +52,7 @@ def main() -> None:
         return
     files.check_writable(folder.path, "run_dir")
     console = COMMAND.console()
-    from tfday7.reporting import TerminalProgress, summary
+    from tfday7.reporting import TerminalProgress, compression_summary, summary
 
     def say(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
@@ -62,7 +68,37 @@ def main() -> None:
     except GateError:  # Everything is recorded; what did not hold is worth seeing.
         show()
         raise
-    show()
+    if not compresses:
+        return show()
+    if not output.json:
+        show()
+    found = compress(folder, say, output.lang)
+    if output.json:
+        print_json({**folder.record(), "compression": found})
+    else:
+        console.print(compression_summary(found, str(folder.path), output.lang), crop=False)
+    return stage_compress.check_gate(found)
+
+
+def _compresses() -> bool:
+    """Returns whether a search follows the training. Raises UserError for limits that nothing would read."""
+    if COMMAND.config(AfterTraining).compress == "auto":
+        return True
+    for settings in (BudgetConfig, SearchConfig):
+        for name, value in COMMAND.given(settings).items():
+            if value != to_text(settings()).get(name):
+                raise UserError(f"--{name}={value} has no meaning without --compress=auto", "give that too, or neither")
+    return False
+
+
+def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any]:
+    """Searches for the best artefact within the limits, and returns the record of it."""
+    from tfday7 import stage_compress
+    from tfday7.compression.config import CompressConfig
+
+    config = CompressConfig(run_dir=str(folder.path))
+    task = stage_compress.plan(config, None, COMMAND.config(BudgetConfig), COMMAND.config(SearchConfig))
+    return stage_compress.compress(task, say, lang)
 
 
 def describe(plan: stages.Plan, output: OutputConfig) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import recipe as recipes
 from tfday7.compression.recipe import Recipe
 from tfday7.core.errors import UserError, unknown_name
@@ -40,11 +39,6 @@ class CompressConfig(Settings):
     )
     seed: int = setting(0, "Decides the order of examples, and what is drawn.", minimum=0, maximum=2**32 - 1)
     measure: bool = setting(True, "Measure latency and memory, interleaved with the float32 file.")
-    device: str = setting(
-        "cpu",
-        "Where to measure; cpu_without_amx: as on phones and Raspberry Pis, which have no such matrix unit.",
-        choices=("cpu", WITHOUT_AMX),
-    )
     seconds: float = setting(3.0, "Time for measuring each artefact.", minimum=0.1)
     name: str = setting("", "First part of the files' names; default: the run's, or the model's file's.")
     export_dir: str = setting("", "Folder for the artefacts; each recipe's have a folder in it. Default: "

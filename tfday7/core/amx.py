@@ -2,8 +2,9 @@
 
 LiteRT's int8 kernels for it compute 64 output channels at once, so that a layer of 8 takes as long as one of 64: a
 model of which channels were removed is no faster there, and an int8 file of a small model can be slower than on a CPU
-without the unit (XNNPACK's xnn_qs8_qc8w_igemm_minmax_fp32_ukernel_16x64c4__avx512amx took 90% of the time of a ResNet-8
-with at most 24 channels). Phones, Raspberry Pis and most PCs have none, and a time measured with it says little of them.
+without the unit (XNNPACK's xnn_qs8_qc8w_igemm_minmax_fp32_ukernel_16x64c4__avx512amx took 90% of the time of a
+ResNet-8 with at most 24 channels). Phones, Raspberry Pis and most PCs have none, and a time measured with it says
+little of them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.core.settings import Settings, setting
 
 OBJECTIVES = ("auto", "gzip", "size", "latency", "macs", "memory", "metric")
@@ -29,6 +30,11 @@ class BudgetConfig(Settings):
     )
     max_latency_ratio: float | None = setting(
         None, "Most time relative to the float32 file, measured in the same rounds; default: no limit.", above=0
+    )
+    device: str = setting(
+        "cpu",
+        "Where files are timed; cpu_without_amx: as on phones and Raspberry Pis, which have no such matrix unit.",
+        choices=("cpu", WITHOUT_AMX),
     )
     objective: str = setting(
         "auto",
@@ -64,3 +70,13 @@ class SearchConfig(Settings):
         if self.search_minutes is not None:
             return self.search_minutes
         return 20.0 if self.max_candidates is None else float("inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class AfterTraining(Settings):
+    """Whether a search follows a training run."""
+
+    compress: str = setting(
+        "none", "auto: search for the best artefact within the limits below when training has ended.",
+        choices=("none", "auto"),
+    )  # fmt: skip

@@ -96,6 +96,8 @@ class Search:
         last = most is not None and len(log) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
         decision = self.proposer.next(trials(log), finishing and bool(log))
+        if decision is None and finishing:  # All that is worth it has all epochs.
+            decision = self.proposer.next(trials(log))
         if decision is None or left == float("inf"):
             return decision
         expected = self._seconds(log, decision)
@@ -219,7 +221,7 @@ class Search:
             "budget": dataclasses.asdict(self.budget),
             "epochs": self.config.search_epochs,
             "max_candidates": self.config.max_candidates,
-            "timed": None if self.seconds is None else self.job.device,
+            "timed": self.seconds is not None,
         }
 
     def _read_log(self) -> list[dict[str, Any]]:
