@@ -53,38 +53,31 @@ RESULTS = Path(__file__).parent / "results" / "compression.json"
 RUNS = Path("runs/bench_compression")
 EPOCHS = 3  # Of fine-tuning, in all.
 INT8 = {"technique": "quantize", "kind": "int8"}
-# Of each the epochs add up to `EPOCHS`. Chosen on the validation split of seed 0.
+BATCH = 32  # Of our fine-tuning; the peers' is 128, as the float model's.
+# Of each the epochs add up to `EPOCHS`. Chosen, as the batch size, on images 35,000 to 60,000 of the permutation, which
+# nothing else looks at: with 3 epochs small batches gave more (shrink38_prune50: 0.907 at 128, 0.913 at 32).
 OURS: dict[str, list[dict[str, Any]]] = {
     "int8": [INT8],
-    "qat": [{"technique": "qat", "epochs": 3}, INT8],
-    "prune80_int8": [{"technique": "prune", "sparsity": 0.8, "epochs": 3}, INT8],
-    "cluster16_int8": [{"technique": "cluster", "clusters": 16, "epochs": 3}, INT8],
-    "shrink25_prune50_int8": [
-        {"technique": "shrink", "ratio": 0.25, "epochs": 2},
-        {"technique": "prune", "sparsity": 0.5, "epochs": 1},
+    "shrink50_prune40_int8": [
+        {"technique": "shrink", "ratio": 0.5, "epochs": 0},
+        {"technique": "prune", "sparsity": 0.4, "epochs": 3},
         INT8,
     ],
+    "shrink25_int8": [{"technique": "shrink", "ratio": 0.25, "epochs": 3}, INT8],
     "shrink38_prune50_int8": [
         {"technique": "shrink", "ratio": 0.375, "epochs": 0},
         {"technique": "prune", "sparsity": 0.5, "epochs": 3},
         INT8,
     ],
-    "shrink38_qat": [
-        {"technique": "shrink", "ratio": 0.375, "epochs": 2},
-        {"technique": "qat", "epochs": 1, "learning_rate": 3e-4},
-        INT8,
-    ],
-    "shrink50_int8": [{"technique": "shrink", "ratio": 0.5, "epochs": 3}, INT8],
-    "shrink50_prune50_int8": [
-        {"technique": "shrink", "ratio": 0.5, "epochs": 0},
-        {"technique": "prune", "sparsity": 0.5, "epochs": 3},
-        INT8,
-    ],
     "shrink62_int8": [{"technique": "shrink", "ratio": 0.625, "epochs": 3}, INT8],
+    "shrink50_int8": [{"technique": "shrink", "ratio": 0.5, "epochs": 3}, INT8],
+    "prune80_int8": [{"technique": "prune", "sparsity": 0.8, "epochs": 3}, INT8],
+    "cluster16_int8": [{"technique": "cluster", "clusters": 16, "epochs": 3}, INT8],
+    "qat": [{"technique": "qat", "epochs": 3}, INT8],
 }
 TEXT = {name: steps for name, steps in OURS.items() if name in ("int8", "qat", "prune80_int8", "cluster16_int8")} | {
     "shrink50_int8": OURS["shrink50_int8"],
-    "shrink50_prune50_int8": OURS["shrink50_prune50_int8"],
+    "shrink50_prune40_int8": OURS["shrink50_prune40_int8"],
     "dynamic": [{"technique": "quantize", "kind": "dynamic"}],
     "float16": [{"technique": "quantize", "kind": "float16"}],
     "low_rank_dynamic": [
@@ -227,7 +220,7 @@ def one_seed(seed: int, dataset: Dataset) -> dict[str, dict[str, Any]]:
     job = compressing.Compression(
         model, dataset, Origin("resnet8", f"resnet8_{seed}", "logits", {"data": "fashion_mnist"}),
         RUNS / f"seed_{seed}", RUNS / "files",
-        OptimizerConfig(optimizer="adam", learning_rate=3e-3), TrainingConfig(batch_size=128, seed=seed),
+        OptimizerConfig(optimizer="adam", learning_rate=3e-3), TrainingConfig(batch_size=BATCH, seed=seed),
     )  # fmt: skip
     rows: dict[str, dict[str, Any]] = {}
     for name in (*PEERS, *OURS):
@@ -382,6 +375,7 @@ def main() -> None:
         "hardware": environment.hardware() | {"amx": amx.is_there()},
         "versions": environment.versions(),
         "fine_tuning_epochs": EPOCHS,
+        "fine_tuning_batch_size": {"tfday7": BATCH, "peers": 128},
     }
     seeds = [int(seed) for seed in given.seeds.split(",") if seed]
     if seeds:

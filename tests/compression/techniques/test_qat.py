@@ -55,6 +55,21 @@ def test_training_with_rounding_learns(blobs: Dataset) -> None:
     assert record["metric_after"] > 0.9
 
 
+@pytest.mark.parametrize(
+    ("before", "rate"),
+    [
+        ([], 0.05),
+        ([{"technique": "shrink", "finetuning": [{}, {}]}, {"technique": "prune", "finetuning": {}}], 0.05),
+        ([{"technique": "shrink", "finetuning": [{}, {"epochs": 1}]}], 0.005),
+        ([{"technique": "prune", "finetuning": {"epochs": 1}}], 0.005),
+    ],
+)
+def test_after_training_the_rate_is_a_tenth(before: list[dict[str, Any]], rate: float, blobs: Dataset) -> None:
+    for given, expected in (({}, rate), ({"learning_rate": 0.02}, 0.02)):
+        work = dataclasses.replace(work_on(blobs, perceptron(blobs)), done=before)
+        assert applied(work, epochs=1, **given)["training"]["learning_rate"] == pytest.approx(expected)
+
+
 def test_zeros_are_still_zero_after_training_and_others_have_moved(blobs: Dataset) -> None:
     model = perceptron(blobs)
     layer = model.get_layer("hidden_2")

@@ -9,6 +9,10 @@ from tfday7.compression.technique import TECHNIQUES, StepSettings, Technique, Wo
 from tfday7.core.settings import setting
 
 NAME = "qat"
+# Of the run's own rate, where earlier steps have trained already: the model is good, and has only to get used to the
+# rounding. A ResNet-8 on Fashion-MNIST, shrunk and trained for two epochs, then one with rounding at a rate of 0.003:
+# accuracy on validation 0.899 -> 0.887; at a tenth of it 0.905 -> 0.909.
+LATER_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Qat(StepSettings):
         2, "Passes over the training split with rounding; 0 only calibrates the ranges.", minimum=0, maximum=1000
     )
     learning_rate: float | None = setting(
-        None, "Peak learning rate; without it a share of the run's own, as every fine-tuning.", above=0
+        None, "Peak learning rate; default: the run's own, or a tenth of it where earlier steps have trained.", above=0
     )
     distil: str = setting(
         "auto", "What is learned from: auto is the model as it was given, none the labels alone.",
@@ -57,9 +61,8 @@ class QuantizationAwareTraining(Technique):
         for left in prepared.left:
             work.skip(NAME, left.layer, left.reason)
         calibrated = validation_metric(work, model)
-        trained = finetune(
-            _in_float32(work), model, settings.epochs, settings.learning_rate, settings.distil, what=NAME
-        )
+        rate = settings.learning_rate if settings.learning_rate is not None else _usual_rate(work)
+        trained = finetune(_in_float32(work), model, settings.epochs, rate, settings.distil, what=NAME)
         work.model = model
         return {
             "metric_before": round(before, 6),
@@ -70,6 +73,15 @@ class QuantizationAwareTraining(Technique):
             "left": len(prepared.left),
             "training": trained,
         }
+
+
+def _usual_rate(work: Work) -> float | None:
+    """Returns a small part of the run's own rate where earlier steps have trained; else None, for what is usual."""
+    from tfday7.compression.finetuning import own_rate
+
+    records = [done.get("finetuning") for done in work.done]
+    trained = any(any(one) if isinstance(one, list) else one for one in records)  # {} of a step without epochs.
+    return LATER_SHARE * own_rate(work.optimizer) if trained else None
 
 
 def _in_float32(work: Work) -> Work:

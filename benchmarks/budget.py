@@ -1,0 +1,237 @@
+"""What does a search under a budget find in 20 minutes, beside other kits' recipes and beside chance?
+
+    python benchmarks/budget.py                          # four workloads: about five hours
+    python benchmarks/budget.py --workloads=digits_cnn --minutes=5
+
+On each workload the same float model is given to three: `compression.budget.searching.Search`; every recipe of
+`compression_peers` that takes the model, with as many epochs as a finished candidate of ours has, again with other
+seeds until the time is over; and points drawn at random from our own space, with all epochs each, for the same time.
+What each would show, by validation, as its frontier of metric, packed size and latency is then scored on the test
+split, all files timed together. Compared is the hypervolume behind the drop of the metric (at most 0.1), and packed
+size and latency relative to the float32 file (at most 1). What was made stays in runs/bench_budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import gzip
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import compression as bench
+from compression_peers import PEERS
+
+from tfday7 import data as library
+from tfday7 import models
+from tfday7.benchmarking.devices import WITHOUT_AMX
+from tfday7.compression import compressing
+from tfday7.compression.budget import space
+from tfday7.compression.budget.config import BudgetConfig, SearchConfig
+from tfday7.compression.budget.hypervolume import hypervolume
+from tfday7.compression.budget.proposing import REFERENCE
+from tfday7.compression.budget.searching import Search
+from tfday7.core import amx, environment
+from tfday7.core.files import read_json, write_json
+from tfday7.core.frameworks import keras
+from tfday7.core.settings import to_text
+from tfday7.data import Dataset
+from tfday7.data.config import DataConfig
+from tfday7.data.scoring import score
+from tfday7.exporting.exporting import Origin
+from tfday7.models import ModelConfig, building
+from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training import fitting
+from tfday7.training.config import TrainingConfig
+
+RESULTS = Path(__file__).parent / "results" / "budget.json"
+RUNS = Path("runs/bench_budget")
+EPOCHS = 6
+BUDGET = BudgetConfig(max_accuracy_drop=0.01, device=WITHOUT_AMX)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A float model and how it is trained; fine-tuning trains alike."""
+
+    data: DataConfig
+    model: ModelConfig
+    rate: float
+    epochs: int
+    batch_size: int = 32
+
+
+FASHION = DataConfig(data="fashion_mnist")
+WORKLOADS = {
+    "fashion_resnet8": Workload(FASHION, ModelConfig(model="resnet8", l2=1e-4), 3e-3, 8),
+    "fashion_mobilenet_v2": Workload(FASHION, ModelConfig(model="mobilenet_v2", width=11), 3e-3, 6),
+    "digits_cnn": Workload(DataConfig(data="digits"), ModelConfig(model="cnn"), 3e-3, 30),
+    "text_transformer": Workload(DataConfig(data="stdlib_text"), ModelConfig(model="transformer"), 1e-3, 6),
+}
+Made = list[tuple[str, float, bytes]]  # (name, validation metric, file)
+
+
+def dataset_of(work: Workload) -> Dataset:
+    """Returns the data: of Fashion-MNIST the first 30,000 images, as `compression` takes them."""
+    return bench.fashion() if work.data == FASHION else library.load(work.data)
+
+
+def trained(name: str, work: Workload, dataset: Dataset) -> Any:
+    """Returns the float model, trained once and kept."""
+    path = RUNS / name / "model.keras"
+    if not path.exists():
+        model = building.build(work.model, dataset.problem, "float32", 0)
+        training = TrainingConfig(epochs=work.epochs, batch_size=4 * work.batch_size)
+        optimizer = OptimizerConfig(optimizer="adam", learning_rate=work.rate, schedule="cosine")
+        fitting.fit(model, dataset, optimizer, training)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        models.save(model, path)
+    return models.load(path)
+
+
+def job_of(name: str, work: Workload, dataset: Dataset, model: Any, who: str) -> compressing.Compression:
+    """Returns what makes candidates."""
+    return compressing.Compression(
+        model, dataset, Origin(name, name, "logits", to_text(work.data)),
+        RUNS / name / who, RUNS / name / f"{who}_files",
+        OptimizerConfig(optimizer="adam", learning_rate=work.rate), TrainingConfig(batch_size=work.batch_size),
+        say=lambda sentence: print(f"{name}, {who}: {sentence}", flush=True), device=BUDGET.device,
+    )  # fmt: skip
+
+
+def ours(job: compressing.Compression, minutes: float) -> tuple[Made, dict[str, Any]]:
+    """Returns what the search finds, and what it says of itself."""
+    record = Search(job, BUDGET, SearchConfig(search_minutes=minutes, search_epochs=EPOCHS)).run()
+    made = [
+        (one["name"], one["metric"]["value"], Path(one["path"]).read_bytes())
+        for one in record["candidates"]
+        if one["path"]
+    ]
+    return made, {
+        "chosen": record["chosen"],
+        **{key: record["search"][key] for key in ("candidates", "overhead_share")},
+    }
+
+
+def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
+    """Returns the files of other kits' recipes, seed after seed, until the time is over."""
+    ends, made = time.monotonic() + minutes * 60.0, []
+    for seed in range(100):
+        for name, make in PEERS.items():
+            if time.monotonic() > ends:
+                return made
+            keras.utils.set_random_seed(seed)
+            content, failure, _ = bench.attempt(lambda make=make: make(model, dataset, EPOCHS))
+            print(f"peer {name}, seed {seed}: {failure or 'made'}", flush=True)
+            if content:
+                made.append((f"{name}, seed {seed}", metric(content, dataset, "validation"), content))
+        if not made:
+            return []
+    return made
+
+
+def by_chance(job: compressing.Compression, minutes: float) -> Made:
+    """Returns random points of our own space, with all epochs, until the time is over."""
+    ends, made = time.monotonic() + minutes * 60.0, []
+    points, generator = [one for one in space.points() if not one.uneven], np.random.default_rng(0)
+    while time.monotonic() < ends:
+        point = points[generator.integers(len(points))]
+        if point == space.Point(kind="float32"):
+            continue
+        candidate = compressing.attempt(job, space.recipe(point, EPOCHS))
+        if not candidate.failure and candidate.path and candidate.value is not None:
+            made.append((candidate.name, candidate.value, Path(candidate.path).read_bytes()))
+    return made
+
+
+def metric(content: bytes, dataset: Dataset, part: str) -> float:
+    """Returns the metric of a file on a split, through LiteRT."""
+    from tfday7.runtimes import open_artefact
+
+    path = RUNS / "scored.tflite"
+    path.write_bytes(content)
+    split = getattr(dataset, part)
+    return score(dataset.problem, open_artefact(path, "litert").predict(np.asarray(split.x[:])), split.y, "logits")
+
+
+def compared(whole: bytes, sets: dict[str, Made], dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Returns each set's frontier by validation, scored on the test split, and its volume; all files timed together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = [("float32", "float32", 0.0, whole), *((who, *one) for who, made in sets.items() for one in made)]
+    paths = {f"{at}": folder / f"{at}.tflite" for at in range(len(listed))}
+    for path, (*_, content) in zip(paths.values(), listed, strict=True):
+        path.write_bytes(content)
+    times = bench.ratios(paths, BUDGET.device if amx.is_there() else "cpu")
+    packed = [len(gzip.compress(content, 9, mtime=0)) for *_, content in listed]
+    top = (metric(whole, dataset, "validation"), metric(whole, dataset, "test"))
+    found: dict[str, Any] = {}
+    for who in sets:
+        rows = list(frontier(who, listed, packed, times, top))
+        for row in rows:
+            row["test_metric"] = metric(listed[row.pop("at")][3], dataset, "test")
+        places = [(top[1] - row["test_metric"], row["gzip_ratio"], row["latency_ratio"]) for row in rows]
+        found[who] = {"made": len(sets[who]), "hypervolume": hypervolume(places, REFERENCE), "frontier": rows}
+    return {"float32": {"validation": top[0], "test": top[1], "gzip_bytes": packed[0]}, **found}
+
+
+def frontier(
+    who: str, listed: list[Any], packed: list[int], times: dict[str, Any], top: Any
+) -> Iterator[dict[str, Any]]:
+    """Yields what nothing else of the same set is better than, by validation."""
+    own = [at for at, (whose, *_) in enumerate(listed) if whose == who]
+    places = {at: (top[0] - listed[at][2], packed[at] / packed[0], times[str(at)]["latency_ratio"]) for at in own}
+    for at in own:
+        if any(all(np.array(places[other]) <= places[at]) and places[other] != places[at] for other in own):
+            continue
+        drop, size, ratio = places[at]
+        yield {"at": at, "name": listed[at][1], "drop": drop, "gzip_ratio": size, "latency_ratio": ratio}
+
+
+def workload(name: str, minutes: float) -> dict[str, Any]:
+    """Returns the record of a workload."""
+    work = WORKLOADS[name]
+    dataset = dataset_of(work)
+    model = trained(name, work, dataset)
+    job = job_of(name, work, dataset, model, "search")
+    baseline = Path(str(job.baseline().path)).read_bytes()
+    found, about = ours(job, minutes)
+    sets = {
+        "search": found,
+        "peers": peers(model, dataset, minutes),
+        "chance": by_chance(job_of(name, work, dataset, model, "chance"), minutes),
+    }
+    record = compared(baseline, sets, dataset, RUNS / name / "timed")
+    chosen = next((row for row in record["search"]["frontier"] if row["name"] == about["chosen"]), None)
+    return {"minutes": minutes, "search_says": about, "chosen": chosen, **record}
+
+
+def main() -> None:
+    """Measures what is named and is not in the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--minutes", type=float, default=20.0)
+    given = parser.parse_args()
+    record = read_json(RESULTS) if RESULTS.exists() else {"workloads": {}}
+    for name in given.workloads.split(","):
+        record["workloads"][name] = workload(name, given.minutes)
+        record |= {
+            "date": datetime.date.today().isoformat(),
+            "command": "python benchmarks/budget.py",
+            "hardware": environment.hardware() | {"amx": amx.is_there()},
+            "versions": environment.versions(),
+        }
+        write_json(RESULTS, record)
+        print(name, {who: record["workloads"][name][who]["hypervolume"] for who in ("search", "peers", "chance")})
+
+
+if __name__ == "__main__":
+    main()
