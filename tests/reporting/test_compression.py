@@ -79,7 +79,10 @@ SEARCH = {
     "groups": [
         {"name": "conv<b>", "channels": 16, "metric_drop": 0.02, "macs_saved": 0.25, "parameters_saved": None},
     ],
-    "rejected": {"s25_float16": "--max_size_kb=20: about 90.0 expected"},
+    "rejected": {
+        "s25_float16": "--max_size_kb=20: about 90.0 expected",
+        "float16": "--max_size_kb=20: about 160.0 expected",
+    },
 }
 OUTSIDE = {
     "broken": [{"limit": "max_memory_mb", "allowed": 10, "value": None, "share": None}],
@@ -98,7 +101,7 @@ def test_a_search_says_how_long_it_took_and_why_others_were_not_chosen() -> None
     assert found.outside == [
         "broken is outside of the budget: --max_memory_mb: not known (allowed 10)",
         "large is outside of the budget: --max_size_kb: 41.5 (allowed 20) and --min_metric: 0.85 (allowed 0.9)",
-        "s25_float16 was left out before training: --max_size_kb=20: about 90.0 expected",
+        "Left out before training, by the estimate (--max_size_kb=20): 2 combinations, such as s25_float16, float16",
     ]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_CANDIDATES = 60
 MAX_LINES = 40
+MAX_NAMES = 6
 COLUMNS = ("validation", "test", "size", "gzip", "latency", "ratio", "parameters", "macs", "memory")
 # Of the terminal's table, those that go first where it is narrow.
 EXPENDABLE = ("memory", "parameters", "macs", "size", "latency")
@@ -87,12 +88,15 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
     metric = Words(lang).metric(name)
     rows = [_row(one, _state(one, chosen), metric, words) for one in candidates]
     rows.insert(0, _row(baseline, "baseline", metric, words))
+    # Of a search's many candidates the remarks of what was chosen are enough; compression.json has all.
+    told = [one for one in candidates if one.get("name") == chosen or one.get("failure")]
+    told = told if record.get("search") else candidates
     winner = next((one for one in candidates if one.get("name") == chosen), None)
     return Compressed(
         sentences=_sentences(record, winner, rows, metric, words),
         rows=rows,
-        notes=_notes([baseline, *candidates], words),
-        left=_left(candidates, words),
+        notes=_notes([baseline, *told], words),
+        left=_left(told, words),
         groups=_groups(winner),
         costs=_costs(record),
         outside=_outside(record, words),
@@ -284,7 +288,11 @@ def _outside(record: Mapping[str, Any], words: Words) -> list[str]:
         lines.append(words("outside_line", name=string(name), reason=words("and").join(parts)))
     search = mapping(record.get("search"), "compression.json: search")
     rejected = mapping(search.get("rejected"), "compression.json: rejected")
-    lines += [words("rejected_line", name=string(name), reason=string(why)) for name, why in rejected.items()]
+    alike: dict[str, list[str]] = {}
+    for name, why in rejected.items():
+        alike.setdefault(string(why).partition(":")[0], []).append(string(name))
+    for reason, names in alike.items():
+        lines.append(words("rejected_line", number=len(names), reason=reason, names=", ".join(names[:MAX_NAMES])))
     return lines[: 2 * MAX_LINES]
 
 
