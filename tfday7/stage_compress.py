@@ -196,6 +196,8 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
 def check_gate(record: dict[str, Any]) -> None:
     """Raises GateError (exit 3) where no candidate could be made, or none is within the budget."""
     candidates = record["candidates"]
+    if not candidates:
+        raise GateError("no candidate could be made in the time that there was", "give more with --search_minutes")
     failed = [one for one in candidates if one["failure"]]
     if len(failed) == len(candidates):
         raise GateError("; ".join(f"{one['name']}: {one['failure']}" for one in failed), "try another recipe")

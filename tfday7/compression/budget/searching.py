@@ -202,7 +202,7 @@ class Search:
         if self._costs is None:
             path, key = self.folder / GROUPS, self.job.key_of_model()
             record = files.read_json(path) if path.exists() else {}
-            if record.get("key") != key:
+            if not isinstance(record, dict) or record.get("key") != key:
                 self.job.say("measuring what each group of channels is worth")
                 try:
                     found = groups.measure(self.job.model, self.job.dataset, self.job.training.seed)
@@ -211,7 +211,10 @@ class Search:
                     found = []
                 record = {"key": key, "groups": [one.to_json() for one in found]}
                 files.write_json(path, record)
-            self._costs = [groups.GroupCost(**one) for one in record["groups"]]
+            try:
+                self._costs = [groups.GroupCost(**one) for one in record["groups"]]
+            except (KeyError, TypeError) as error:
+                raise UserError(f"{path}: not the costs of groups", "search again with --overwrite") from error
         return self._costs
 
     def _key(self) -> dict[str, Any]:
@@ -225,14 +228,21 @@ class Search:
         }
 
     def _read_log(self) -> list[dict[str, Any]]:
+        """Returns what was tried before, as far as its files are there; nothing of another model or budget."""
         path = self.folder / LOG
         record = files.read_json(path) if path.exists() else {}
-        if record.get("key") != self._key():
+        if not isinstance(record, dict) or record.get("key") != self._key():
             return []
-        log = list(record["log"])
-        if log:
-            self.job.say(f"going on behind candidate {len(log)}")
-        return log
+        log: Any = record.get("log")
+        try:
+            made = [trial.candidate.path for trial in trials(log)]
+            sum(sum(entry["seconds"].values()) for entry in log)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not the log of a search", "search again with --overwrite") from error
+        whole = next((at for at, file in enumerate(made) if file and not Path(file).exists()), len(made))
+        if whole:
+            self.job.say(f"going on behind candidate {whole}")
+        return list(log[:whole])
 
     def _write_log(self, log: Sequence[dict[str, Any]]) -> None:
         files.write_json(self.folder / LOG, {"key": self._key(), "log": list(log)})
