@@ -3,7 +3,7 @@
     python benchmarks/budget.py                          # four workloads: about five hours
     python benchmarks/budget.py --workloads=digits_cnn --minutes=5
 
-On each workload the same float model is given to three: `compression.budget.searching.Search`; every recipe of
+On each workload the same float model is given to three: `compression.search.searching.Search`; every recipe of
 `compression_peers` that takes the model, with as many epochs as a finished candidate of ours has, again with other
 seeds until the time is over; and points drawn at random from our own space, with all epochs each, for the same time.
 What each would show, by validation, as its frontier of metric, packed size and latency is then scored on the test
@@ -35,11 +35,11 @@ from tfday7 import data as library
 from tfday7 import models
 from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import compressing
-from tfday7.compression.budget import space
-from tfday7.compression.budget.config import BudgetConfig, SearchConfig
-from tfday7.compression.budget.hypervolume import hypervolume
-from tfday7.compression.budget.proposing import REFERENCE
-from tfday7.compression.budget.searching import Search
+from tfday7.compression.config import BudgetConfig, SearchConfig
+from tfday7.compression.search import space
+from tfday7.compression.search.hypervolume import hypervolume
+from tfday7.compression.search.proposing import REFERENCE
+from tfday7.compression.search.searching import Search
 from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json
 from tfday7.core.frameworks import keras

@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tfday7 import data as library
 from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import compressing, recipe
-from tfday7.compression.budget.config import BudgetConfig
+from tfday7.compression.config import BudgetConfig
 from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json
 from tfday7.core.frameworks import keras

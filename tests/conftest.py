@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hypothesis
 import numpy as np
 import pytest
 
 from tfday7.data import Dataset, Problem
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
+
+# How long an example takes says how busy the machine is; a test that is about time measures it itself.
+hypothesis.settings.register_profile("tfday7", deadline=None)
+hypothesis.settings.load_profile("tfday7")
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,7 @@ preempted.
 from __future__ import annotations
 
 from tfday7.cli import Command, OutputConfig, print_json
-from tfday7.compression.budget.config import BudgetConfig, SearchConfig
-from tfday7.compression.config import CompressConfig
+from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
 from tfday7.data.config import DataConfig
 
 COMMAND = Command("compress", __doc__, [CompressConfig, BudgetConfig, SearchConfig, DataConfig, OutputConfig])

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfday7.benchmarking import devices
-from tfday7.compression.budget import space
-from tfday7.compression.budget.config import BudgetConfig, SearchConfig
-from tfday7.compression.config import CompressConfig
+from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
+from tfday7.compression.search import space
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, UserError
 from tfday7.core.run_folder import COMPRESSION, COMPRESSION_WORK, RunFolder
@@ -165,7 +164,7 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
         Interrupted: a signal; the same call goes on.
     """
     from tfday7.compression import compressing
-    from tfday7.compression.budget.searching import Search
+    from tfday7.compression.search.searching import Search
     from tfday7.reporting import write_report
 
     model, dataset, meaning = loaded(task.found, say)

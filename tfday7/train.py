@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
-from tfday7.compression.budget.config import AfterTraining, BudgetConfig, SearchConfig
+from tfday7.compression.config import AfterTraining, BudgetConfig, SearchConfig
 from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
 from tfday7.core.run_folder import RunFolder

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.benchmarking import devices
-from tfday7.compression import keeping
-from tfday7.compression.budget import limits
-from tfday7.compression.budget.config import BudgetConfig
+from tfday7.compression import keeping, limits
+from tfday7.compression.config import BudgetConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work

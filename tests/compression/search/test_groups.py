@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfday7.compression.budget import groups
-from tfday7.compression.budget.groups import GroupCost
+from tfday7.compression.search import groups
+from tfday7.compression.search.groups import GroupCost
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data.loading import prepare

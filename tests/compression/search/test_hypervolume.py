@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfday7.compression.budget.hypervolume import hypervolume
+from tfday7.compression.search.hypervolume import hypervolume
 
 
 def test_boxes_by_hand() -> None:

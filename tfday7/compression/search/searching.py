@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfday7.compression import compressing
-from tfday7.compression.budget import groups, limits, space
-from tfday7.compression.budget.config import BudgetConfig, SearchConfig
-from tfday7.compression.budget.estimates import Structure
-from tfday7.compression.budget.proposing import Decision, Proposer, Trial
-from tfday7.compression.budget.space import Point
+from tfday7.compression import compressing, limits
 from tfday7.compression.compressing import Compression
+from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate, from_json, with_frontier
+from tfday7.compression.search import groups, space
+from tfday7.compression.search.estimates import Structure
+from tfday7.compression.search.proposing import Decision, Proposer, Trial
+from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tfday7.compression.budget import limits
-from tfday7.compression.budget.config import OBJECTIVES, BudgetConfig, SearchConfig
+from tfday7.compression import limits
+from tfday7.compression.config import OBJECTIVES, BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
 from tfday7.core.errors import UserError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfday7.compression.budget import space
-from tfday7.compression.budget.space import Point
+from tfday7.compression.search import space
+from tfday7.compression.search.space import Point
 
 POINTS = space.points()
 

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.compression.budget import limits, space
-from tfday7.compression.budget.config import BudgetConfig
-from tfday7.compression.budget.estimates import Estimate, Measured, Structure, estimate
-from tfday7.compression.budget.hypervolume import hypervolume
-from tfday7.compression.budget.space import Point
+from tfday7.compression import limits
+from tfday7.compression.config import BudgetConfig
 from tfday7.compression.records import Candidate
+from tfday7.compression.search import space
+from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
+from tfday7.compression.search.hypervolume import hypervolume
+from tfday7.compression.search.space import Point
 
 REDUCTION = 3  # Of successive halving: one in so many goes on.
 FRONTIER_EVERY = 3  # Of so many decisions one serves the frontier.

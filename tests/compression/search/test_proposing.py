@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfday7.compression.budget import limits, space
-from tfday7.compression.budget.config import BudgetConfig
-from tfday7.compression.budget.estimates import STORED, Structure, bits
-from tfday7.compression.budget.hypervolume import hypervolume
-from tfday7.compression.budget.proposing import (
+from tfday7.compression import limits
+from tfday7.compression.config import BudgetConfig
+from tfday7.compression.records import Candidate
+from tfday7.compression.search import space
+from tfday7.compression.search.estimates import STORED, Structure, bits
+from tfday7.compression.search.hypervolume import hypervolume
+from tfday7.compression.search.proposing import (
     FIRST,
     REFERENCE,
     Decision,
@@ -25,8 +27,7 @@ from tfday7.compression.budget.proposing import (
     frontier_place,
     guessed_drop,
 )
-from tfday7.compression.budget.space import Point
-from tfday7.compression.records import Candidate
+from tfday7.compression.search.space import Point
 
 PARAMETERS, MACS = 80_000, 9_000_000
 METRIC = {"name": "accuracy", "value": 0.92}

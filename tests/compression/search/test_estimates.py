@@ -7,8 +7,8 @@ import gzip
 import numpy as np
 import pytest
 
-from tfday7.compression.budget.estimates import Measured, Structure, bits, estimate
-from tfday7.compression.budget.space import Point
+from tfday7.compression.search.estimates import Measured, Structure, bits, estimate
+from tfday7.compression.search.space import Point
 
 WHOLE = Structure((80_000, 80_000), (9_000_000, 9_000_000))
 HALF = Structure((80_000, 21_000), (9_000_000, 2_400_000))

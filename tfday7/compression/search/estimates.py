@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from tfday7.compression.budget.space import Point
+from tfday7.compression.search.space import Point
 
 # Bits of a weight that neither pruning nor clustering touched, as gzip packs it.
 BITS = {"float32": 29.5, "float16": 15.0, "dynamic": 6.9, "int8": 6.7, "qat": 6.7}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tfday7.compression.budget.config import BudgetConfig, SearchConfig
-from tfday7.compression.budget.estimates import Structure
-from tfday7.compression.budget.proposing import Proposer
-from tfday7.compression.budget.searching import LOG, Search
-from tfday7.compression.budget.space import Point
+from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
+from tfday7.compression.search.estimates import Structure
+from tfday7.compression.search.proposing import Proposer
+from tfday7.compression.search.searching import LOG, Search
+from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
 
 BASELINE = Candidate("float32", metric={"name": "accuracy", "value": 0.9}, gzip_bytes=300_000, latency_ratio=1.0)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tfday7.compression.budget.config import BudgetConfig
+from tfday7.compression.config import BudgetConfig
 from tfday7.compression.records import Candidate
 
 KB, MB = 1000.0, 1000.0**2
