@@ -188,17 +188,17 @@ def test_a_search_that_lost_its_last_candidates_makes_them_again_and_chooses_the
 
 
 @pytest.mark.slow
-def test_the_chosen_recipe_makes_the_same_file_again(searched: Any, tmp_path: Path) -> None:
+def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, tmp_path: Path) -> None:
     record, folder, _ = searched
     chosen = next(one for one in record["candidates"] if one["name"] == record["chosen"])
     ended = run_command(
-        "compress", f"--model={folder}/model.keras", "--data=digits", f"--run_dir={tmp_path}/again", "--measure=false",
-        f"--recipe={folder}/files/{chosen['name']}/recipe.json", f"--export_dir={tmp_path}/files", "--json",
-        "--max_accuracy_drop=0.2", "--batch_size=64",
+        "compress", f"--run_dir={run}", "--measure=false", "--max_accuracy_drop=0.2", "--name=found", "--json",
+        f"--recipe={folder}/files/{chosen['name']}/recipe.json", f"--export_dir={tmp_path}/files",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     (again,) = json.loads(ended.out)["candidates"]
-    assert (again["size_bytes"], again["macs"]) == (chosen["size_bytes"], chosen["macs"])
+    for key in ("sha256", "size_bytes", "macs", "metric", "test_metric"):
+        assert again[key] == chosen[key], key
 
 
 @pytest.mark.parametrize(
