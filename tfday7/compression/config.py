@@ -12,7 +12,6 @@ from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.settings import Settings, setting
 
 RECIPES = Path("configs/recipes")
-EXAMPLE = "for example --recipe=shrink50_qat, or a file: --recipe=mine.json"
 MODEL_HELP = "Model to compress: a .keras or .h5 file, a SavedModel, keras.applications:NAME or python:MODULE:FUNCTION."
 OBJECTIVES = ("auto", "gzip", "size", "latency", "macs", "memory", "metric")
 TIMED = ("max_latency_ms", "max_latency_ratio", "max_memory_mb")

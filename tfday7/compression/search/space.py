@@ -14,7 +14,6 @@ RATIOS = (0.0, 0.25, 0.375, 0.5, 0.625, 0.75)
 SPARSITIES = (0.0, 0.5, 0.7, 0.85)
 CLUSTERS = (0, 32, 16, 8)
 KINDS = ("int8", "qat", "dynamic", "float16", "float32")
-TRAINED_KINDS = ("qat",)
 FILE_KINDS = ("int8", "dynamic", "float16", "float32")
 
 
@@ -41,7 +40,7 @@ class Point:
     @property
     def trains(self) -> bool:
         """Whether any of its steps changes weights, so that fine-tuning has something to recover."""
-        return bool(self.ratio or self.sparsity or self.clusters or self.kind in TRAINED_KINDS)
+        return bool(self.ratio or self.sparsity or self.clusters or self.kind == "qat")
 
     @property
     def name(self) -> str:
