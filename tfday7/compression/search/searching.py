@@ -59,12 +59,10 @@ class Search:
             Interrupted: a signal; the same call goes on behind the last whole candidate.
         """
         started = time.monotonic()
-        baseline = self.job.baseline()
+        baseline = self._measured_alone(self.job.baseline())
+        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
         log = self._read_log()
         spent = sum(sum(entry["seconds"].values()) for entry in log)
-        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
-        baseline = self._measured_alone(baseline)
-        self.proposer.baseline = baseline
         if not log:
             self._group_costs()
         failures = 0
