@@ -69,6 +69,16 @@ OURS: dict[str, list[dict[str, Any]]] = {
         {"technique": "prune", "sparsity": 0.5, "epochs": 3},
         INT8,
     ],
+    "shrink_by_hand_int8": [  # Between a half and 62%: narrow at the ends, wide in the middle.
+        {
+            "technique": "shrink",
+            "epochs": 3,
+            "round_to": 1,
+            "counts": "stem_conv=10, stack_1_conv_1=12, stack_2_conv_1=18, stack_2_conv_2=18, stack_3_conv_1=22, "
+            "stack_3_conv_2=20",
+        },
+        INT8,
+    ],
     "shrink62_int8": [{"technique": "shrink", "ratio": 0.625, "epochs": 3}, INT8],
     "shrink50_int8": [{"technique": "shrink", "ratio": 0.5, "epochs": 3}, INT8],
     "prune80_int8": [{"technique": "prune", "sparsity": 0.8, "epochs": 3}, INT8],
