@@ -75,11 +75,11 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
     "adagrad": OptimizerSpec(
         "tf_keras", "Adagrad", "Duchi et al., 2011, JMLR 12", 1e-2, (1e-3, 1.0), {"epsilon": 1e-7}
     ),
-    "adam": OptimizerSpec("tf_keras", "Adam", _ADAM_PAPER, 1e-3, _ADAM_RATES, _ADAM, same_rule="adam"),
+    "adam": OptimizerSpec("tf_keras", "Adam", _ADAM_PAPER, 1e-3, _ADAM_RATES, _ADAM, same_rule="keras_adam"),
     "adamax": OptimizerSpec("tf_keras", "Adamax", f"{_ADAM_PAPER}, section 7", 2e-3, (2e-5, 2e-2), _ADAM),
     "adamw": OptimizerSpec(
         "tf_keras", "AdamW", "Loshchilov & Hutter, 2019, arXiv:1711.05101", 1e-3, _ADAM_RATES,
-        {**_ADAM, "weight_decay": 0.004}, same_rule="adam",
+        {**_ADAM, "weight_decay": 0.004}, same_rule="keras_adam",
     ),
     "ftrl": OptimizerSpec("tf_keras", "Ftrl", "McMahan et al., 2013, KDD", 1e-2, (1e-3, 1.0)),
     "lion": OptimizerSpec(
