@@ -204,17 +204,6 @@ def print_json(record: Any) -> None:
     sys.stdout.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def not_written_yet(name: str, summary: str) -> None:
-    """Runs a command that only answers `--help` so far; anything else exits 2."""
-    command = Command(name, summary, [])
-
-    def main() -> None:
-        raise UserError(f"tfday7.{name} is not written yet", "CHANGELOG.md says what works today")
-
-    asks_for_help = {"--help", "-help", "-h", "--h"} & set(sys.argv[1:])
-    command.run(main, [sys.argv[0], "--help"] if asks_for_help else [sys.argv[0]])
-
-
 def run_path(config: RunConfig | SearchRunConfig, command: Command, otherwise: str, suffix: str = "") -> Path:
     """Returns the run folder: as given, else by the flagfile's name, else runs/`otherwise`; both with the suffix."""
     if config.run_dir:
