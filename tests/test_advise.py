@@ -166,6 +166,56 @@ def test_a_model_file_that_was_looked_at_is_in_the_command(tmp_path: Path) -> No
     assert {f"--model={path}", "--data=digits"} <= set(command)
 
 
+SPREAD = ("--topic=distribution", "--parameters=7000000000", "--accelerator=a100_80", "--precision=mixed_bfloat16")
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "Train on 8 devices"), ("zh", "在 8 个设备上训练")])
+def test_how_to_spread_a_run_is_told_with_memory_scaling_and_flags(lang: str, words: str) -> None:
+    question = (*SPREAD, "--devices=8", f"--lang={lang}")
+    ended = run_command("advise", *question)
+    assert (ended.code, ended.err) == (0, "")
+    parts = [words, "arXiv:1909.08053", "28.0 GB", "> hybrid batch:2,model:4", "arXiv:2205.05198"]
+    places = [ended.out.index(part) for part in parts]
+    assert places == sorted(places)
+    record = json.loads(run_command("advise", *question, "--json").out)
+    assert set(record) == {
+        "topic", "chosen", "usable_bytes", "reasons", "accumulation", "candidates", "left_out", "binding", "relax",
+        "formulas", "notes", "accelerator", "flags", "inputs", "origins",
+    }  # fmt: skip
+    assert record["chosen"] == "hybrid batch:2,model:4"
+    assert record["inputs"]["devices"] == 8
+
+
+def test_advice_on_distribution_from_numbers_loads_no_tensorflow() -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['advise', *{[*SPREAD, '--devices=8', '--json']!r}]\n"
+        "try:\n    runpy.run_module('tfday7.advise', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "sys.stderr.write('loaded' if {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules) else 'free')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ended.stderr == "free"
+    assert json.loads(ended.stdout)["topic"] == "distribution"
+
+
+@pytest.mark.slow
+def test_distribution_looks_at_data_and_model() -> None:
+    question = ("--topic=distribution", "--device_memory_gb=1", "--devices=2", "--optimizer=sgd", "--json")
+    ended = run_command("advise", *question, "--data=digits", "--model=mlp", "--width=8", "--depth=1")
+    assert (ended.code, ended.err) == (0, "")
+    record = json.loads(ended.out)
+    parameters = (64 * 8 + 8) + (8 * 10 + 10)
+    assert record["inputs"]["parameters"] == parameters
+    assert record["origins"]["parameters"] == "found"
+    one, copies, halves = record["candidates"]
+    assert one["memory"]["weights"] == copies["memory"]["weights"] == 4 * parameters
+    assert copies["memory"]["optimizer"] == 4 * parameters + 8
+    assert copies["memory"]["activations"] == one["memory"]["activations"] / 2 > 0
+    assert halves["memory"]["weights"] < copies["memory"]["weights"]
+    assert record["flags"][:5] == ["--data=digits", "--model=mlp", "--width=8", "--depth=1", "--strategy=mirrored"]
+
+
 @pytest.mark.slow
 def test_fit_looks_at_data_and_model() -> None:
     ended = run_command(
@@ -229,6 +279,16 @@ def test_data_and_model_are_looked_at() -> None:
         (["--topic=compression", "--device=x86", "--model=cnn"], "--model needs --data"),
         ([TOPIC, "--device=x86", "--model_kind=cnn"], "--device=x86 says nothing about --topic=optimizer"),
         (["--topic=fit", "--symptom=overfit", "--can_train=false"], "--can_train=false says nothing about --topic=fit"),
+        (["--topic=distribution"], "--topic=distribution needs --parameters"),
+        (["--topic=distribution", "--parameters=9"], "needs --accelerator or --device_memory_gb"),
+        (["--topic=distribution", "--accelerator=abacus"], "--accelerator=abacus: expected one of a100_40"),
+        (["--topic=distribution", "--accelerator=t4", "--precision=mixed_bfloat16"], "contradicts --accelerator=t4"),
+        (["--topic=distribution", "--accelerator=t4", "--epochs=3"], "--epochs=3 says nothing about"),
+        ([TOPIC, "--accelerator=t4", "--model_kind=cnn"], "--accelerator=t4 says nothing about --topic=optimizer"),
+        (
+            ["--topic=distribution", "--accelerator=t4", "--data=digits", "--parameters=9", "--layers=2"],
+            "--layers=2 says nothing about --model_kind=cnn",
+        ),
         ([TOPIC], "neither --model_kind nor --data_kind is given"),
         ([TOPIC, "--model_kind=gan"], "--model_kind=gan: expected one of cnn"),
         ([TOPIC, "--model_kind=cnn", "--parameters=0"], "--parameters=0: expected a whole number at least 1"),

@@ -1,4 +1,4 @@
-"""Ask for advice: which optimizer, what to do about a model that does not fit, how to compress for a device, and why.
+"""Ask for advice: which optimizer, why a model does not fit, how to compress it, how to spread its training, and why.
 
     python -m tfday7.advise --topic=optimizer --data_kind=text --model_kind=transformer --parameters=300000000
     python -m tfday7.advise --topic=optimizer --data=digits --model=cnn --epochs=30
@@ -7,6 +7,8 @@
     python -m tfday7.advise --topic=fit --symptom=underfit --data=digits --model=linear
     python -m tfday7.advise --topic=compression --device=raspberry_pi --model_kind=cnn --data_available=labelled
     python -m tfday7.advise --topic=compression --device=microcontroller --parameters=80000 --max_size_kb=40
+    python -m tfday7.advise --topic=distribution --parameters=7000000000 --accelerator=a100_80 --devices=8
+    python -m tfday7.advise --topic=distribution --data=digits --model=cnn --devices=4 --device_memory_gb=16
 
 With --data and --model it loads both and looks for itself; what is given beside must agree. Exit codes: 0 done, 2 a
 mistake in the flags or the data.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfday7.cli import Command, OutputConfig, print_json
 from tfday7.compression.advising.deployment import INPUTS as COMPRESSION_INPUTS
@@ -25,19 +27,25 @@ from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting, typed_fields
 from tfday7.data.config import DataConfig
 from tfday7.diagnosis.advising.fit_causes import SYMPTOMS
+from tfday7.distribution.advising.hardware import INPUTS as DISTRIBUTION_INPUTS
+from tfday7.distribution.advising.hardware import Hardware
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.situation import Situation
+
+if TYPE_CHECKING:
+    from tfday7.distribution.advising.measuring import Measured
 
 
 @dataclasses.dataclass(frozen=True)
 class AdviceConfig(Settings):
     """What advice is asked for."""
 
-    topic: str | None = setting(None, "What to advise on.", choices=("optimizer", "fit", "compression"))
+    topic: str | None = setting(None, "What to advise on.", choices=("optimizer", "fit", "compression", "distribution"))
     symptom: str | None = setting(None, "What is wrong, for --topic=fit.", choices=SYMPTOMS)
 
 
-COMMAND = Command("advise", __doc__, [AdviceConfig, Situation, Deployment, DataConfig, ModelConfig, OutputConfig])
+GROUPS = (AdviceConfig, Situation, Deployment, Hardware)  # What a topic may take or not.
+COMMAND = Command("advise", __doc__, [*GROUPS, DataConfig, ModelConfig, OutputConfig])
 
 
 def main() -> None:
@@ -59,8 +67,7 @@ def optimizer(given: Situation, data: DataConfig, model: ModelConfig, output: Ou
     from tfday7.reporting import optimizer_advice
 
     record = advise(given, _look(data, model) if _is_given("data") else None).to_json(output.lang)
-    used = [f"--{name}={value}" for name, value in COMMAND.given(DataConfig, ModelConfig).items() if _is_given(name)]
-    record["flags"] = [*used, *record["flags"]]
+    record["flags"] = [*_used(), *record["flags"]]
     if output.json:
         print_json(record)
     else:
@@ -95,10 +102,29 @@ def compression(given: Situation, data: DataConfig, model: ModelConfig, output: 
         COMMAND.console().print(compression_advice(record, output.lang))
 
 
+def distribution(given: Situation, data: DataConfig, model: ModelConfig, output: OutputConfig) -> None:
+    """Advises on how to spread training over devices."""
+    from tfday7.distribution.advising.advice import advise
+    from tfday7.reporting import distribution_advice
+
+    devices = COMMAND.config(Hardware)
+    found = measured = None
+    if _is_given("data"):
+        found, measured = _measured(data, model, devices) if _is_given("model") else (_look(data, model), None)
+    record = advise(devices, given, found, measured).to_json(output.lang)
+    if record["flags"]:
+        record["flags"] = [*_used(), *record["flags"]]
+    if output.json:
+        print_json(record)
+    else:
+        COMMAND.console().print(distribution_advice(record, output.lang))
+
+
 TOPICS: dict[str, Callable[[Situation, DataConfig, ModelConfig, OutputConfig], None]] = {
     "optimizer": optimizer,
     "fit": fit,
     "compression": compression,
+    "distribution": distribution,
 }
 
 
@@ -106,18 +132,20 @@ def _takes() -> dict[str, tuple[str, ...]]:
     """Returns the flags that say something about each topic, beside those of data, model and output."""
     from tfday7.diagnosis.advising.fit_advice import INPUTS
 
-    situation, deployment = ([field.name for field, _, _ in typed_fields(kind)] for kind in (Situation, Deployment))
+    groups = (Situation, Deployment, Hardware)
+    situation, deployment, devices = ([field.name for field, _, _ in typed_fields(kind)] for kind in groups)
     return {
         "optimizer": tuple(situation),
         "fit": ("symptom", *INPUTS),
         "compression": (*deployment, *COMPRESSION_INPUTS),
+        "distribution": (*devices, *DISTRIBUTION_INPUTS),
     }
 
 
 def _check_topic(topic: str) -> None:
     """Checks that every flag says something about the topic. Raises UserError naming both."""
     takes = _takes()
-    for name, value in COMMAND.given(AdviceConfig, Situation, Deployment).items():
+    for name, value in COMMAND.given(*GROUPS).items():
         if name == "topic" or name in takes[topic]:
             continue
         others = [other for other, names in takes.items() if name in names]
@@ -130,6 +158,8 @@ def _check_topic(topic: str) -> None:
         raise UserError(f"--topic=fit needs --symptom; expected one of {', '.join(SYMPTOMS)}", hint)
     if topic == "compression":
         COMMAND.config(Deployment).check(looked_at=_is_given("data"))
+    if topic == "distribution":
+        COMMAND.config(Hardware).check()
 
 
 def _check(data: DataConfig, model: ModelConfig) -> None:
@@ -160,6 +190,23 @@ def _look(data: DataConfig, model: ModelConfig) -> Situation:
         return inspection.inspect(dataset)
     known: dict[str, Any] = {"fine_tuning": True} if building.brings_weights(model) else {}
     return inspection.inspect(dataset, building.build(model, dataset.problem), **known)
+
+
+def _measured(data: DataConfig, model: ModelConfig, devices: Hardware) -> tuple[Situation, Measured]:
+    """Loads the data, builds the model in the precision asked for, and returns what both say of themselves."""
+    from tfday7 import data as library
+    from tfday7.distribution.advising import measuring
+    from tfday7.models import building
+    from tfday7.optimizers import inspection
+
+    problem = (dataset := library.load(data)).problem
+    built = building.build(model, problem, devices.precision or "float32")
+    return inspection.inspect(dataset, built), measuring.measure(built, measuring.sizes_of(model, problem))
+
+
+def _used() -> list[str]:
+    """Returns the flags that name the data and the model."""
+    return [f"--{name}={value}" for name, value in COMMAND.given(DataConfig, ModelConfig).items() if _is_given(name)]
 
 
 def _subject(model: ModelConfig) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ drawn is computed first (history, comparison, findings, headline, details) and d
 from tfday7.reporting.compression import compression_summary
 from tfday7.reporting.compression_advice import compression_advice
 from tfday7.reporting.description import description
+from tfday7.reporting.distribution_advice import distribution_advice
 from tfday7.reporting.exported import export_summary
 from tfday7.reporting.fit_advice import fit_advice
 from tfday7.reporting.fix import fix_summary
@@ -24,6 +25,7 @@ __all__ = [
     "compression_advice",
     "compression_summary",
     "description",
+    "distribution_advice",
     "export_summary",
     "fit_advice",
     "fix_summary",
