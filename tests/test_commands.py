@@ -14,7 +14,7 @@ from support import ROOT, run_command
 from tfday7.core.settings import typed_fields
 
 COMMANDS = ("train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report")
-WRITTEN = ("train", "diagnose", "report", "advise", "tune", "export", "benchmark", "deploy", "compress")
+WRITTEN = ("train", "diagnose", "report", "advise", "tune", "export", "benchmark", "deploy", "compress", "launch")
 CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
 # Frozen on purpose: a flag that is added, renamed or dropped is a change for every user, and belongs in CHANGELOG.md.
@@ -26,6 +26,8 @@ TRAIN_FLAGS = {
     "clipnorm", "clipvalue",
     "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "use_ema", "ema_momentum", "lookahead_steps",
     "epochs", "batch_size", "precision", "seed", "deterministic", "augment", "label_smoothing", "patience", "freeze",
+    "accumulate_steps", "micro_batch_size", "checkpoint_steps", "keep_checkpoints", "recoveries",
+    "strategy", "virtual_devices", "mesh", "cluster", "worker_index", "cluster_timeout", "tpu",
     "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "kinds", "export_dir", "run_dir",
     "overwrite", "describe", "json", "lang", "stop_when_broken",
     "compress", "max_accuracy_drop", "min_metric", "max_size_kb", "max_gzip_kb", "max_memory_mb", "max_macs",
@@ -48,13 +50,6 @@ def test_help_answers_with_exit_0_in_under_a_second(name: str) -> None:
     assert "--help" in ended.out
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - set(WRITTEN)))
-def test_a_command_that_is_not_written_yet_says_so_and_exits_2(name: str) -> None:
-    ended = run_command(name)
-    assert ended.code == 2
-    assert ended.err.startswith(f"error: tfday7.{name} is not written yet\nhint: ")
-
-
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_parses_and_says_how_to_run_it(path: Path) -> None:
     head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
@@ -62,7 +57,7 @@ def test_every_config_parses_and_says_how_to_run_it(path: Path) -> None:
     assert any("Time:" in line for line in head)
     assert any("Expected:" in line for line in head)
     ended = run_command("train", f"--flagfile={path}", "--only_check_args", "--run_dir=runs/never-made")
-    if sum("python " in line for line in head) == 1:
+    if sum("python " in line and "tfday7.launch" not in line for line in head) == 1:
         assert (ended.code, ended.out, ended.err) == (0, "", "")
     else:  # The other commands make its data or model; tests/test_configs.py runs them.
         assert (ended.code, "no such" in ended.err) == (2, True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ from tfday7.core.settings import to_text
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Problem
 from tfday7.diagnosis.config import DiagnosisConfig
+from tfday7.distribution import DistributionConfig, agreement, checking, parameter_servers
+from tfday7.distribution.cluster import Cluster
+from tfday7.distribution.devices import ONE_DEVICE, Devices, open_devices
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -41,6 +45,7 @@ class Plan:
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     diagnosis: DiagnosisConfig = dataclasses.field(default_factory=DiagnosisConfig)
     export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
+    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
 
     def implied_data(self) -> DataConfig:
         """Returns the data's settings with the task that the model implies."""
@@ -61,6 +66,10 @@ class Plan:
         advisor.check(self.optimizer)
         building.implied_task(self.model, self.data.task)
         config.check_flags(self.training, self.model)
+        checking.check(self.distribution, self.training.batch_size, self.training.accumulate_steps, os.environ)
+        if self.distribution.strategy == parameter_servers.NAME:
+            parameter_servers.check_training(self.training)
+        checking.check_on_a_mesh(self.distribution, self.optimizer, self.training.precision)
         augmentation.parse(self.training.augment)
         self.export.check()
 
@@ -71,6 +80,8 @@ class Plan:
         from tfday7.training import config
 
         building.check(self.model, dataset.problem)
+        if self.distribution.strategy == parameter_servers.NAME:
+            parameter_servers.check_data(dataset)
         augmentation.check(self.training.augment, dataset.problem)
         config.check(self.training, self.optimizer, dataset.problem.task, len(dataset.train))
 
@@ -97,8 +108,10 @@ def run(
     observer: Any = None,
     say: Say = lambda sentence: None,
     lang: str = "en",
-) -> None:
+) -> bool:
     """Carries a run out, or what is left of it, and leaves everything in its folder.
+
+    Returns whether this process delivers the run: in a group of processes the chief does.
 
     Args:
         plan: the settings.
@@ -114,14 +127,17 @@ def run(
         GateError: training diverged, or an exported file does not give the model's answers. Everything is recorded.
         Interrupted: a signal; the same call resumes.
     """
+    group = checking.group(plan.distribution, os.environ)
+    if group is not None and not group.is_chief:
+        _assist(plan, group, say)
+        return False
     folder.check_reusable(flags, overwrite)
     if not overwrite and _is_done(folder, flags):
         say(f"{folder.path} is finished; a larger --epochs goes on, --overwrite starts again")
-        return _raise_gate(folder)
+        _raise_gate(folder)
+        return True
     plan.check_exports(folder, overwrite)
-    dataset = load(plan, say)
-    model = _build(plan, dataset, say)
-    plan, settled = _settle(plan, dataset, model, say, {} if overwrite else folder.record())
+    plan, dataset, devices, model, settled = _prepare(plan, group, {} if overwrite else folder.record(), say)
     with folder.locked():
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
@@ -131,15 +147,17 @@ def run(
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, settled)
+        folder.update(distribution=_distribution(plan, devices))
         try:
-            _train(plan, folder, dataset, model, observer, say)
+            plain = _train(plan, folder, dataset, devices, model, observer, say)
         except Interrupted:
             folder.update(status="interrupted")
             raise
-        _deliver(plan, folder, dataset, model, say)
+        _deliver(plan, folder, dataset, plain, say)
         folder.update(status="finished")
         _report(folder, lang)
-    return _raise_gate(folder)
+    _raise_gate(folder)
+    return True
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -212,10 +230,67 @@ def load(plan: Plan, say: Say) -> Dataset:
     return dataset
 
 
-def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
+def _prepare(
+    plan: Plan, group: Cluster | None, before: Mapping[str, Any], say: Say
+) -> tuple[Plan, Dataset, Devices, Any, Settled]:
+    """Returns everything that training needs; every process of a group does the same, and writes nothing."""
+    dataset = load(plan, say)
+    devices = open_devices(plan.distribution, group)
+    checking.check_batch(plan.training.batch_size, devices.replicas, plan.training.accumulate_steps)
+    if not devices.is_plain:
+        say(f"devices: {devices.name}, {devices.describe()}")
+    model = _build(plan, dataset, say, devices)
+    plan = _fit_into_memory(plan, devices, model, before, say)
+    plan, settled = _settle(plan, dataset, model, say, before, devices)
+    return plan, dataset, devices, model, settled
+
+
+def _fit_into_memory(plan: Plan, devices: Devices, model: Any, before: Mapping[str, Any], say: Say) -> Plan:
+    """Returns the plan with as many accumulation steps as memory asks for, where it leaves them open.
+
+    A run that goes on keeps what it began with; in a group of processes the chief's memory decides.
+    """
+    if plan.training.micro_batch_size != "auto":
+        return plan
+    from tfday7.training import micro_batches
+
+    steps = before.get("distribution", {}).get("accumulate_steps", 0)
+    if not steps and devices.is_chief:
+        local = devices.replicas // (len(devices.cluster.workers) if devices.cluster else 1)
+        share = micro_batches.budget(local)
+        steps = micro_batches.fewest_steps(model, plan.training.batch_size, devices.replicas, share)
+    steps = agreement.from_chief(model, steps)
+    say(f"micro-batches: {plan.training.batch_size // (devices.replicas * steps)} examples, {steps} accumulation steps")
+    return dataclasses.replace(plan, training=dataclasses.replace(plan.training, accumulate_steps=steps))
+
+
+def _assist(plan: Plan, group: Cluster, say: Say) -> None:
+    """Trains as a worker that is not the chief: the same steps, or those it is handed; nothing is written."""
+    from tfday7.training.fitting import fit
+    from tfday7.training.watcher import OnTwin
+
+    if group.parameter_servers:
+        parameter_servers.serve(group, plan.distribution.cluster_timeout)
+        return
+    plan, dataset, devices, model, _ = _prepare(plan, group, {}, say)
+    fit(model, dataset, plan.optimizer, plan.training, watchers=[OnTwin(model)])
+    model.get_weights()  # The chief reads them now, and reading a statistic sums it over the group.
+    devices.leave()
+    say("the chief delivers the run")
+
+
+def _distribution(plan: Plan, devices: Devices) -> dict[str, Any]:
+    """Returns what run.json says of where and how the run was trained."""
+    replicas, steps = devices.replicas, plan.training.accumulate_steps
+    micro = plan.training.batch_size // (replicas * steps)
+    return {**devices.record(), "accumulate_steps": steps, "micro_batch_size": micro}
+
+
+def _build(plan: Plan, dataset: Dataset, say: Say, devices: Devices = ONE_DEVICE) -> Any:
     from tfday7.models import building
 
-    model = building.build(plan.model, dataset.problem, plan.training.precision, plan.training.seed)
+    config, training = plan.model, plan.training
+    model = devices.place(lambda: building.build(config, dataset.problem, training.precision, training.seed))
     if plan.training.adaptive_regularization:
         from tfday7.training.callbacks import adaptive_regularization
 
@@ -224,12 +299,24 @@ def _build(plan: Plan, dataset: Dataset, say: Say) -> Any:
     return model
 
 
-def _settle(plan: Plan, dataset: Dataset, model: Any, say: Say, before: Mapping[str, Any]) -> tuple[Plan, Settled]:
-    """Returns the plan with an optimizer of which nothing is left open, and how that came; `before` is run.json."""
+def _settle(
+    plan: Plan, dataset: Dataset, model: Any, say: Say, before: Mapping[str, Any], devices: Devices = ONE_DEVICE
+) -> tuple[Plan, Settled]:
+    """Returns the plan with an optimizer of which nothing is left open, and how that came; `before` is run.json.
+
+    It is found on one device, and in a group of processes by the chief.
+    """
     from tfday7.optimizers import advisor
 
-    settled = settling.settle(plan.optimizer, dataset, model, (plan.model, plan.training), before)
-    if settling.is_open(plan.optimizer):
+    if not settling.is_open(plan.optimizer):
+        return plan, settling.settle(plan.optimizer, dataset, model, (plan.model, plan.training), before)
+    settled = Settled(plan.optimizer)
+    if devices.is_chief:
+        own = model if devices.is_plain else _build(plan, dataset, lambda sentence: None)
+        settled = settling.settle(plan.optimizer, dataset, own, (plan.model, plan.training), before)
+    settled = settling.agreed(settled, model)
+    checking.check_on_a_mesh(plan.distribution, settled.config, plan.training.precision)
+    if devices.is_chief:
         how = "range test" if settled.range_test else "auto"
         say(f"optimizer: {' '.join(advisor.flags(settled.config))} ({how}; run.json has the reasons)")
     return dataclasses.replace(plan, optimizer=settled.config), settled
@@ -274,16 +361,34 @@ def _heads_record(problem: Problem) -> dict[str, Any]:
     return {"heads": [{"name": h.name, "task": h.task, "class_names": list(h.class_names)} for h in problem.heads]}
 
 
-def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer: Any, say: Say) -> None:
+def _twin(plan: Plan, dataset: Dataset) -> Any:
+    """Returns the model once more, on one device and compiled."""
+    from tfday7.training.fitting import compile_model
+
+    twin = _build(plan, dataset, lambda sentence: None)
+    compile_model(twin, dataset, plan.optimizer, plan.training)
+    return twin
+
+
+def _train(
+    plan: Plan, folder: RunFolder, dataset: Dataset, devices: Devices, model: Any, observer: Any, say: Say
+) -> Any:
+    """Trains, and returns the model as it ends, on one device."""
     from tfday7.data import pipeline
     from tfday7.diagnosis.watching import Watch
     from tfday7.training.fitting import fit
+    from tfday7.training.watcher import OnTwin
 
     stop = plan.diagnosis.stop_when_broken
     flags = {**folder.flags(), **to_text(plan.optimizer)}  # With what "auto" was settled as.
-    watch = Watch(model, dataset, plan.training.epochs, flags, folder, stop, say)
-    with pipeline.user_errors(dataset.train, dataset.validation):
-        result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watch])
+    own = model if devices.is_plain else _twin(plan, dataset)
+    watcher: Any = Watch(own, dataset, plan.training.epochs, flags, folder, stop, say)
+    watcher = watcher if own is model else OnTwin(model, own, watcher)
+    with pipeline.user_errors(dataset.train, dataset.validation), parameter_servers.watched(devices.cluster):
+        result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watcher])
+    if own is not model:
+        own.set_weights(model.get_weights())  # Every process of a group reads them; see `_assist`.
+        devices.leave()
     folder.update(
         training={
             "epochs": len(result.records),
@@ -295,8 +400,24 @@ def _train(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, observer
             "input_ms": result.input_ms,
             "watch_seconds": result.watch_seconds,
             "regularization_changes": result.regularization_changes,
+            "recoveries": result.recoveries,
+            "overflow": _overflow(plan, dataset, own, say),
         }
     )
+    return own
+
+
+def _overflow(plan: Plan, dataset: Dataset, model: Any, say: Say) -> list[dict[str, Any]]:
+    """Returns the layers that leave float16's range on a batch of the validation split, and says so."""
+    if plan.training.precision != "mixed_float16":
+        return []
+    from tfday7.training import overflow
+
+    found = overflow.overflowing(model, dataset.validation.x[: plan.training.batch_size])
+    if found:
+        names = ", ".join(f"{each['layer']} ({each['largest'] or float('inf'):.0f})" for each in found)
+        say(f"note: outside of float16's range of 65,504: {names}; --precision=mixed_bfloat16 has no such limit")
+    return found
 
 
 def _deliver(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, say: Say) -> None:

@@ -6,7 +6,7 @@
 
 The same command again resumes an unfinished run; a larger --epochs goes on from a finished one. Exit codes: 0 done,
 2 a mistake in the flags or the data, 3 training diverged, an exported file does not give the model's answers, or
---compress finds nothing within the limits, 130 interrupted, 143 preempted.
+--compress finds nothing within the limits, 75 another worker of the group was lost, 130 interrupted, 143 preempted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import to_text
 from tfday7.data.config import DataConfig
 from tfday7.diagnosis.config import DiagnosisConfig
+from tfday7.distribution import DistributionConfig
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], Any]
 TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, DiagnosisConfig, ExportConfig)
-COMMAND = Command("train", __doc__, [*TRAINING, AfterTraining, BudgetConfig, SearchConfig, RunConfig, OutputConfig])
+PLAN = (*TRAINING, DistributionConfig)  # A run may go on on other devices: what they are is no part of its flags.
+COMMAND = Command("train", __doc__, [*PLAN, AfterTraining, BudgetConfig, SearchConfig, RunConfig, OutputConfig])
 
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then runs the stages."""
     from tfday7 import stage_compress, stages
 
-    plan = stages.Plan(*(COMMAND.config(group) for group in TRAINING))  # type: ignore[arg-type]
+    plan = stages.Plan(*(COMMAND.config(group) for group in PLAN))  # type: ignore[arg-type]
     run, output = COMMAND.config(RunConfig), COMMAND.config(OutputConfig)
     compresses = _compresses()
     plan.check_names()
@@ -64,10 +66,12 @@ def main() -> None:
             console.print(summary(folder, output.lang))
 
     try:
-        stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), say, output.lang)
+        delivers = stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), say, output.lang)
     except GateError:  # Everything is recorded; what did not hold is worth seeing.
         show()
         raise
+    if not delivers:
+        return
     if not compresses:
         return show()
     if not output.json:

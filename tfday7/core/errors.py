@@ -1,6 +1,7 @@
 """Errors carry their exit code and a hint, so that a command can end in two lines instead of a traceback.
 
-Exit codes: 0 done, 1 a bug of ours, 2 the user's mistake, 3 a gate failed, 130 interrupted, 143 preempted.
+Exit codes: 0 done, 1 a bug of ours, 2 the user's mistake, 3 a gate failed, 75 another worker of the group was
+lost (start the group again), 130 interrupted, 143 preempted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ class GateError(Tfday7Error):
     """The work was done but a gate did not hold: parity broken, training diverged, budget not met (exit 3)."""
 
     exit_code = 3
+
+
+class WorkerLostError(Tfday7Error):
+    """Another process of the group has gone; this one's state is in the last checkpoint (exit 75, EX_TEMPFAIL)."""
+
+    exit_code = 75
 
 
 class Interrupted(BaseException):

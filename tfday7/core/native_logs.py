@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 _NOTE = re.compile(
     rb"^(I\d{4} |INFO: |WARNING: All log messages before absl::InitializeLog)"
+    rb"|^To enable the following instructions|^/job:worker/replica:\d+/task:\d+$"  # Second lines of notes.
     rb"|failed call to cuInit"  # Written as an error on every machine that has no NVIDIA driver.
 )
 

@@ -8,6 +8,7 @@ index, which keeps the work per example out of Python and out of tf.data's eleme
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,6 +27,50 @@ MAX_CACHED_BYTES = 2**28  # Batches of a split up to this size are put together 
 EVALUATION_BATCH_BYTES = 2**26  # Of inputs; the first activations are often ten times as large.
 
 
+def slice_bounds(number: Any, count: int, size: Any) -> tuple[Any, Any]:
+    """Returns where slice `number` of `count` begins and ends in `size` examples; numbers or integer tensors.
+
+    No example is left out or comes twice, sizes differ by one at most, and none is empty unless size < count.
+    """
+    return number * size // count, (number + 1) * size // count
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Which parts of every batch are wanted: each is an element of its own, in this order.
+
+    A batch is cut into micro-batches first and each of those into the parts of the replicas, so that a micro-batch
+    holds the same examples however many replicas there are.
+
+    Attributes:
+        count: into how many parts a batch is cut.
+        wanted: the numbers of those that this process takes.
+        micro_batches: a part holds its share of the first micro-batch, then that of the second, and so on.
+    """
+
+    count: int = 1
+    wanted: tuple[int, ...] = (0,)
+    micro_batches: int = 1
+
+    def positions(self, part: Any, size: Any) -> Any:
+        """Returns the positions of a part's examples in a batch, int64 [examples].
+
+        Args:
+            part: its number, int64.
+            size: of the batch, int64.
+        """
+        found = []
+        for number in range(self.micro_batches):
+            low, high = slice_bounds(number, self.micro_batches, size)
+            first, last = slice_bounds(part, self.count, high - low)
+            found.append(tf.range(low + first, low + last))
+        return tf.concat(found, 0)
+
+
+WHOLE = Parts()
+Change = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
 def steps_per_epoch(examples: Examples, batch_size: int) -> int:
     """Returns the number of batches in an epoch; the last one may be smaller."""
     return math.ceil(len(examples) / batch_size)
@@ -37,13 +82,19 @@ def evaluation_batch_size(examples: Examples) -> int:
     return max(MIN_EVALUATION_BATCH_SIZE, min(MAX_EVALUATION_BATCH_SIZE, EVALUATION_BATCH_BYTES // max(bytes_each, 1)))
 
 
+def evaluation_steps(examples: Examples) -> int:
+    """Returns the number of batches in which a split is evaluated."""
+    return steps_per_epoch(examples, evaluation_batch_size(examples))
+
+
 def training_batches(
     examples: Examples,
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
     first_step: int = 0,
-    change: Callable[[Any, Any, Any], tuple[Any, Any]] = lambda x, y, step: (x, y),
+    change: Change | None = None,
+    parts: Parts = WHOLE,
 ) -> Any:
     """Returns an endless `tf.data.Dataset` of (x [batch, ...], y [batch, ...]), an epoch after the other.
 
@@ -52,30 +103,59 @@ def training_batches(
         batch_size: examples a batch; an epoch's last batch holds what is left.
         seed: the run's seed.
         first_epoch, first_step: where to start; the rest of the sequence does not depend on it.
-        change: applied to each batch as (x, y, step); see `augmentation.augmenter`.
+        change: applied to each whole batch as (x, y, step); see `augmentation.augmenter`.
+        parts: of each batch. They are those of the whole batch's own sequence: only what is wanted is read, unless a
+            change looks at all of it.
     """
     read = _pair_reader(examples)
     parallel = tf.data.AUTOTUNE if isinstance(examples.x, LazyInputs) else None  # A gather is too short to hand over.
     steps = steps_per_epoch(examples, batch_size)
     shuffle_seed = derive_seed(seed, "shuffle")
+    per_step = 1 if change else len(parts.wanted)
 
     def epoch_batches(epoch: Any) -> Any:
         order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), seed=[shuffle_seed, epoch])
 
         def batch(step: Any) -> Any:
             chosen = order[step * batch_size : (step + 1) * batch_size]
-            return change(*read(chosen), epoch * steps + step)
+            return change(*read(chosen), epoch * steps + step) if change else read(chosen)
+
+        def part(number: Any) -> Any:
+            step = number // per_step
+            low = step * batch_size
+            at = tf.constant(parts.wanted, tf.int64)[number % per_step]
+            return read(tf.gather(order, low + parts.positions(at, tf.minimum(len(examples) - low, batch_size))))
 
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
-        return tf.data.Dataset.range(first, steps).map(batch, parallel)
+        if parts != WHOLE and not change:
+            return tf.data.Dataset.range(first * per_step, steps * per_step).map(part, parallel)
+        batches = tf.data.Dataset.range(first, steps).map(batch, parallel)
+        return batches if parts == WHOLE else batches.flat_map(lambda x, y: _cut(x, y, parts))
 
     epochs = tf.data.Dataset.range(first_epoch, tf.int32.max)
     return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(examples: Examples) -> Any:
-    """Returns a `tf.data.Dataset` of (x, y) in order: one pass over the split, at most 64 MB of inputs a batch."""
+def _cut(x: Any, y: Any, parts: Parts) -> Any:
+    """Returns a `tf.data.Dataset` of the wanted parts of one batch."""
+
+    def part(at: Any) -> Any:
+        positions = parts.positions(at, tf.shape(x, tf.int64)[0])
+        return tf.gather(x, positions), tf.gather(y, positions)
+
+    return tf.data.Dataset.from_tensor_slices(tf.constant(parts.wanted, tf.int64)).map(part)
+
+
+def evaluation_batches(examples: Examples, parts: Parts = WHOLE) -> Any:
+    """Returns a `tf.data.Dataset` of (x, y) in order: one pass over the split, at most 64 MB of inputs a batch.
+
+    Args:
+        examples: the split.
+        parts: of each batch; as many elements a batch as are wanted.
+    """
     size = evaluation_batch_size(examples)
+    if parts != WHOLE:
+        return _evaluation_parts(examples, size, parts)
     if not isinstance(examples.x, LazyInputs):
         # Without a mapped function: making one ready for each pass would take 10 ms, half of a short epoch.
         with tf.device("/CPU:0"):
@@ -87,7 +167,19 @@ def evaluation_batches(examples: Examples) -> Any:
     def batch(step: Any) -> Any:
         return read(tf.range(step * size, tf.minimum((step + 1) * size, len(examples))))
 
-    return tf.data.Dataset.range(steps_per_epoch(examples, size)).map(batch, tf.data.AUTOTUNE).prefetch(1)
+    return tf.data.Dataset.range(evaluation_steps(examples)).map(batch, tf.data.AUTOTUNE).prefetch(1)
+
+
+def _evaluation_parts(examples: Examples, size: int, parts: Parts) -> Any:
+    read, per_step = _pair_reader(examples), len(parts.wanted)
+
+    def part(number: Any) -> Any:
+        low = number // per_step * size
+        at = tf.constant(parts.wanted, tf.int64)[number % per_step]
+        return read(low + parts.positions(at, tf.minimum(len(examples) - low, size)))
+
+    count = evaluation_steps(examples) * per_step
+    return tf.data.Dataset.range(count).map(part, tf.data.AUTOTUNE).prefetch(per_step)
 
 
 def predict(model: Any, examples: Examples) -> np.ndarray:

@@ -32,10 +32,12 @@ class CheckpointStore:
 
     Args:
         folder: where they lie; made on the first save.
+        keep: how many of the newest stay.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep: int = KEEP) -> None:
         self.folder = folder
+        self.keep = keep
         self._saved_at = float("-inf")
         self._cost_seconds = 0.0
 
@@ -59,7 +61,7 @@ class CheckpointStore:
         np.savez(buffer, **{_STATE: encoded}, **capture())  # type: ignore[arg-type]
         path = self.folder / f"epoch_{state['epoch']:08d}_step_{state['step']:08d}.npz"
         files.write_bytes(path, buffer.getvalue())
-        for old in self._newest_first()[KEEP:]:
+        for old in self._newest_first()[self.keep :]:
             old.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
         self._cost_seconds = self._saved_at - started

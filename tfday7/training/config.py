@@ -17,7 +17,13 @@ class TrainingConfig(Settings):
     """The settings of a training run, apart from its data, model and optimizer."""
 
     epochs: int = setting(20, "Passes over the training split.", minimum=1, maximum=10_000_000)
-    batch_size: int = setting(32, "Examples of one optimizer step.", minimum=1)
+    batch_size: int = setting(32, "Examples of one optimizer step, over all devices and accumulation steps.", minimum=1)
+    accumulate_steps: int = setting(
+        1, "Micro-batches that each device takes one after the other for one optimizer step.", minimum=1, maximum=256
+    )
+    micro_batch_size: str = setting(
+        "", "auto: accumulate as little as memory allows, by the largest micro-batch that fits.", choices=("", "auto")
+    )
     precision: str = setting(
         "float32",
         "Arithmetic of the layers; the mixed ones keep float32 variables.",
@@ -45,6 +51,16 @@ class TrainingConfig(Settings):
         "Weight of each class in the loss; balanced: rare classes count as much as common ones.",
         choices=("none", "balanced"),
     )
+    checkpoint_steps: int = setting(
+        0, "Save a checkpoint after every so many steps; 0: between epochs, whenever it is cheap.", minimum=0
+    )
+    recoveries: int = setting(
+        0,
+        "How often a run whose loss is no longer a number may go back, halve the rate and leave out the batches there.",
+        minimum=0,
+        maximum=100,
+    )
+    keep_checkpoints: int = setting(2, "How many of the newest checkpoints stay on disk.", minimum=1, maximum=1000)
     adaptive_regularization: bool = setting(
         False, "Strengthen dropout and L2 while the gap between training and validation loss grows."
     )
@@ -56,6 +72,10 @@ def check_flags(training: TrainingConfig, model: ModelConfig) -> None:
         raise UserError(
             "--adaptive_regularization needs something to strengthen, but --dropout=0 and --l2=0",
             "give a starting value, for example --dropout=0.1 or --l2=1e-5",
+        )
+    if training.micro_batch_size and training.accumulate_steps > 1:
+        raise UserError(
+            f"--micro_batch_size=auto contradicts --accumulate_steps={training.accumulate_steps}", "leave one out"
         )
     if training.unfreeze_epochs and not training.freeze:
         raise UserError(f"--unfreeze_epochs={training.unfreeze_epochs} needs --freeze", "nothing is frozen without it")

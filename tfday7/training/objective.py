@@ -16,6 +16,7 @@ from tfday7.data import Problem
 from tfday7.data.heads import placed
 from tfday7.data.lazy import Inputs
 from tfday7.data.scoring import THRESHOLDS
+from tfday7.distribution.agreement import mesh_of
 
 
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -225,7 +226,7 @@ def gives_logits(model: Any, multilabel: bool = False) -> bool:
     last = model.outputs[0].node.layer
     if isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear:
         return True  # An untrained one may give numbers between 0 and 1.
-    outputs = np.asarray(model(_noise(model), training=False))
+    outputs = _answers(model)
     if not ((outputs >= 0) & (outputs <= 1)).all():
         return True
     adds_up = np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-2)
@@ -243,7 +244,7 @@ def gives_logits(model: Any, multilabel: bool = False) -> bool:
 
 def _check_heads(problem: Problem, model: Any) -> None:
     """Raises UserError when a model ends in probabilities for one of several targets; their loss is of logits."""
-    outputs = np.asarray(model(_noise(model), training=False))
+    outputs = _answers(model)
     for head, columns in placed(problem):
         part = outputs[:, columns]
         if head.task == "classification" and np.ptp(part) > 0 and part.min() >= 0 and part.max() <= 1:
@@ -325,6 +326,13 @@ def _metric_names(problem: Problem) -> list[str]:
         f"{name if name and plain.count(name) == 1 else f'target_{i + 1}'}_{head.metric}"
         for i, (name, head) in enumerate(zip(plain, problem.heads, strict=True))
     ]
+
+
+def _answers(model: Any) -> np.ndarray:
+    """Returns what a model says to eight random inputs."""
+    if mesh_of(model) is not None:  # Its layers take no plain tensors; its own `predict` spreads them.
+        return np.asarray(model.predict(_noise(model), verbose=0))
+    return np.asarray(model(_noise(model), training=False))
 
 
 def _noise(model: Any) -> Any:

@@ -14,6 +14,8 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.seeds import derive_seed
+from tfday7.data.pipeline import Parts
+from tfday7.distribution.feeding import feed
 from tfday7.optimizers import state as optimizer_state
 
 
@@ -74,8 +76,14 @@ def build_slots(model: Any, x: np.ndarray, y: np.ndarray) -> None:
         model: a compiled model.
         x, y: one example or more, to build the metrics with; nothing is learned from them.
     """
-    optimizer_state.build(model.optimizer, model.trainable_variables)
-    model.evaluate(x, y, verbose=0)
+
+    def batches(parts: Parts) -> Any:
+        return tf.data.Dataset.from_tensors((x, y)).repeat(len(parts.wanted))
+
+    strategy = model.distribute_strategy
+    with strategy.scope():
+        optimizer_state.build(model.optimizer, model.trainable_variables)
+    model.evaluate(feed(strategy, batches, endless=False), steps=1, verbose=0)
     model.reset_metrics()
 
 

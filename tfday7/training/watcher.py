@@ -7,9 +7,12 @@ it is called at the end of an epoch only while what it took so far is at most th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from tfday7.core.frameworks import keras
+from tfday7.distribution import agreement
 
 SHARE = 0.02  # Of the time of training.
 
@@ -33,6 +36,44 @@ class Watcher(Protocol):
 
     def end(self, records: list[dict[str, Any]]) -> None:
         """Training has ended by itself, and the model has the weights of its last epoch; not counted either."""
+
+
+class OnTwin:
+    """A watcher that looks at a plain copy of a model whose variables lie on several devices.
+
+    In a group of processes each has one of these, as reading a statistic sums it over the group; the chief's alone has
+    a watcher.
+
+    Args:
+        model: what is trained.
+        twin: the same model on one device, compiled; it is given the weights before each look. None without a watcher.
+        watcher: looks at the twin.
+    """
+
+    def __init__(self, model: Any, twin: Any = None, watcher: Watcher | None = None) -> None:
+        self.model, self.twin, self.watcher = model, twin, watcher
+        # Keras trains, and calls its callbacks, within the scope of its strategy; a thread of its own stands outside.
+        self._outside = ThreadPoolExecutor(1)
+
+    def begin(self, records: list[dict[str, Any]]) -> None:
+        """Passes on that training starts."""
+        self._look(lambda watcher: watcher.begin(records))
+
+    def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
+        """Passes on a look at an epoch, and what it says."""
+        return self._look(lambda watcher: watcher.epoch(records, thorough)) or ""
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        """Passes on that training has ended."""
+        self._look(lambda watcher: watcher.end(records))
+
+    def _look(self, look: Callable[[Watcher], Any]) -> Any:
+        weights = self.model.get_weights()
+        watcher = self.watcher
+        if watcher is None:
+            return None
+        self._outside.submit(self.twin.set_weights, weights).result()
+        return self._outside.submit(look, watcher).result()
 
 
 class Watching(keras.callbacks.Callback):
@@ -72,9 +113,11 @@ class Watching(keras.callbacks.Callback):
         started = time.perf_counter()
         self._trained += started - self._began
         left = SHARE * self._trained - self.seconds
-        thorough = self._thorough <= left
-        if not thorough and self._glance > left:
+        looks = 2 if self._thorough <= left else 1 if self._glance <= left else 0
+        looks = agreement.from_chief(self.model, looks)  # Its clock decides for a group.
+        if not looks:
             return
+        thorough = looks > 1
         self.reason = self.watcher.epoch(self.log.records, thorough)
         took = time.perf_counter() - started
         self.seconds += took
@@ -82,7 +125,7 @@ class Watching(keras.callbacks.Callback):
             self._thorough = max(self._thorough, took)
         else:
             self._glance = max(self._glance, took)
-        if self.reason:
+        if agreement.from_chief(self.model, int(bool(self.reason))):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

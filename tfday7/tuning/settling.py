@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from tfday7.data import Dataset
 from tfday7.models.config import ModelConfig
@@ -69,6 +72,23 @@ def settle(
 
     found = range_test.run(model, dataset, settled, training)
     return Settled(dataclasses.replace(settled, learning_rate=found.learning_rate), reasons, found.to_json())
+
+
+def agreed(settled: Settled, model: Any) -> Settled:
+    """Returns what the chief of a group has settled, on every process of it.
+
+    Args:
+        settled: the chief's; what the others give is not looked at.
+        model: is trained in the group.
+    """
+    from tfday7.distribution import agreement
+
+    if not agreement.is_group(model):
+        return settled
+    said = json.dumps([dataclasses.asdict(settled.config), settled.reasons, settled.range_test]).encode()
+    told = agreement.arrays_from_chief(model, {"settled": np.frombuffer(said, np.uint8)})
+    config, reasons, range_test = json.loads((told or {})["settled"].tobytes())
+    return Settled(OptimizerConfig(**config), reasons, range_test)
 
 
 def situation(dataset: Dataset, model: Any, config: ModelConfig, training: TrainingConfig, trials: int) -> Situation:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from tfday7.core.frameworks import tf
 from tfday7.training.callbacks.pacing import FIRST_STEPS, TARGET_SECONDS, Pacing, first_steps
 
 
 class Model:
     steps_per_execution = FIRST_STEPS
+    distribute_strategy = tf.distribute.get_strategy()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from tfday7.core.errors import Interrupted
 from tfday7.core.frameworks import keras
 from tfday7.core.signals import StopRequest
+from tfday7.distribution import agreement
 from tfday7.training import state
 from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
 from tfday7.training.callbacks.best_weights import BestWeights
@@ -17,24 +19,48 @@ from tfday7.training.callbacks.stop_on_nan import StopOnNaN
 from tfday7.training.checkpoints import CheckpointStore
 
 
+@dataclasses.dataclass(frozen=True)
+class When:
+    """When checkpoints are written.
+
+    Attributes:
+        epochs: of the whole run.
+        steps_per_epoch: batches in an epoch.
+        every_steps: save after so many steps, also within an epoch; 0: between epochs, when it is cheap.
+        remembers: whether the state at the start, and at the end of each epoch, is kept in memory, to go back to.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    every_steps: int = 0
+    remembers: bool = False
+
+
 class Checkpointing(keras.callbacks.Callback):
     """Writes checkpoints; must come last, after the callbacks whose state it saves.
 
+    In a group of processes all read the state at the same moment, as reading a statistic sums it over the group; the
+    chief writes. A signal to one of them stops all of them at the same step.
+
     Args:
-        store: where checkpoints go; None writes none.
-        length: (epochs, batches in an epoch) of the whole run.
+        store: where checkpoints go; None writes none, as on workers that are not the chief.
+        when: they are written.
         best: its state and weights are part of every checkpoint.
         adaptive: likewise; None when it is off.
         nan: likewise.
         stop: asked after every execution; when it is set, the position is saved and `Interrupted` raised.
         first: (epoch, step) at which training starts.
         on_first_epoch: called when the epoch that training starts in begins, after Keras has reset its metrics.
+
+    Attributes:
+        remembered: (arrays, epoch, step) to go back to; None where nothing is remembered.
+        recoveries: how often the run went back so far; part of every checkpoint.
     """
 
     def __init__(
         self,
         store: CheckpointStore | None,
-        length: tuple[int, int],
+        when: When,
         best: BestWeights,
         adaptive: AdaptiveRegularization | None,
         nan: StopOnNaN,
@@ -44,15 +70,23 @@ class Checkpointing(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.store = store
-        self.epochs, self.steps_per_epoch = length
+        self.when = when
         self.best = best
         self.adaptive = adaptive
         self.nan = nan
         self.stop = stop
         self.first = first
         self.on_first_epoch = on_first_epoch
+        self.remembered: tuple[dict[str, np.ndarray], int, int] | None = None
+        self.recoveries: list[dict[str, Any]] = []
         self._epoch = first[0]
         self._saved = first
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Learns whether this run is saved at all: the chief knows."""
+        self._saves = bool(agreement.from_chief(self.model, int(self.store is not None)))
+        if self.when.remembers:
+            self.remembered = (self._capture(), *self.first)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the epoch; in the first one, puts back the metrics of an epoch that was interrupted."""
@@ -61,35 +95,63 @@ class Checkpointing(keras.callbacks.Callback):
             self.on_first_epoch()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves in the middle of an epoch when the run is asked to stop."""
-        if self.stop and batch + 1 < self.steps_per_epoch:
+        """Saves in the middle of an epoch: when the run is asked to stop, and after every so many steps."""
+        self._hear()
+        if batch + 1 >= self.when.steps_per_epoch:
+            return
+        if self.stop:
             self._leave(self._epoch, batch + 1)
+        if self.when.every_steps and self._steps_since_saved(batch + 1) >= self.when.every_steps:
+            self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves between epochs when it is cheap or asked for."""
+        """Saves between epochs when it is cheap, due or asked for."""
+        self._hear()
         if self.stop and not self.model.stop_training:
             self._leave(epoch + 1, 0)
-        if self.store is not None and self.store.is_due():
+        if self.when.remembers:
+            self.remembered = (self._capture(), epoch + 1, 0)
+        if self.when.every_steps:
+            is_due = self._steps_since_saved(self.when.steps_per_epoch) >= self.when.every_steps
+        else:
+            is_due = bool(agreement.from_chief(self.model, int(self.store is not None and self.store.is_due())))
+        if is_due:
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Saves the end of training, from which more epochs can go on."""
-        if self.store is not None and self._saved != (self._epoch + 1, 0):
+        if self._saved != (self._epoch + 1, 0):
             self._save(self._epoch + 1, 0)
+
+    def _hear(self) -> None:
+        """Makes a signal to one process a signal to all of them."""
+        code = agreement.highest(self.model, self.stop.exit_code or 0)
+        self.stop.exit_code = code or None
+
+    def _steps_since_saved(self, step: int) -> int:
+        epoch, at = self._saved
+        return (self._epoch - epoch) * self.when.steps_per_epoch + step - at
 
     def _leave(self, epoch: int, step: int) -> None:
         saved = "nothing was saved"
-        if self.store is not None:
-            saved = f"saved {self._save(epoch, step)}; the same command goes on from there"
+        if self._saves:
+            path = self._save(epoch, step)
+            saved = f"saved {path or 'by the chief'}; the same command goes on from there"
         raise Interrupted(f"stopped in epoch {self._epoch + 1}; {saved}", self.stop.exit_code or 1)
 
     def _save(self, epoch: int, step: int) -> Any:
-        values: dict[str, Any] = {"epoch": epoch, "step": step, "epochs": self.epochs, "best": self.best.get_state()}
-        values["nan_epoch"] = self.nan.epoch
+        """Returns the path of a checkpoint that has been written; None where this process writes none."""
+        if not self._saves:
+            return None
+        values: dict[str, Any] = {"epoch": epoch, "step": step, "best": self.best.get_state()}
+        values |= {"epochs": self.when.epochs, "nan_epoch": self.nan.epoch, "recoveries": self.recoveries}
         if self.adaptive is not None:
             values["adaptive"] = self.adaptive.get_state()
         self._saved = (epoch, step)
-        return self.store.save(self._capture, values) if self.store is not None else None
+        if self.store is None:
+            self._capture()
+            return None
+        return self.store.save(self._capture, values)
 
     def _capture(self) -> dict[str, np.ndarray]:
         best = {f"best/{index:05d}": weight for index, weight in enumerate(self.best.weights or [])}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from tfday7.core.frameworks import keras
+from tfday7.distribution import agreement
 
 FIRST_STEPS = 8
 TARGET_SECONDS = 0.25
@@ -23,11 +24,13 @@ class Pacing(keras.callbacks.Callback):
 
     Args:
         steps_per_epoch: the upper limit.
+        checkpoint_steps: another one, if not 0: after so many steps something has to be done.
     """
 
-    def __init__(self, steps_per_epoch: int) -> None:
+    def __init__(self, steps_per_epoch: int, checkpoint_steps: int = 0) -> None:
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
+        self.longest = min(steps_per_epoch, checkpoint_steps or steps_per_epoch)
         self._calls = 0
         self._is_set = False
         self._started = 0.0
@@ -48,13 +51,14 @@ class Pacing(keras.callbacks.Callback):
         if self._calls == 1 or self._is_set or (ends_the_epoch and self._first_step > 0) or self.steps_per_epoch == 1:
             return
         self._is_set = True
-        self.model.steps_per_execution = max(1, min(int(TARGET_SECONDS * steps / seconds), self.steps_per_epoch))
+        count = max(1, min(int(TARGET_SECONDS * steps / seconds), self.longest))
+        self.model.steps_per_execution = agreement.from_chief(self.model, count)
 
     def step_ms(self) -> float | None:
         """Returns the mean time of a step in milliseconds; None before the second call has ended."""
         return self._seconds * 1000.0 / self._steps if self._steps else None
 
 
-def first_steps(steps_per_epoch: int) -> int:
+def first_steps(steps_per_epoch: int, checkpoint_steps: int = 0) -> int:
     """Returns the number of steps to compile with; more than 1 makes Keras build the function that can loop."""
-    return min(FIRST_STEPS, steps_per_epoch)
+    return min(FIRST_STEPS, steps_per_epoch, checkpoint_steps or steps_per_epoch)
