@@ -24,7 +24,6 @@ from tfday7.distribution.cluster import Cluster, check_own_port, no_answer
 
 if TYPE_CHECKING:
     from tfday7.data.dataset import Dataset
-    from tfday7.training.config import TrainingConfig
 
 NAME = "parameter_server"
 LOST_SECONDS = 15.0  # A process that accepts no connection for so long is lost.
@@ -48,7 +47,7 @@ def check_cluster(cluster: Cluster | None) -> None:
         raise UserError(f"--strategy={NAME} has no evaluator: a worker validates", "leave it out of TF_CONFIG")
 
 
-def check_training(training: TrainingConfig) -> None:
+def check_training(training: Any) -> None:
     """Raises UserError for the first setting that counts on steps which come one after the other."""
     refused = {
         "accumulate_steps": (training.accumulate_steps > 1, "a larger --batch_size is the same, at each worker"),

@@ -26,14 +26,14 @@ EXAMPLES, BATCH, EPOCHS = 27, 8, 5  # 4 steps an epoch, the last with 3 examples
 EPSILON = {"sgd": {}, "adam": {"epsilon": 1e-3}, "lamb": {"epsilon": 1e-3, "weight_decay": 0.1}}
 _RANDOM = np.random.default_rng(3)
 Y = _RANDOM.integers(0, 3, EXAMPLES)
-WORDS = _RANDOM.integers(0, 16, (EXAMPLES, 6)).astype(np.int32)
+WORDS = _RANDOM.integers(0, 16, (EXAMPLES, 20)).astype(np.int32)
 ROWS = _RANDOM.normal(size=(EXAMPLES, 5)).astype(np.float32)
 IMAGES = _RANDOM.normal(size=(EXAMPLES, 6, 6, 2)).astype(np.float32)
 
 
 def transformer() -> Any:
     """tfday7's own, of one block with two heads."""
-    problem = Problem("classification", "text", (6,), 3, ("a", "b", "c"), vocabulary=tuple(f"w{i}" for i in range(16)))
+    problem = Problem("classification", "text", (20,), 3, ("a", "b", "c"), vocabulary=tuple(f"w{i}" for i in range(16)))
     model = building.build(ModelConfig(model="transformer", width=128, depth=1, l2=1e-3), problem)
     return model
 

@@ -102,6 +102,12 @@ def _replace_in(layer: Any, replaced: dict[int, Any], mesh: Any) -> None:
             for index, item in enumerate(value):
                 if id(item) in replaced:
                     value[index] = replaced[id(item)]
+    for node in layer._inbound_nodes:  # What an operation on tensors was given besides them: positions, for example.
+        for index, value in enumerate(node._flat_arguments):
+            if operations.is_array(value):
+                node._flat_arguments[index] = variables.pack(
+                    value.numpy(), variables.layout(mesh, [None] * value.shape.rank)
+                )
     layer._callable_losses[:] = [_rebound(loss, replaced) for loss in layer._callable_losses]
     layer._maybe_initialize_trackable()
     for reference in list(layer._unconditional_checkpoint_dependencies):
