@@ -267,6 +267,9 @@ def _training(task: Task, dataset: Dataset) -> TrainingConfig:
         freeze=False,
         unfreeze_epochs=0,
         adaptive_regularization=False,
+        accumulate_steps=1,
+        micro_batch_size="",
+        recoveries=0,
     )
 
 

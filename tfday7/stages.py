@@ -24,6 +24,7 @@ from tfday7.data.dataset import Dataset, Problem
 from tfday7.diagnosis.config import DiagnosisConfig
 from tfday7.distribution import DistributionConfig, agreement, checking, parameter_servers
 from tfday7.distribution.cluster import Cluster
+from tfday7.distribution.config import ON_A_MESH
 from tfday7.distribution.devices import ONE_DEVICE, Devices, open_devices
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
@@ -70,6 +71,11 @@ class Plan:
         if self.distribution.strategy == parameter_servers.NAME:
             parameter_servers.check_training(self.training)
         checking.check_on_a_mesh(self.distribution, self.optimizer, self.training.precision)
+        if self.training.micro_batch_size and self.distribution.strategy in ON_A_MESH:
+            raise UserError(
+                f"--micro_batch_size=auto has no meaning for --strategy={self.distribution.strategy}",
+                "give --accumulate_steps; python -m tfday7.advise --topic=distribution says how many",
+            )
         augmentation.parse(self.training.augment)
         self.export.check()
 
@@ -129,7 +135,8 @@ def run(
     """
     group = checking.group(plan.distribution, os.environ)
     if group is not None and not group.is_chief:
-        _assist(plan, group, say)
+        if overwrite or not _is_done(folder, flags):
+            _assist(plan, group, say)
         return False
     folder.check_reusable(flags, overwrite)
     if not overwrite and _is_done(folder, flags):
@@ -147,7 +154,7 @@ def run(
         _say_what_changes(plan, folder, say)
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, settled)
-        folder.update(distribution=_distribution(plan, devices))
+        folder.update(distribution=_distribution(plan, devices, model))
         try:
             plain = _train(plan, folder, dataset, devices, model, observer, say)
         except Interrupted:
@@ -234,14 +241,19 @@ def _prepare(
     plan: Plan, group: Cluster | None, before: Mapping[str, Any], say: Say
 ) -> tuple[Plan, Dataset, Devices, Any, Settled]:
     """Returns everything that training needs; every process of a group does the same, and writes nothing."""
+    first = group is not None or plan.distribution.virtual_devices  # Some sources of data use TensorFlow.
+    devices = open_devices(plan.distribution, group) if first else ONE_DEVICE
     dataset = load(plan, say)
-    devices = open_devices(plan.distribution, group)
+    devices = devices if first else open_devices(plan.distribution)
     checking.check_batch(plan.training.batch_size, devices.replicas, plan.training.accumulate_steps)
     if not devices.is_plain:
         say(f"devices: {devices.name}, {devices.describe()}")
     model = _build(plan, dataset, say, devices)
-    plan = _fit_into_memory(plan, devices, model, before, say)
-    plan, settled = _settle(plan, dataset, model, say, before, devices)
+    if devices.axes is not None:
+        say("\n".join(model.device_plan.rows(batch_size=plan.training.batch_size)))
+    with agreement.loss_of_workers(model):
+        plan = _fit_into_memory(plan, devices, model, before, say)
+        plan, settled = _settle(plan, dataset, model, say, before, devices)
     return plan, dataset, devices, model, settled
 
 
@@ -260,12 +272,14 @@ def _fit_into_memory(plan: Plan, devices: Devices, model: Any, before: Mapping[s
         share = micro_batches.budget(local)
         steps = micro_batches.fewest_steps(model, plan.training.batch_size, devices.replicas, share)
     steps = agreement.from_chief(model, steps)
+    checking.check_batch(plan.training.batch_size, devices.replicas, steps)
     say(f"micro-batches: {plan.training.batch_size // (devices.replicas * steps)} examples, {steps} accumulation steps")
     return dataclasses.replace(plan, training=dataclasses.replace(plan.training, accumulate_steps=steps))
 
 
 def _assist(plan: Plan, group: Cluster, say: Say) -> None:
     """Trains as a worker that is not the chief: the same steps, or those it is handed; nothing is written."""
+    from tfday7.data import pipeline
     from tfday7.training.fitting import fit
     from tfday7.training.watcher import OnTwin
 
@@ -273,17 +287,20 @@ def _assist(plan: Plan, group: Cluster, say: Say) -> None:
         parameter_servers.serve(group, plan.distribution.cluster_timeout)
         return
     plan, dataset, devices, model, _ = _prepare(plan, group, {}, say)
-    fit(model, dataset, plan.optimizer, plan.training, watchers=[OnTwin(model)])
-    model.get_weights()  # The chief reads them now, and reading a statistic sums it over the group.
-    devices.leave()
+    with pipeline.user_errors(dataset.train, dataset.validation), agreement.loss_of_workers(model):
+        fit(model, dataset, plan.optimizer, plan.training, watchers=[OnTwin(model)])
+        model.get_weights()  # The chief reads them now, and reading a statistic sums it over the group.
+        devices.leave()
     say("the chief delivers the run")
 
 
-def _distribution(plan: Plan, devices: Devices) -> dict[str, Any]:
+def _distribution(plan: Plan, devices: Devices, model: Any) -> dict[str, Any]:
     """Returns what run.json says of where and how the run was trained."""
     replicas, steps = devices.replicas, plan.training.accumulate_steps
     micro = plan.training.batch_size // (replicas * steps)
-    return {**devices.record(), "accumulate_steps": steps, "micro_batch_size": micro}
+    return {**devices.record(), "accumulate_steps": steps, "micro_batch_size": micro} | (
+        {"plan": model.device_plan.to_json()} if devices.axes is not None else {}
+    )
 
 
 def _build(plan: Plan, dataset: Dataset, say: Say, devices: Devices = ONE_DEVICE) -> Any:
@@ -387,8 +404,9 @@ def _train(
     with pipeline.user_errors(dataset.train, dataset.validation), parameter_servers.watched(devices.cluster):
         result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watcher])
     if own is not model:
-        own.set_weights(model.get_weights())  # Every process of a group reads them; see `_assist`.
-        devices.leave()
+        with agreement.loss_of_workers(model):  # Every process of a group reads them; see `_assist`.
+            own.set_weights(model.get_weights())
+            devices.leave()
     folder.update(
         training={
             "epochs": len(result.records),

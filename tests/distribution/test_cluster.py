@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tfday7.core.errors import UserError
-from tfday7.distribution.cluster import Cluster, check_own_port, find, split_address, wait_for_chief
+from tfday7.distribution.cluster import Cluster, check_own_port, find, meet, split_address, wait_for_chief
 from tfday7.distribution.config import DistributionConfig
+from tfday7.distribution.launching.ports import free_ports
 
 NOTHING = DistributionConfig()
 
@@ -289,3 +291,18 @@ def test_who_has_nothing_to_wait_for_does_not_wait(cluster: Cluster) -> None:
 def test_no_tensorflow_is_loaded() -> None:
     code = "import sys, tfday7.distribution.cluster; print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_chief_meets_the_workers_and_nobody_waits_for_ever() -> None:
+    first, second = free_ports(2)
+    workers = (f"127.0.0.1:{first}", f"127.0.0.1:{second}")
+    chief, worker = Cluster(workers), Cluster(workers, role="worker", index=1)
+    with ThreadPoolExecutor(1) as others:
+        there = others.submit(meet, worker, 20.0)
+        meet(chief, 20.0)
+        there.result(timeout=20.0)
+    for alone, said in ((chief, f"127.0.0.1:{second} did not come"), (worker, f"127.0.0.1:{first} did not call")):
+        began = time.monotonic()
+        with pytest.raises(UserError, match=said):
+            meet(alone, 1.0)
+        assert time.monotonic() - began < 10.0

@@ -27,6 +27,10 @@ def check(config: DistributionConfig, batch_size: int, accumulate_steps: int, en
         UserError: a contradiction, a cluster that cannot be, or a batch that does not divide.
     """
     found = group(config, environ)
+    if found is not None and found.role == "evaluator":
+        raise UserError(
+            "TF_CONFIG names this process an evaluator; the workers validate", "leave it out of the cluster"
+        )
     if config.strategy == "multiworker" and found is None:
         raise UserError(
             "--strategy=multiworker: nothing says which workers there are",

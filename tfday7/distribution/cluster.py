@@ -198,6 +198,34 @@ def wait_for_chief(cluster: Cluster, timeout_seconds: float) -> None:
     )
 
 
+def meet(cluster: Cluster, timeout_seconds: float) -> None:
+    """Returns when every worker has been there; DTensor itself would wait for those that never come for an hour.
+
+    The others listen on their own addresses until the chief has called.
+
+    Raises:
+        UserError: one of them, or the chief, does not come in time.
+    """
+    end = time.monotonic() + timeout_seconds
+    if cluster.is_chief:
+        for address in cluster.workers[1:]:
+            if failure := no_answer(address, end - time.monotonic()):
+                raise UserError(
+                    f"the worker {address} did not come within {timeout_seconds:g} seconds ({failure})",
+                    "start all of them, or wait longer with --cluster_timeout",
+                )
+        return
+    with socket.create_server(("", split_address(cluster.address, "the worker")[1]), reuse_port=False) as listener:
+        listener.settimeout(timeout_seconds)
+        try:
+            listener.accept()[0].close()
+        except TimeoutError:
+            raise UserError(
+                f"the chief {cluster.workers[0]} did not call within {timeout_seconds:g} seconds",
+                "start it, check that it reaches this machine, or wait longer with --cluster_timeout",
+            ) from None
+
+
 def no_answer(address: str, timeout_seconds: float) -> str:
     """Returns why "host:port" accepted no connection in all the time, in words; "" as soon as it accepts one."""
     end, failure = time.monotonic() + timeout_seconds, "no answer"

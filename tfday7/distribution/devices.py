@@ -16,7 +16,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.native_logs import without_notes
 from tfday7.distribution import parameter_servers
-from tfday7.distribution.cluster import Cluster, check_own_port, wait_for_chief
+from tfday7.distribution.cluster import Cluster, check_own_port, meet, wait_for_chief
 from tfday7.distribution.config import ASYNCHRONOUS, ON_A_MESH, DistributionConfig
 from tfday7.distribution.mesh import device_mesh
 from tfday7.distribution.mesh.axes import Axes, parse
@@ -87,8 +87,9 @@ class Devices:
                 return build()
         from tfday7.distribution.mesh import layouts, placing
 
-        model = placing.place(build, layouts.plan(build(), self.axes), self.mesh)
-        model.device_mesh = self.mesh
+        plan = layouts.plan(build(), self.axes)
+        model = placing.place(build, plan, self.mesh)
+        model.device_mesh, model.device_plan = self.mesh, plan
         return model
 
     def leave(self) -> None:
@@ -152,6 +153,7 @@ def _on_a_mesh(name: str, config: DistributionConfig, cluster: Cluster | None) -
     if cluster is not None:
         os.environ.update(cluster.dtensor_environment())
         check_own_port(cluster)
+        meet(cluster, config.cluster_timeout)
         wait_for_chief(cluster, config.cluster_timeout)
     axes = parse(config.mesh, name)
     return Devices(name, None, cluster, axes, device_mesh.make(axes))

@@ -32,7 +32,9 @@ def prepare(model: Any, accumulate_steps: int) -> None:
 
 
 def _synchronize(layer: Any) -> None:
-    """Makes a layer's statistics those of all replicas."""
+    """Makes a layer's statistics those of all replicas, once."""
+    if isinstance(layer._calculate_mean_and_var, _Moments):
+        return
     corrects = bool(layer.fused)
     layer.fused = False
     moments = _Moments(layer, corrects, layer._sync_calculate_mean_and_var)
@@ -77,7 +79,7 @@ class _Moments:
 
     def assign(self, variable: Any, value: Any, momentum: Any, inputs_size: Any) -> Any:
         """Moves an average: of the variance, to what the fused kernel would give; not for a batch without examples."""
-        count = self._replica.count
+        count = getattr(self._replica, "count", None)
         if count is not None:
             value = tf.cast(value, variable.dtype)
             if self.corrects and variable is self.layer.moving_variance:

@@ -77,6 +77,12 @@ def check_flags(training: TrainingConfig, model: ModelConfig) -> None:
         raise UserError(
             f"--micro_batch_size=auto contradicts --accumulate_steps={training.accumulate_steps}", "leave one out"
         )
+    for name in ("freeze", "adaptive_regularization"):
+        if training.recoveries and getattr(training, name):
+            raise UserError(
+                f"--recoveries={training.recoveries} contradicts --{name}: what it has changed cannot be taken back",
+                "leave one out",
+            )
     if training.unfreeze_epochs and not training.freeze:
         raise UserError(f"--unfreeze_epochs={training.unfreeze_epochs} needs --freeze", "nothing is frozen without it")
     if training.unfreeze_epochs >= training.epochs:

@@ -198,13 +198,14 @@ class _Session:
         self.adaptive = AdaptiveRegularization() if training.adaptive_regularization else None
         self.unfreezing = Unfreezing(model, training.unfreeze_epochs) if training.freeze else None
         self.nan = StopOnNaN()
-        self.pacing = Pacing(steps, training.checkpoint_steps)
+        self.pacing = Pacing(steps, training.checkpoint_steps, bool(training.recoveries))
         self.input_ms: float | None = None
         self.log = MetricsLog(folder / METRICS if folder else None, [])
         self.watching = [Watching(watcher, self.log) for watcher in watchers]
         self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
         self.epoch, self.step = 0, 0
         self.recoveries: list[dict[str, Any]] = []
+        self.resumed: int | None = None
         self._arrays: dict[str, Any] = {}
 
     def resume(self, dataset: Dataset) -> None:
@@ -222,6 +223,7 @@ class _Session:
             self.adaptive.set_state(values["adaptive"])
         state.restore(self.model, self._arrays)
         self.epoch, self.step = values["epoch"], values["step"]
+        self.resumed = self.epoch
         self.best.set_state(values["best"], best or None)
         self.nan.epoch = values["nan_epoch"]
         self.recoveries = values.get("recoveries", [])
@@ -266,6 +268,7 @@ class _Session:
         try:
             self.run(dataset, callbacks)
         except BlownUp as where:
+            self.model._eval_data_handler = None  # Keras would take up what it has left unfinished.
             self.go_back(where)
             return False
         return True
@@ -296,10 +299,11 @@ class _Session:
         state.build_slots(self.model, dataset.train.x[:1], dataset.train.y[:1])
         state.restore(self.model, self._arrays)
         optimizer_state.set_learning_rate(self.model.optimizer, float(lower.learning_rate or 0.0))
-        self.pacing = Pacing(self.steps, self.training.checkpoint_steps)
+        self.pacing = Pacing(self.steps, self.training.checkpoint_steps, fixed=True)
 
     def leave_if_asked(self, stop: StopRequest) -> None:
         """Raises Interrupted when a signal came so late that training had ended; its end has been saved."""
+        stop.exit_code = agreement.highest(self.model, stop.exit_code or 0) or None
         if stop:
             raise Interrupted("stopped after training; the same command goes on from there", stop.exit_code or 1)
 
@@ -351,13 +355,14 @@ class _Session:
         if self.best.weights is not None:
             self.model.set_weights(self.best.weights)
         ended = next((watching.reason for watching in self.watching if watching.reason), "")
-        stopped = "nan" if self.nan.epoch else "early" if self.best.stopped_early else ended or "finished"
+        lost = self.nan.epoch or (self.recoveries and not self.log.records)  # What was left out was all there was.
+        stopped = "nan" if lost else "early" if self.best.stopped_early else ended or "finished"
         return Fit(
             records=self.log.records,
             best_epoch=self.best.best_epoch,
             stopped=stopped,
             seconds=round(sum(record["seconds"] for record in self.log.records), 3),
-            resumed_at=self.epoch + 1 if self._arrays and self.epoch < len(self.log.records) else 0,
+            resumed_at=self.resumed + 1 if self.resumed is not None and self.resumed < len(self.log.records) else 0,
             step_ms=self.pacing.step_ms(),
             input_ms=self.input_ms,
             watch_seconds=round(sum(watching.seconds for watching in self.watching), 4),

@@ -16,6 +16,7 @@ from tfday7.distribution.advising.measuring import BATCHES, kept_bytes
 
 CPU_SHARE = 0.5  # Of the memory that is free: data, other programs and the allocator's gaps need the rest.
 DEVICE_SHARE = 0.8
+MOST_STEPS = 256  # As of --accumulate_steps.
 BACKWARD = 2.0  # Activations, and their gradients.
 
 
@@ -41,13 +42,13 @@ def fewest_steps(model: Any, batch_size: int, replicas: int, budget_bytes: float
     each = large - small
     fixed = small - BATCHES[0] * each
     share = batch_size // replicas
-    for steps in (steps for steps in range(1, share + 1) if share % steps == 0):
+    for steps in (steps for steps in range(1, min(share, MOST_STEPS) + 1) if share % steps == 0):
         if BACKWARD * (fixed + each * share // steps) <= budget_bytes:
             return steps
     raise UserError(
-        f"--micro_batch_size=auto: one example needs about {format_bytes(BACKWARD * (fixed + each))}, and "
-        f"{format_bytes(budget_bytes)} are free",
-        "use a smaller model, or --precision=mixed_bfloat16",
+        f"--micro_batch_size=auto: one example needs about {format_bytes(BACKWARD * (fixed + each))}, "
+        f"{format_bytes(budget_bytes)} are free, and at most {MOST_STEPS} micro-batches are possible",
+        "use a smaller model or batch, or --precision=mixed_bfloat16",
     )
 
 

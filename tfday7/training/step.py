@@ -24,6 +24,10 @@ def install(model: Any, accumulate_steps: int) -> None:
         model: a compiled tf_keras model, made in the scope of its strategy.
         accumulate_steps: into how many micro-batches each replica cuts its part of a batch.
     """
+    if isinstance(vars(model).get("train_step"), ExactStep):
+        del model.train_step
+    if type(model).train_step is not keras.Model.train_step:  # A distiller, for example, has a step of its own.
+        return
     alone = accumulate_steps == 1 and model.distribute_strategy.num_replicas_in_sync == 1
     if alone and not (_clips(model.optimizer) and _looks_up(model)):
         return
@@ -120,9 +124,9 @@ def _scales(optimizer: Any) -> bool:
 
 
 def _clips(optimizer: Any) -> bool:
-    """Returns whether an optimizer clips gradients by a norm."""
+    """Returns whether an optimizer clips gradients."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return any(getattr(inner, name, None) for name in ("clipnorm", "global_clipnorm"))
+    return any(getattr(inner, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue"))
 
 
 def _looks_up(model: Any) -> bool:

@@ -102,6 +102,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self.stop:
             self._leave(self._epoch, batch + 1)
         if self.when.every_steps and self._steps_since_saved(batch + 1) >= self.when.every_steps:
+            self._remember(self._epoch, batch + 1)
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -109,8 +110,8 @@ class Checkpointing(keras.callbacks.Callback):
         self._hear()
         if self.stop and not self.model.stop_training:
             self._leave(epoch + 1, 0)
-        if self.when.remembers:
-            self.remembered = (self._capture(), epoch + 1, 0)
+        if not self._remember(epoch + 1, 0):
+            return
         if self.when.every_steps:
             is_due = self._steps_since_saved(self.when.steps_per_epoch) >= self.when.every_steps
         else:
@@ -127,6 +128,16 @@ class Checkpointing(keras.callbacks.Callback):
         """Makes a signal to one process a signal to all of them."""
         code = agreement.highest(self.model, self.stop.exit_code or 0)
         self.stop.exit_code = code or None
+
+    def _remember(self, epoch: int, step: int) -> bool:
+        """Keeps the state, to go back to; returns False for one that is not finite, from which nothing comes back."""
+        if not self.when.remembers:
+            return True
+        arrays = self._capture()
+        finite = all(np.isfinite(each).all() for each in arrays.values() if each.dtype.kind == "f")
+        if finite:
+            self.remembered = (arrays, epoch, step)
+        return finite
 
     def _steps_since_saved(self, step: int) -> int:
         epoch, at = self._saved

@@ -24,15 +24,16 @@ class Pacing(keras.callbacks.Callback):
 
     Args:
         steps_per_epoch: the upper limit.
-        checkpoint_steps: another one, if not 0: after so many steps something has to be done.
+        every: after so many steps something has to be done, if not 0; a call then runs a whole part of them.
+        fixed: leave the number as it is: what the run does must not hang on how fast the machine is.
     """
 
-    def __init__(self, steps_per_epoch: int, checkpoint_steps: int = 0) -> None:
+    def __init__(self, steps_per_epoch: int, every: int = 0, fixed: bool = False) -> None:
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
-        self.longest = min(steps_per_epoch, checkpoint_steps or steps_per_epoch)
+        self.every = every
         self._calls = 0
-        self._is_set = False
+        self._is_set = fixed
         self._started = 0.0
         self._first_step = 0
         self._seconds, self._steps = 0.0, 0
@@ -51,7 +52,7 @@ class Pacing(keras.callbacks.Callback):
         if self._calls == 1 or self._is_set or (ends_the_epoch and self._first_step > 0) or self.steps_per_epoch == 1:
             return
         self._is_set = True
-        count = max(1, min(int(TARGET_SECONDS * steps / seconds), self.longest))
+        count = whole_part(max(1, min(int(TARGET_SECONDS * steps / seconds), self.steps_per_epoch)), self.every)
         self.model.steps_per_execution = agreement.from_chief(self.model, count)
 
     def step_ms(self) -> float | None:
@@ -59,6 +60,11 @@ class Pacing(keras.callbacks.Callback):
         return self._seconds * 1000.0 / self._steps if self._steps else None
 
 
-def first_steps(steps_per_epoch: int, checkpoint_steps: int = 0) -> int:
+def first_steps(steps_per_epoch: int, every: int = 0) -> int:
     """Returns the number of steps to compile with; more than 1 makes Keras build the function that can loop."""
-    return min(FIRST_STEPS, steps_per_epoch, checkpoint_steps or steps_per_epoch)
+    return whole_part(min(FIRST_STEPS, steps_per_epoch), every)
+
+
+def whole_part(count: int, every: int) -> int:
+    """Returns the largest number up to `count` that divides `every`; `count` itself where that is 0."""
+    return next(each for each in range(count, 0, -1) if every % each == 0)
