@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfday7.core.frameworks import keras
-from tfday7.training import step
+from tfday7.training import batch_statistics, step
 
 X = np.random.default_rng(2).normal(size=(11, 5)).astype(np.float32)
 Y = np.arange(11) % 3
@@ -58,3 +58,18 @@ def test_a_word_that_occurs_twice_counts_as_one_row_in_the_norm() -> None:
     table = model.get_weights()[0]
     np.testing.assert_allclose(table[1], [-0.5 / np.sqrt(2)] * 2, rtol=1e-6)
     assert not table[[0, 2]].any()
+
+
+def test_statistics_are_those_of_each_micro_batch() -> None:
+    """Ghost batches by hand: the moving averages of tf_keras move once a micro-batch, by its own mean and variance."""
+    given = keras.Input((5,))
+    model = keras.Model(given, keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(given))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    batch_statistics.prepare(model, 3)
+    step.install(model, 3)
+    model.fit(X, X, batch_size=11, verbose=0, shuffle=False)
+    mean, variance = np.zeros(5), np.ones(5)
+    for first, last in ((0, 3), (3, 7), (7, 11)):
+        mean = 0.9 * mean + 0.1 * X[first:last].mean(axis=0)
+        variance = 0.9 * variance + 0.1 * X[first:last].var(axis=0)
+    np.testing.assert_allclose(model.get_weights(), [mean, variance], rtol=1e-5, atol=1e-6)
