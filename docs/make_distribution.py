@@ -58,8 +58,8 @@ def _sentences(record: dict[str, Any]) -> list[str]:
         )
     for where, run in record.get("kills", {}).items():
         found.append(
-            f"- SIGKILL at a random moment, {where}: {run['same_weights']} of {run['runs']} runs ended with the weights "
-            "of the run that was not killed, bit for bit."
+            f"- SIGKILL at a random moment, {where}: {run['same_weights']} of {run['runs']} runs ended with the "
+            "weights of the run that was not killed, bit for bit."
         )
     return found
 
