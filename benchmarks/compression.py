@@ -336,7 +336,8 @@ def verdict(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def family(name: str) -> dict[str, Any]:
     """Returns every technique on a family of `tfday7.models` on text."""
     from tfday7.core.run_folder import RunFolder
-    from tfday7.stages import Plan, run
+    from tfday7.planning import Plan
+    from tfday7.stages import run
 
     folder = RunFolder(RUNS / name)
     settings = {"lstm": ModelConfig(model="lstm", depth=1), "transformer": ModelConfig(model="transformer")}

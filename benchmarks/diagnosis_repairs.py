@@ -40,6 +40,7 @@ from tfday7.diagnosis.repairing.retraining import Retrainer
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.optimizers.table import OPTIMIZERS
+from tfday7.planning import Plan
 from tfday7.training.scores import score_of
 
 WITHIN = 0.02
@@ -204,7 +205,7 @@ def _row(folder: Path, name: str, trainings: int) -> dict[str, Any]:
 def _trained(path: Path, flags: Mapping[str, str]) -> dict[str, Any]:
     """Trains a run as the command does and returns its metric; {} where it delivered no model."""
     folder = RunFolder(path)
-    plan = stages.Plan(*(from_text(group, flags) for group in GROUPS), export=from_text(ExportConfig, flags))
+    plan = Plan(*(from_text(group, flags) for group in GROUPS), export=from_text(ExportConfig, flags))
     try:
         stages.run(plan, folder, dict(flags))
     except GateError as error:

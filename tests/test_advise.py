@@ -21,6 +21,7 @@ from tfday7.diagnosis import evidence, remedies
 from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers import OptimizerConfig, Situation, advise
+from tfday7.planning import Plan
 from tfday7.reporting import optimizer_advice
 from tfday7.training.config import TrainingConfig
 
@@ -317,7 +318,7 @@ def train(
 ) -> tuple[dict[str, Any], list[str]]:
     """Runs the stages as `tfday7.train` does; returns what run.json says of the optimizer, and what was said."""
     said: list[str] = []
-    plan = stages.Plan(
+    plan = Plan(
         model=ModelConfig(model=model, width=8 if model == "mlp" else None),
         optimizer=optimizer,
         training=TrainingConfig(epochs=epochs),

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tfday7"
 # The order of DESIGN.md. `stages` joins the libraries for the commands; `cli` is what commands share.
 ORDER = (
     "core", "data", "models", "optimizers", "distribution", "training", "tuning", "diagnosis", "runtimes", "exporting",
-    "benchmarking", "deploying", "compression", "reporting", "stages", "stage_fix", "stage_export",
-    "stage_compress", "cli",
+    "benchmarking", "deploying", "compression", "reporting", "planning", "preparing", "stages",
+    "stage_fix", "stage_export", "stage_compress", "cli",
 )  # fmt: skip
 COMMANDS = {"train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

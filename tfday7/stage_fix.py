@@ -18,7 +18,7 @@ from tfday7.data.dataset import Dataset
 from tfday7.diagnosis.repairing.config import FixConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
-from tfday7.stages import Plan, load
+from tfday7.planning import Plan, load
 from tfday7.training.config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -1,109 +1,29 @@
 """A whole run, stage by stage: data -> model -> training -> diagnosis -> export -> benchmark -> report.
 
-Stages talk through the run folder, so each can be run again by its own command. `Plan` holds the settings and checks
-them against each other; `run` carries them out.
+Stages talk through the run folder, so each can be run again by its own command. `planning.Plan` holds the settings;
+`run` carries them out.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import math
 import os
 import shlex
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from tfday7 import preparing
 from tfday7.core import environment, files
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.run_folder import BENCHMARK, EXPORTS, FLAGS, MODEL, REPORT, RESULTS, RunFolder
 from tfday7.core.settings import to_text
-from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset, Problem
-from tfday7.diagnosis.config import DiagnosisConfig
-from tfday7.distribution import DistributionConfig, agreement, checking, parameter_servers
+from tfday7.distribution import agreement, checking, parameter_servers
 from tfday7.distribution.cluster import Cluster
-from tfday7.distribution.config import ON_A_MESH
-from tfday7.distribution.devices import ONE_DEVICE, Devices, open_devices
-from tfday7.exporting.config import ExportConfig
-from tfday7.models.config import ModelConfig
-from tfday7.optimizers.config import OptimizerConfig
-from tfday7.training.config import TrainingConfig
-from tfday7.tuning import settling
+from tfday7.distribution.devices import Devices
+from tfday7.planning import Plan, Say, load
 from tfday7.tuning.settling import Settled
-
-Say = Callable[[str], Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The settings of a run."""
-
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
-    diagnosis: DiagnosisConfig = dataclasses.field(default_factory=DiagnosisConfig)
-    export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
-    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
-
-    def implied_data(self) -> DataConfig:
-        """Returns the data's settings with the task that the model implies."""
-        from tfday7.models import building
-
-        return dataclasses.replace(self.data, task=building.implied_task(self.model, self.data.task))
-
-    def check_names(self) -> None:
-        """Checks every name without reading data or loading TensorFlow. Raises UserError for the first unknown one."""
-        from tfday7.data import augmentation
-        from tfday7.data.source import find_source
-        from tfday7.models import building
-        from tfday7.optimizers import advisor
-        from tfday7.training import config
-
-        find_source(self.data)
-        building.check_name(self.model)
-        advisor.check(self.optimizer)
-        building.implied_task(self.model, self.data.task)
-        config.check_flags(self.training, self.model)
-        checking.check(self.distribution, self.training.batch_size, self.training.accumulate_steps, os.environ)
-        if self.distribution.strategy == parameter_servers.NAME:
-            parameter_servers.check_training(self.training)
-        checking.check_on_a_mesh(self.distribution, self.optimizer, self.training.precision)
-        if self.training.micro_batch_size and self.distribution.strategy in ON_A_MESH:
-            raise UserError(
-                f"--micro_batch_size=auto has no meaning for --strategy={self.distribution.strategy}",
-                "give --accumulate_steps; python -m tfday7.advise --topic=distribution says how many",
-            )
-        augmentation.parse(self.training.augment)
-        self.export.check()
-
-    def check(self, dataset: Dataset) -> None:
-        """Checks the settings against the data. Raises UserError for the first contradiction."""
-        from tfday7.data import augmentation
-        from tfday7.models import building
-        from tfday7.training import config
-
-        building.check(self.model, dataset.problem)
-        if self.distribution.strategy == parameter_servers.NAME:
-            parameter_servers.check_data(dataset)
-        augmentation.check(self.training.augment, dataset.problem)
-        config.check(self.training, self.optimizer, dataset.problem.task, len(dataset.train))
-
-    def check_exports(self, folder: RunFolder, overwrite: bool) -> None:
-        """Checks that the artefacts of this run can be written and are not those of another one. Raises UserError."""
-        from tfday7.exporting import exporting
-
-        if not self.export.formats():
-            return
-        target = self.export.folder(folder.name)
-        files.check_writable(target, "export_dir")
-        exporting.check_free(target, str(folder.path.resolve()), folder.name, self.export.wanted(), overwrite)
-
-    def default_name(self) -> str:
-        """Returns the run's name when nothing else gives one: <data>_<model>."""
-        return f"{self.data.name()}_{Path(self.model.model.replace(':', '_')).stem}"
 
 
 def run(
@@ -144,7 +64,7 @@ def run(
         _raise_gate(folder)
         return True
     plan.check_exports(folder, overwrite)
-    plan, dataset, devices, model, settled = _prepare(plan, group, {} if overwrite else folder.record(), say)
+    plan, dataset, devices, model, settled = preparing.prepare(plan, group, {} if overwrite else folder.record(), say)
     with folder.locked():
         folder.check_reusable(flags, overwrite)  # Another process may have been here meanwhile.
         if overwrite or not folder.exists():
@@ -178,8 +98,8 @@ def describe(plan: Plan) -> dict[str, Any]:
     from tfday7.training.step_time import measure
 
     dataset = load(plan, lambda sentence: None)
-    model = _build(plan, dataset, lambda sentence: None)
-    plan, _ = _settle(plan, dataset, model, lambda sentence: None, {})
+    model = preparing.build(plan, dataset, lambda sentence: None)
+    plan, _ = preparing.settle(plan, dataset, model, lambda sentence: None, {})
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
     pipeline_ms = input_ms(dataset, plan.training)
     steps = math.ceil(len(dataset.train) / plan.training.batch_size)
@@ -224,59 +144,6 @@ def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
         )
 
 
-def load(plan: Plan, say: Say) -> Dataset:
-    """Returns the data of a plan, checked against its settings, and says what they are. Raises UserError."""
-    from tfday7 import data
-
-    dataset = data.load(plan.implied_data())
-    plan.check(dataset)
-    sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
-    say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
-    if dataset.problem.encoding:
-        say(f"columns: {dataset.problem.encoding.summary()}")
-    return dataset
-
-
-def _prepare(
-    plan: Plan, group: Cluster | None, before: Mapping[str, Any], say: Say
-) -> tuple[Plan, Dataset, Devices, Any, Settled]:
-    """Returns everything that training needs; every process of a group does the same, and writes nothing."""
-    first = group is not None or plan.distribution.virtual_devices  # Some sources of data use TensorFlow.
-    devices = open_devices(plan.distribution, group) if first else ONE_DEVICE
-    dataset = load(plan, say)
-    devices = devices if first else open_devices(plan.distribution)
-    checking.check_batch(plan.training.batch_size, devices.replicas, plan.training.accumulate_steps)
-    if not devices.is_plain:
-        say(f"devices: {devices.name}, {devices.describe()}")
-    model = _build(plan, dataset, say, devices)
-    if devices.axes is not None:
-        say("\n".join(model.device_plan.rows(batch_size=plan.training.batch_size)))
-    with agreement.loss_of_workers(model):
-        plan = _fit_into_memory(plan, devices, model, before, say)
-        plan, settled = _settle(plan, dataset, model, say, before, devices)
-    return plan, dataset, devices, model, settled
-
-
-def _fit_into_memory(plan: Plan, devices: Devices, model: Any, before: Mapping[str, Any], say: Say) -> Plan:
-    """Returns the plan with as many accumulation steps as memory asks for, where it leaves them open.
-
-    A run that goes on keeps what it began with; in a group of processes the chief's memory decides.
-    """
-    if plan.training.micro_batch_size != "auto":
-        return plan
-    from tfday7.training import micro_batches
-
-    steps = before.get("distribution", {}).get("accumulate_steps", 0)
-    if not steps and devices.is_chief:
-        local = devices.replicas // (len(devices.cluster.workers) if devices.cluster else 1)
-        share = micro_batches.budget(local)
-        steps = micro_batches.fewest_steps(model, plan.training.batch_size, devices.replicas, share)
-    steps = agreement.from_chief(model, steps)
-    checking.check_batch(plan.training.batch_size, devices.replicas, steps)
-    say(f"micro-batches: {plan.training.batch_size // (devices.replicas * steps)} examples, {steps} accumulation steps")
-    return dataclasses.replace(plan, training=dataclasses.replace(plan.training, accumulate_steps=steps))
-
-
 def _assist(plan: Plan, group: Cluster, say: Say) -> None:
     """Trains as a worker that is not the chief: the same steps, or those it is handed; nothing is written."""
     from tfday7.data import pipeline
@@ -286,7 +153,7 @@ def _assist(plan: Plan, group: Cluster, say: Say) -> None:
     if group.parameter_servers:
         parameter_servers.serve(group, plan.distribution.cluster_timeout)
         return
-    plan, dataset, devices, model, _ = _prepare(plan, group, {}, say)
+    plan, dataset, devices, model, _ = preparing.prepare(plan, group, {}, say)
     with pipeline.user_errors(dataset.train, dataset.validation), agreement.loss_of_workers(model):
         fit(model, dataset, plan.optimizer, plan.training, watchers=[OnTwin(model)])
         model.get_weights()  # The chief reads them now, and reading a statistic sums it over the group.
@@ -301,42 +168,6 @@ def _distribution(plan: Plan, devices: Devices, model: Any) -> dict[str, Any]:
     return {**devices.record(), "accumulate_steps": steps, "micro_batch_size": micro} | (
         {"plan": model.device_plan.to_json()} if devices.axes is not None else {}
     )
-
-
-def _build(plan: Plan, dataset: Dataset, say: Say, devices: Devices = ONE_DEVICE) -> Any:
-    from tfday7.models import building
-
-    config, training = plan.model, plan.training
-    model = devices.place(lambda: building.build(config, dataset.problem, training.precision, training.seed))
-    if plan.training.adaptive_regularization:
-        from tfday7.training.callbacks import adaptive_regularization
-
-        adaptive_regularization.check_model(model)
-    say(f"model: {model.name}, {model.count_params():,} parameters")
-    return model
-
-
-def _settle(
-    plan: Plan, dataset: Dataset, model: Any, say: Say, before: Mapping[str, Any], devices: Devices = ONE_DEVICE
-) -> tuple[Plan, Settled]:
-    """Returns the plan with an optimizer of which nothing is left open, and how that came; `before` is run.json.
-
-    It is found on one device, and in a group of processes by the chief.
-    """
-    from tfday7.optimizers import advisor
-
-    if not settling.is_open(plan.optimizer):
-        return plan, settling.settle(plan.optimizer, dataset, model, (plan.model, plan.training), before)
-    settled = Settled(plan.optimizer)
-    if devices.is_chief:
-        own = model if devices.is_plain else _build(plan, dataset, lambda sentence: None)
-        settled = settling.settle(plan.optimizer, dataset, own, (plan.model, plan.training), before)
-    settled = settling.agreed(settled, model)
-    checking.check_on_a_mesh(plan.distribution, settled.config, plan.training.precision)
-    if devices.is_chief:
-        how = "range test" if settled.range_test else "auto"
-        say(f"optimizer: {' '.join(advisor.flags(settled.config))} ({how}; run.json has the reasons)")
-    return dataclasses.replace(plan, optimizer=settled.config), settled
 
 
 def _begin(plan: Plan, folder: RunFolder, dataset: Dataset, model: Any, settled: Settled) -> None:
@@ -378,15 +209,6 @@ def _heads_record(problem: Problem) -> dict[str, Any]:
     return {"heads": [{"name": h.name, "task": h.task, "class_names": list(h.class_names)} for h in problem.heads]}
 
 
-def _twin(plan: Plan, dataset: Dataset) -> Any:
-    """Returns the model once more, on one device and compiled."""
-    from tfday7.training.fitting import compile_model
-
-    twin = _build(plan, dataset, lambda sentence: None)
-    compile_model(twin, dataset, plan.optimizer, plan.training)
-    return twin
-
-
 def _train(
     plan: Plan, folder: RunFolder, dataset: Dataset, devices: Devices, model: Any, observer: Any, say: Say
 ) -> Any:
@@ -398,7 +220,7 @@ def _train(
 
     stop = plan.diagnosis.stop_when_broken
     flags = {**folder.flags(), **to_text(plan.optimizer)}  # With what "auto" was settled as.
-    own = model if devices.is_plain else _twin(plan, dataset)
+    own = model if devices.is_plain else preparing.twin(plan, dataset)
     watcher: Any = Watch(own, dataset, plan.training.epochs, flags, folder, stop, say)
     watcher = watcher if own is model else OnTwin(model, own, watcher)
     with pipeline.user_errors(dataset.train, dataset.validation), parameter_servers.watched(devices.cluster):

@@ -29,19 +29,20 @@ from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from tfday7 import stages
+    from tfday7.planning import Plan
 
 Say = Callable[[str], Any]
 TRAINING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, DiagnosisConfig, ExportConfig)
-PLAN = (*TRAINING, DistributionConfig)  # A run may go on on other devices: what they are is no part of its flags.
-COMMAND = Command("train", __doc__, [*PLAN, AfterTraining, BudgetConfig, SearchConfig, RunConfig, OutputConfig])
+SETTINGS = (*TRAINING, DistributionConfig)  # A run may go on on other devices: what they are is no part of its flags.
+COMMAND = Command("train", __doc__, [*SETTINGS, AfterTraining, BudgetConfig, SearchConfig, RunConfig, OutputConfig])
 
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then runs the stages."""
     from tfday7 import stage_compress, stages
+    from tfday7.planning import Plan
 
-    plan = stages.Plan(*(COMMAND.config(group) for group in PLAN))  # type: ignore[arg-type]
+    plan = Plan(*(COMMAND.config(group) for group in SETTINGS))  # type: ignore[arg-type]
     run, output = COMMAND.config(RunConfig), COMMAND.config(OutputConfig)
     compresses = _compresses()
     plan.check_names()
@@ -105,7 +106,7 @@ def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any]:
     return stage_compress.compress(task, say, lang)
 
 
-def describe(plan: stages.Plan, output: OutputConfig) -> None:
+def describe(plan: Plan, output: OutputConfig) -> None:
     """Prints what the run would cost; leaves nothing behind."""
     from tfday7 import stages
     from tfday7.reporting import description

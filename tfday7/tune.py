@@ -26,12 +26,12 @@ COMMAND = Command("tune", __doc__, [*SEARCHING, SearchRunConfig, OutputConfig])
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then searches."""
-    from tfday7 import stages
+    from tfday7 import planning
     from tfday7.tuning import tuning
 
     *configs, tuned = (COMMAND.config(group) for group in SEARCHING)
     run, output = COMMAND.config(SearchRunConfig), COMMAND.config(OutputConfig)
-    plan = stages.Plan(*configs)  # type: ignore[arg-type]
+    plan = planning.Plan(*configs)  # type: ignore[arg-type]
     plan.check_names()
     tuning.check(tuned, plan.optimizer)  # type: ignore[arg-type]
     folder = RunFolder(run_path(run, COMMAND, plan.default_name(), "_tune"))
@@ -46,7 +46,7 @@ def main() -> None:
     def say(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
 
-    dataset = stages.load(plan, say)
+    dataset = planning.load(plan, say)
     searched = (plan.implied_data(), plan.model, plan.optimizer, plan.training)
     record = tuning.run(searched, dataset, tuned, folder, flags, run.overwrite, say)  # type: ignore[arg-type]
     path = write_search_report(folder, output.lang)
