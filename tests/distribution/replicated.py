@@ -38,6 +38,7 @@ class Cell:
     training: dict[str, Any]
     model: dict[str, Any] | None = None  # None: convolutions with BatchNormalization, in float64.
     same_steps: bool = False
+    broken: bool = False  # One example is not a number, and the run has to go back.
 
 
 MLP = {"model": "mlp", "width": 16, "depth": 2, "l2": 1e-3}
@@ -51,6 +52,9 @@ CELLS = {
     "legacy": Cell(205, {"optimizer": "tfa_lamb", "learning_rate": 1e-2}, {"batch_size": 40}, MLP),
     "statistics": Cell(205, SGD, {"batch_size": 51}),
     "statistics, accumulated": Cell(205, SGD, {"batch_size": 51, "accumulate_steps": 4}, same_steps=True),
+    "statistics, gone back": Cell(
+        205, SGD, {"batch_size": 51, "recoveries": 3, "checkpoint_steps": 1}, same_steps=True, broken=True
+    ),
     "float16": Cell(200, SGD, {"batch_size": 40, "precision": "mixed_float16", "accumulate_steps": 2}, MLP),
     "bfloat16": Cell(200, SGD, {"batch_size": 40, "precision": "mixed_bfloat16", "accumulate_steps": 2}, MLP),
 }
@@ -64,9 +68,10 @@ def with_statistics() -> Any:
     layers = keras.layers
     given = keras.Input((8, 8, 1), dtype="float64")
     x = layers.Conv2D(6, 3, padding="same", dtype="float64")(given)
-    x = layers.ReLU(dtype="float64")(layers.BatchNormalization(fused=False, dtype="float64", momentum=0.9)(x))
+    # A ReLU would hide what is not a number.
+    x = keras.activations.tanh(layers.BatchNormalization(fused=False, dtype="float64", momentum=0.9)(x))
     x = layers.Conv2D(6, 3, strides=2, dtype="float64")(x)
-    x = layers.ReLU(dtype="float64")(layers.BatchNormalization(momentum=0.9, dtype="float64")(x))
+    x = keras.activations.tanh(layers.BatchNormalization(momentum=0.9, dtype="float64")(x))
     x = layers.GlobalAveragePooling2D(dtype="float64")(x)
     return keras.Model(given, layers.Dense(10, dtype="float64")(x))
 
@@ -91,6 +96,8 @@ def compared(cell: Cell, devices: Devices) -> dict[str, Any]:
         Examples(part.x[:size].astype(kind), part.y[:size])
         for part, size in ((whole.train, cell.examples), (whole.validation, 101))
     )
+    if cell.broken:
+        train.x[17] = np.nan
     dataset = dataclasses.replace(whole, train=train, validation=validation)
     one, said = trained(cell, dataset, ONE_DEVICE, **({} if cell.same_steps else {"accumulate_steps": 1}))
     several, also = trained(cell, dataset, devices)
@@ -103,6 +110,7 @@ def compared(cell: Cell, devices: Devices) -> dict[str, Any]:
             abs(a[name] - b[name]) for a, b in zip(said.records, also.records, strict=True) for name in names
         ),
         "replicas": devices.replicas,
+        "recoveries": [said.recoveries, also.recoveries],
     }
 
 

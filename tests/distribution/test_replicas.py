@@ -39,3 +39,5 @@ def test_several_replicas_end_where_one_device_does(cell: str, differences: dict
     assert found["moved"] > 0.1
     assert found["weights"] <= LARGEST.get(cell, 1e-6)
     assert found["figures"] <= LARGEST.get(cell, 5e-6)
+    assert found["recoveries"][0] == found["recoveries"][1]
+    assert bool(found["recoveries"][0]) == CELLS[cell].broken

@@ -10,7 +10,8 @@ from distribution.mesh import training_on_a_mesh as single
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
-from tfday7.distribution.mesh import Axes, Plan, plan
+from tfday7.distribution.mesh import Axes, Plan
+from tfday7.distribution.mesh.layouts import plan
 
 FLOAT = 4
 
@@ -48,7 +49,7 @@ def test_a_transformer_has_the_layout_of_megatron() -> None:
     assert found["words/embeddings"] == found["positions/embeddings"] == 0
     assert reasons(made)["norm/gamma"] == "normalization"
     assert reasons(made)["logits/kernel"] == "output of 3 units, which 2 does not divide"
-    width, hidden, words, places = 128, 512, 16, 6
+    width, hidden, words, places = 128, 512, 16, 20
     split = 4 * width * width + 2 * width * hidden + 3 * width + hidden + (words + places) * width
     whole = 2 * width + 8 * width + 3 * width + 3 + 2  # Biases, four norms, the last layer, padding.
     assert made.whole_bytes() == FLOAT * (split + whole)

@@ -9,7 +9,8 @@ import pytest
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
-from tfday7.distribution.mesh import Axes, check, place, plan
+from tfday7.distribution.mesh import Axes, check, place
+from tfday7.distribution.mesh.layouts import plan
 from tfday7.distribution.mesh.learning import example_loss
 from tfday7.distribution.mesh.operations import refusals
 from tfday7.distribution.mesh.stepping import _check_optimizer
