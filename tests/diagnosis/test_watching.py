@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tfday7.core.frameworks import tf
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset
 from tfday7.diagnosis.watching import Watch
@@ -86,6 +87,7 @@ def test_looks_take_no_more_than_their_share_of_the_epochs(seconds: float, monke
     monkeypatch.setattr("tfday7.training.watcher.time.perf_counter", lambda: clock[0])
     watcher = _Slow(seconds, clock)
     watching = Watching(watcher, type("Log", (), {"records": []})())
+    watching.set_model(type("Model", (), {"distribute_strategy": tf.distribute.get_strategy()})())
     trained = 0.0
     for epoch in range(200):
         watching.on_epoch_begin(epoch)
