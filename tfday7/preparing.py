@@ -59,6 +59,7 @@ def _fit_into_memory(plan: Plan, devices: Devices, model: Any, before: Mapping[s
 
 
 def build(plan: Plan, dataset: Dataset, say: Say, devices: Devices = ONE_DEVICE) -> Any:
+    """Returns the model of a plan on these devices, untrained, and says how large it is. Raises UserError."""
     from tfday7.models import building
 
     config, training = plan.model, plan.training

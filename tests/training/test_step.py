@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.training import batch_statistics, step
 
@@ -44,6 +45,21 @@ def test_keras_s_own_step_stays_where_it_does_the_same() -> None:
     before = model.train_step
     step.install(model, 1)
     assert model.train_step == before
+
+
+def test_a_step_of_its_own_is_kept_alone_and_refused_otherwise() -> None:
+    class Own(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data)
+
+    given = keras.Input((5,))
+    model = Own(given, keras.layers.Dense(3)(given))
+    model.compile("sgd", "mse")
+    before = model.train_step
+    step.install(model, 1)
+    assert model.train_step == before
+    with pytest.raises(UserError, match="Own has a training step of its own"):
+        step.install(model, 2)
 
 
 def test_a_word_that_occurs_twice_counts_as_one_row_in_the_norm() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data.pipeline import slice_bounds
 
@@ -23,12 +24,20 @@ def install(model: Any, accumulate_steps: int) -> None:
     Args:
         model: a compiled tf_keras model, made in the scope of its strategy.
         accumulate_steps: into how many micro-batches each replica cuts its part of a batch.
+
+    Raises:
+        UserError: the model has a training step of its own, which knows neither replicas nor micro-batches.
     """
     if isinstance(vars(model).get("train_step"), ExactStep):
         del model.train_step
-    if type(model).train_step is not keras.Model.train_step:  # A distiller, for example, has a step of its own.
-        return
     alone = accumulate_steps == 1 and model.distribute_strategy.num_replicas_in_sync == 1
+    if type(model).train_step is not keras.Model.train_step:  # A distiller, for example, has a step of its own.
+        if alone:
+            return
+        raise UserError(
+            f"{type(model).__name__} has a training step of its own, which cannot be accumulated or spread",
+            "train it with --accumulate_steps=1 on one device",
+        )
     if alone and not (_clips(model.optimizer) and _looks_up(model)):
         return
     model.train_step = ExactStep(model, accumulate_steps)
