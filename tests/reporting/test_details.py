@@ -37,3 +37,24 @@ def test_a_run_says_which_optimizer_it_had_with_which_settings(tmp_path: Path) -
     folder.update(optimizer={**settings, "reasons": [{"id": "cnn"}]})
     details = {detail.name: detail.value for detail in of_run(read(folder), Words("en"))}
     assert details["Optimizer"] == "adamw learning_rate=0.003 schedule=cosine"
+
+
+def test_a_run_says_what_it_was_spread_over_and_where_it_went_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    spread = {"strategy": "hybrid", "mesh": "batch:2,model:2", "replicas": 2, "accumulate_steps": 4}
+    folder.update(
+        distribution={**spread, "micro_batch_size": 6},
+        training={
+            "recoveries": [{"epoch": 3, "step": 8, "steps_left_out": 16, "rate_factor": 0.5}],
+            "overflow": [{"layer": "<b>wild</b>", "largest": None}],
+        },
+    )
+    details = {detail.name: detail.value for detail in of_run(read(folder), Words("en"))}
+    assert details["Devices"] == (
+        "hybrid batch:2,model:2: replicas 2, accumulation steps 4, examples of a micro-batch 6"
+    )
+    assert details["Went back"] == "epoch 3: steps left out 16, rate x 0.5"
+    assert details["Outside of float16's range"] == "<b>wild</b>"
+    folder.update(distribution={"strategy": "one_device", "replicas": 1, "accumulate_steps": 1}, training={})
+    names = {detail.name for detail in of_run(read(folder), Words("zh"))}
+    assert not names & {"设备", "回退", "超出 float16 范围"}

@@ -165,6 +165,9 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.epochs"), words.joined([part for part in epochs if part])),
         Detail(words("detail.seconds"), format_duration(number(training.get("seconds"))) if training else ""),
         Detail(words("detail.step"), _step_time(training, words)),
+        Detail(words("detail.devices"), _devices(records.of_run("distribution"), words)),
+        Detail(words("detail.recoveries"), _recoveries(training, words)),
+        Detail(words("detail.overflow"), _overflow(training)),
         Detail(words("detail.resumed"), words.joined(resumed)),
         Detail(
             words("detail.regularization"), words("semicolon").join(_change(change, words) for change in changes[:50])
@@ -172,6 +175,33 @@ def _training(records: RunRecords, words: Words) -> list[Detail]:
         Detail(words("detail.seed"), string(records.run.get("seed"))),
         Detail(words("detail.started"), started(records)),
     ]
+
+
+def _devices(record: dict[str, Any], words: Words) -> str:
+    """Returns what the run was spread over; nothing of one device that took each batch at once."""
+    replicas, steps = count(record.get("replicas")), count(record.get("accumulate_steps"))
+    strategy = string(record.get("strategy"))
+    if not strategy or (strategy == "one_device" and steps == 1):
+        return ""
+    where = " ".join(filter(None, (strategy, string(record.get("mesh")))))
+    size = format_count(count(record.get("micro_batch_size")))
+    return words("devices", where=where, replicas=format_count(replicas), steps=format_count(steps), size=size)
+
+
+def _recoveries(training: dict[str, Any], words: Words) -> str:
+    """Returns where the loss was no longer a number and the run went back."""
+    found = mappings(training.get("recoveries"), "run.json: recoveries")[:50]
+    keys = {"epoch": "epoch", "steps": "steps_left_out", "factor": "rate_factor"}
+    return words("semicolon").join(
+        words("recovery", **{name: string(each.get(key)) for name, key in keys.items()}) for each in found
+    )
+
+
+def _overflow(training: dict[str, Any]) -> str:
+    """Returns the layers whose outputs leave float16's range."""
+    return ", ".join(
+        string(each.get("layer")) for each in mappings(training.get("overflow"), "run.json: overflow")[:50]
+    )
 
 
 def _step_time(training: dict[str, Any], words: Words) -> str:
