@@ -60,16 +60,24 @@ class Draft:
         if not self.failure and not self.output.exists():
             self.failure = "the converter wrote no file"
 
+    def refused(self) -> bool:
+        """Looks into a file that was converted, and returns whether it does not deserve its kind."""
+        if self.failure:
+            return False
+        try:
+            problems = self.format.problems(self.output, self.kind, self.job.float_layers(self.format, self.kind))
+            self.failure = "; ".join(problems)
+        except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
+            self._cannot(error)
+        return bool(self.failure)
+
     def verify(self) -> Artefact:
         """Returns the artefact as it lies in the scratch folder, compared with Keras's, or why there is none."""
         if not self.failure:
             try:
-                problems = self.format.problems(self.output, self.kind, self.job.float_layers(self.format, self.kind))
-                if not problems:
-                    return self._verified()
-                self.failure = "; ".join(problems)
+                return self._verified()
             except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
-                self.failure = first_line(error).replace(str(self.output), self.output.name)
+                self._cannot(error)
         return Artefact(self.name, self.format.name, self.kind, run=self._run(), failure=self.failure)
 
     def finish(self, artefact: Artefact) -> Artefact:
@@ -78,6 +86,9 @@ class Draft:
             remove(self.job.folder / self.output.name)
             return artefact
         return place(artefact, self.scratch, self.job.folder / self.output.name)
+
+    def _cannot(self, error: Exception) -> None:
+        self.failure = first_line(error).replace(str(self.output), self.output.name)
 
     def _verified(self) -> Artefact:
         batch = self.job.batch or 1

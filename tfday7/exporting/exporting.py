@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -79,11 +80,23 @@ def export(
 
 
 def _convert(drafts: list[Draft], folder: Path) -> None:
+    """Converts, and looks into the files; one that is refused is made again where another process may do better.
+
+    TensorFlow's quantizer walks tables that are ordered by addresses, so the same model comes out differently from
+    process to process (tensorflow#55512): one int8 file of an unrolled GRU in three keeps a split in float32.
+    """
     prepared = [(draft, draft.prepare()) for draft in drafts]
     waiting = [(draft, request) for draft, request in prepared if request is not None]
-    answers = children.convert([request for _, request in waiting], folder)
-    for (draft, _), answer in zip(waiting, answers, strict=True):
-        draft.take(answer)
+    for attempt in itertools.count(1):
+        answers = children.convert([request for _, request in waiting], folder / str(attempt))
+        for (draft, _), answer in zip(waiting, answers, strict=True):
+            draft.take(answer)
+        refused = [(draft, request) for draft, request in waiting if draft.refused()]
+        waiting = [(draft, request) for draft, request in refused if attempt < draft.format.attempts]
+        if not waiting:
+            break
+    for draft in drafts:
+        draft.refused()  # Also what needed no child; of what was refused the reason is there already.
 
 
 def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]], overwrite: bool = False) -> None:

@@ -64,6 +64,7 @@ class Format(abc.ABC):
     needs_child: ClassVar[bool] = True
     fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
     mixed_kinds: ClassVar[tuple[str, ...]] = ()  # In which single layers can stay in float32.
+    attempts: ClassVar[int] = 1  # Conversions of a model before its file is refused, where they come out differently.
     verified_batch: ClassVar[int | None] = None  # Of files that take any number, whatever is asked for.
 
     def file_name(self, model: str, kind: str) -> str:
