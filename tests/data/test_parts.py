@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfday7.core.frameworks import tf
 from tfday7.data import Examples
 from tfday7.data.pipeline import Parts, evaluation_batches, slice_bounds, steps_per_epoch, training_batches
 
@@ -26,11 +27,10 @@ def test_slices_cover_all_in_order_and_differ_by_one_at_most(size: int, count: i
 def test_the_parts_of_a_micro_batch_are_that_micro_batch_of_one_device(
     count: int, micro_batches: int, size: int
 ) -> None:
-    whole = Parts(1, (0,), micro_batches).positions(np.int64(0), np.int64(size)).numpy()
+    batch = tf.range(size)
+    whole = Parts(1, (0,), micro_batches).of(batch, np.int64(0)).numpy()
     assert whole.tolist() == list(range(size))
-    parts = [
-        Parts(count, (0,), micro_batches).positions(np.int64(part), np.int64(size)).numpy() for part in range(count)
-    ]
+    parts = [Parts(count, (0,), micro_batches).of(batch, np.int64(part)).numpy() for part in range(count)]
     assert sorted(np.concatenate(parts).tolist()) == list(range(size))
     for number in range(micro_batches):
         low, high = slice_bounds(number, micro_batches, size)

@@ -52,19 +52,20 @@ class Parts:
     wanted: tuple[int, ...] = (0,)
     micro_batches: int = 1
 
-    def positions(self, part: Any, size: Any) -> Any:
-        """Returns the positions of a part's examples in a batch, int64 [examples].
+    def of(self, batch: Any, part: Any) -> Any:
+        """Returns what a part holds of a batch.
 
         Args:
+            batch: a tensor [examples, ...].
             part: its number, int64.
-            size: of the batch, int64.
         """
+        size = tf.shape(batch, tf.int64)[0]
         found = []
         for number in range(self.micro_batches):
             low, high = slice_bounds(number, self.micro_batches, size)
             first, last = slice_bounds(part, self.count, high - low)
-            found.append(tf.range(low + first, low + last))
-        return tf.concat(found, 0)
+            found.append(batch[low + first : low + last])
+        return tf.concat(found, 0) if len(found) > 1 else found[0]
 
 
 WHOLE = Parts()
@@ -124,7 +125,7 @@ def training_batches(
             step = number // per_step
             low = step * batch_size
             at = tf.constant(parts.wanted, tf.int64)[number % per_step]
-            return read(tf.gather(order, low + parts.positions(at, tf.minimum(len(examples) - low, batch_size))))
+            return read(parts.of(order[low : low + batch_size], at))
 
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), tf.constant(0, tf.int64))
         if parts != WHOLE and not change:
@@ -140,8 +141,7 @@ def _cut(x: Any, y: Any, parts: Parts) -> Any:
     """Returns a `tf.data.Dataset` of the wanted parts of one batch."""
 
     def part(at: Any) -> Any:
-        positions = parts.positions(at, tf.shape(x, tf.int64)[0])
-        return tf.gather(x, positions), tf.gather(y, positions)
+        return parts.of(x, at), parts.of(y, at)
 
     return tf.data.Dataset.from_tensor_slices(tf.constant(parts.wanted, tf.int64)).map(part)
 
@@ -176,7 +176,7 @@ def _evaluation_parts(examples: Examples, size: int, parts: Parts) -> Any:
     def part(number: Any) -> Any:
         low = number // per_step * size
         at = tf.constant(parts.wanted, tf.int64)[number % per_step]
-        return read(low + parts.positions(at, tf.minimum(len(examples) - low, size)))
+        return read(parts.of(tf.range(low, tf.minimum(low + size, len(examples))), at))
 
     count = evaluation_steps(examples) * per_step
     return tf.data.Dataset.range(count).map(part, tf.data.AUTOTUNE).prefetch(per_step)
