@@ -5,14 +5,16 @@ python docs/make_distribution.py
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-RECORD = HERE.parent / "benchmarks" / "results" / "distribution.json"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from figures import HERE, between, bring_up_to_date, measured, table
+
 PAGE = HERE / "distribution.md"
-BEGIN, END = "<!-- figures: python docs/make_distribution.py -->\n", "<!-- end of figures -->\n"
+BEGIN = "<!-- figures: python docs/make_distribution.py -->\n"
 
 
 def figures(record: dict[str, Any]) -> str:
@@ -26,13 +28,12 @@ def figures(record: dict[str, Any]) -> str:
         f"over {len(cells)} cells of SGD, Adam and LAMB, with and without accumulation (4) and clipping, the last",
         "batches uneven. Mixed precision: one cell each; 16-bit sums round in another order.",
         "",
-        "| | " + " | ".join(worlds) + " |",
-        "|---|" + "---|" * len(worlds),
     ]
+    rows = []
     for kind in kinds:
-        row = [[found[world] for name, found in cells.items() if name.endswith(f", {kind}")] for world in worlds]
-        lines.append(f"| {kind} | " + " | ".join(_worst(values) for values in row) + " |")
-    lines += ["", *_sentences(record), "", _hardware(record), ""]
+        found = [[cell[world] for name, cell in cells.items() if name.endswith(f", {kind}")] for world in worlds]
+        rows.append([kind, *map(_worst, found)])
+    lines += [*table(["", *worlds], rows), "", *_sentences(record), "", _hardware(record), ""]
     return "\n".join(lines)
 
 
@@ -54,7 +55,9 @@ def _sentences(record: dict[str, Any]) -> list[str]:
         low, high = step["quartiles"]
         found.append(
             f"- Time, mirrored 2: our step takes {step['median']:.2f} of Keras's own on the same batches (quartiles "
-            f"{low:.2f} to {high:.2f}), with our pipeline {both['median']:.2f} of Keras's on a plain one."
+            f"{low:.2f} to {high:.2f}), with our pipeline {both['median']:.2f} of Keras's on a plain one. Of the "
+            f"processor's time {record['overhead']['step_processor']['median']:.2f} and "
+            f"{record['overhead']['step_and_pipeline_processor']['median']:.2f}."
         )
     for where, run in record.get("kills", {}).items():
         found.append(
@@ -72,18 +75,10 @@ def _hardware(record: dict[str, Any]) -> str:
     )
 
 
-def page(text: str, record: dict[str, Any]) -> str:
+def page(text: str) -> str:
     """Returns the page with its figures as in the record."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + figures(record) + END + after
-
-
-def main() -> None:
-    """Brings the page up to date."""
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
+    return between(text, BEGIN, figures(measured("distribution")))
 
 
 if __name__ == "__main__":
-    main()
+    bring_up_to_date(PAGE, page)

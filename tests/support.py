@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,3 +35,14 @@ def run_python(*arguments: str, cwd: Path | None = None, timeout: float = 300) -
         command, cwd=cwd or ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def load_script(path: Path, name: str = "") -> Any:
+    """Returns a script as a module, which is in no package; its name is the file's where none is given."""
+    spec = importlib.util.spec_from_file_location(name or path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Its dataclasses look for it there.
+    spec.loader.exec_module(module)
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Ended
+from support import Ended, load_script
 
 from tfday7.deploying import bundle
 
@@ -52,10 +51,7 @@ def own(bundled: Callable[..., Path], tmp_path: Path) -> Path:
 
 def load(folder: Path) -> Any:
     """Returns the runner as a module, as it lies in a bundle."""
-    spec = importlib.util.spec_from_file_location(f"run_model_{folder.name}", folder / "run_model.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(folder / "run_model.py", f"run_model_{folder.name}")
 
 
 def run(folder: Path, *arguments: str, first: Path | None = None) -> Ended:

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, load_script
 
 from tfday7.core.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("diagnosis_histories", ROOT / "benchmarks" / "diagnosis_histories.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark() -> Any:
+    return load_script(ROOT / "benchmarks" / "diagnosis_histories.py")
 
 
-def test_the_task_is_in_the_name(benchmark: ModuleType) -> None:
+def test_the_task_is_in_the_name(benchmark: Any) -> None:
     assert benchmark.task_of("training_log_gene_model5_3") == "gene"
     assert benchmark.task_of("training_log_hearta_model11_1") == "hearta"
 
 
-def test_macro_f1_is_the_mean_over_both_classes(benchmark: ModuleType) -> None:
+def test_macro_f1_is_the_mean_over_both_classes(benchmark: Any) -> None:
     labels, found = np.array([True, True, False, False]), np.array([True, False, False, False])
     assert benchmark.macro_f1(labels, found) == pytest.approx((2 / 3 + 4 / 5) / 2)
 
 
-def test_a_threshold_is_never_fitted_on_the_task_that_it_decides_on(benchmark: ModuleType) -> None:
+def test_a_threshold_is_never_fitted_on_the_task_that_it_decides_on(benchmark: Any) -> None:
     # Task b alone would put its threshold below 0.5; a and c put it between 1 and 4, at 2.
     values = np.array([1.0, 4.0, 1.0, 4.0, 0.25, 0.5])
     labels = np.array([False, True, False, True, False, True])
@@ -44,7 +40,7 @@ def test_a_threshold_is_never_fitted_on_the_task_that_it_decides_on(benchmark: M
     assert barred["confusion"]["true_positive"] == 0
 
 
-def test_figures_are_measured_on_a_file(benchmark: ModuleType, tmp_path: Path) -> None:
+def test_figures_are_measured_on_a_file(benchmark: Any, tmp_path: Path) -> None:
     falling = 0.1 + np.exp(-np.arange(300) / 20)
     turning = np.concatenate([falling[:50], falling[49] * np.linspace(1, 2, 250)])
     path = tmp_path / "labelled.jsonl"
@@ -65,7 +61,7 @@ def test_figures_are_measured_on_a_file(benchmark: ModuleType, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"name": "a", "overfit": true, "loss": [1]}'])
-def test_what_holds_no_labelled_histories_is_a_mistake(benchmark: ModuleType, tmp_path: Path, content: bytes) -> None:
+def test_what_holds_no_labelled_histories_is_a_mistake(benchmark: Any, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
     with pytest.raises(UserError, match="no labelled histories"):
@@ -73,7 +69,7 @@ def test_what_holds_no_labelled_histories_is_a_mistake(benchmark: ModuleType, tm
 
 
 @pytest.mark.slow
-def test_patience_is_replayed_as_keras_does_it(benchmark: ModuleType) -> None:
+def test_patience_is_replayed_as_keras_does_it(benchmark: Any) -> None:
     from tfday7.core.frameworks import keras
 
     generator = np.random.default_rng(0)

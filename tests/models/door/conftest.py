@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from models.door.trips import difference, random_input, random_weights
+from support import load_script
 
 from tfday7.core.frameworks import keras3
 from tfday7.models import door
@@ -89,9 +89,4 @@ def plain_python(tmp_path: Path) -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def zoo() -> Any:
     """The benchmark's own module: its models and its way of comparing are what the published table rests on."""
-    spec = importlib.util.spec_from_file_location("keras3_zoo", ROOT / "benchmarks" / "keras3_zoo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "benchmarks" / "keras3_zoo.py")
