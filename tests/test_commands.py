@@ -53,9 +53,14 @@ def test_help_answers_with_exit_0_in_under_a_second(name: str) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_parses_and_says_how_to_run_it(path: Path) -> None:
     head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    assert any(f"python -m tfday7.train --flagfile=configs/{path.name}" in line for line in head)
     assert any("Time:" in line for line in head)
     assert any("Expected:" in line for line in head)
+    alone = f"python -m tfday7.train --flagfile=configs/{path.name}"
+    if not any(alone in line for line in head):  # Weights on a parameter server: a group of processes, or nothing.
+        (words,) = (line.split()[4:] for line in head if "python -m tfday7.launch" in line)
+        ended = run_command("launch", "--only_check_args", *words, "--run_dir=runs/never-made", cwd=ROOT)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+        return
     ended = run_command("train", f"--flagfile={path}", "--only_check_args", "--run_dir=runs/never-made")
     if sum("python " in line and "tfday7.launch" not in line for line in head) == 1:
         assert (ended.code, ended.out, ended.err) == (0, "", "")

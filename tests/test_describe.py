@@ -45,3 +45,38 @@ def test_a_mistake_is_still_a_mistake(tmp_path: Path) -> None:
     ended = run_command("train", *FLAGS, "--batch_size=5000", cwd=tmp_path)
     assert ended.code == 2
     assert "--batch_size=5000" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "replicas"),
+    [
+        (("--strategy=mirrored", "--virtual_devices=2", "--accumulate_steps=2"), 2),
+        (("--strategy=model_parallel", "--mesh=model:2", "--virtual_devices=2"), 1),
+    ],
+)
+def test_several_devices_are_measured_together(flags: tuple[str, ...], replicas: int, tmp_path: Path) -> None:
+    ended = run_command("train", *FLAGS, *flags, "--json", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out)
+    assert record["parameters"] == (64 * 16 + 16) + (16 * 10 + 10)
+    assert record["devices"]["replicas"] == replicas
+    assert len(record["devices"]["devices"]) == 2
+    assert bool(record["device_plan"]) == (replicas == 1)
+    assert record["accumulate_steps"] == (2 if replicas == 2 else 1)
+    assert 0 < record["step_ms"] < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mesh_is_shown_with_its_plan(tmp_path: Path) -> None:
+    flags = ("--strategy=model_parallel", "--mesh=model:2", "--virtual_devices=2")
+    ended = run_command("train", *FLAGS, *flags, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "dimension 1 / 2" in ended.out
+    assert "model_parallel: CPU:0, CPU:1" in ended.out
+
+
+def test_a_group_of_processes_is_not_described(tmp_path: Path) -> None:
+    flags = ("--strategy=multiworker", "--cluster=localhost:1,localhost:2", "--worker_index=0")
+    ended = run_command("train", *FLAGS, *flags, cwd=tmp_path)
+    assert ended.code == 2
+    assert ended.err.startswith("error: --describe looks at one process")

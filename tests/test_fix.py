@@ -131,3 +131,15 @@ def test_a_search_is_no_run(tmp_path: Path) -> None:
     ended = run_command("diagnose", "--run_dir=run", "--fix", cwd=tmp_path)
     assert ended.code == 2
     assert "holds a search, not a run" in ended.err
+
+
+def test_a_run_that_found_its_micro_batches_keeps_what_it_found(tmp_path: Path) -> None:
+    """The memory of its devices decided it: what is trained to repair it takes the same steps."""
+    from tfday7.core.run_folder import RunFolder
+    from tfday7.stage_fix import _plan
+
+    run = _run_folder(tmp_path, distribution={"accumulate_steps": 4})
+    (run / "flags.txt").write_text("--data=digits\n--model=mlp\n--micro_batch_size=auto\n", encoding="utf-8")
+    plan, flags = _plan(RunFolder(run))
+    assert (plan.training.accumulate_steps, plan.training.micro_batch_size) == (4, "")
+    assert (flags["accumulate_steps"], flags["micro_batch_size"]) == ("4", "")

@@ -109,6 +109,7 @@ def test_a_search_killed_by_sigkill_goes_on(tmp_path: Path) -> None:
         (("--compare=adam",), "two or more different optimizers"),
         (("--trials=0",), "--trials=0"),
         (("--tune=patience",), "--tune=patience: there is no usual range"),
+        (("--micro_batch_size=auto",), "--micro_batch_size=auto has no meaning for a search"),
         (("--learning_rate=find",), "--learning_rate=find has no meaning for tfday7.tune"),
         (("--batch_size=100000",), "--batch_size=100000 is larger than the training split"),
     ],

@@ -124,11 +124,13 @@ def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
     from tfday7.optimizers import advisor
     from tfday7.tuning import settling
 
-    flags = folder.flags()
+    flags = dict(folder.flags())
     optimizer = from_text(OptimizerConfig, flags)
     if settling.is_open(optimizer):
         optimizer, _ = advisor.from_record(folder.record()["optimizer"])
         flags = {name: value for name, value in flags.items() if name not in vars(optimizer)} | to_text(optimizer)
+    if flags.pop("micro_batch_size", ""):
+        flags["accumulate_steps"] = str(folder.record()["distribution"]["accumulate_steps"])
     plan = Plan(
         from_text(DataConfig, flags), from_text(ModelConfig, flags), optimizer, from_text(TrainingConfig, flags)
     )

@@ -22,7 +22,7 @@ from tfday7.data.dataset import Dataset, Problem
 from tfday7.distribution import agreement, checking, parameter_servers
 from tfday7.distribution.cluster import Cluster
 from tfday7.distribution.devices import Devices
-from tfday7.planning import Plan, Say, load
+from tfday7.planning import Plan, Say
 from tfday7.tuning.settling import Settled
 
 
@@ -90,22 +90,31 @@ def run(
 def describe(plan: Plan) -> dict[str, Any]:
     """Returns what a run would cost: the model's size, and the time of a step, measured on one batch; JSON values.
 
+    On several devices of this machine the step is that of all of them together.
+
     Raises:
-        UserError: a mistake in the settings or the data.
+        UserError: a mistake in the settings or the data, or a group of processes.
     """
+    if checking.group(plan.distribution, os.environ) is not None:
+        raise UserError(
+            "--describe looks at one process, and this one is to work in a group",
+            "give --strategy=one_device, or mirrored for the devices of this machine",
+        )
     from tfday7.models.describe import describe as describe_model
     from tfday7.training.batches import input_ms
     from tfday7.training.step_time import measure
 
-    dataset = load(plan, lambda sentence: None)
-    model = preparing.build(plan, dataset, lambda sentence: None)
-    plan, _ = preparing.settle(plan, dataset, model, lambda sentence: None, {})
+    plan, dataset, devices, model, _ = preparing.prepare(plan, None, {}, lambda sentence: None)
+    plain = model if devices.mesh is None else preparing.build(plan, dataset, lambda sentence: None)
     step_ms = measure(model, dataset, plan.optimizer, plan.training)  # First: it freezes what the run would freeze.
     pipeline_ms = input_ms(dataset, plan.training)
     steps = math.ceil(len(dataset.train) / plan.training.batch_size)
     return {
-        **describe_model(model).to_json(),
+        **describe_model(plain).to_json(),
         "batch_size": plan.training.batch_size,
+        "accumulate_steps": plan.training.accumulate_steps,
+        "devices": devices.record(),
+        "device_plan": model.device_plan.rows(batch_size=plan.training.batch_size) if devices.mesh is not None else [],
         "step_ms": step_ms,
         "input_ms": pipeline_ms,
         "steps_per_epoch": steps,

@@ -113,9 +113,11 @@ def describe(plan: Plan, output: OutputConfig) -> None:
 
     record = stages.describe(plan)
     if output.json:
-        print_json(record)
-    else:
-        COMMAND.console().print(description(record, output.lang))
+        return print_json(record)
+    console = COMMAND.console()
+    if record["device_plan"]:
+        console.print("\n".join([*record["device_plan"], ""]), soft_wrap=True, markup=False)
+    console.print(description(record, output.lang))
 
 
 if __name__ == "__main__":

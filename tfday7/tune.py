@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from tfday7.cli import Command, OutputConfig, SearchRunConfig, print_json, run_path
 from tfday7.core import files
+from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.data.config import DataConfig
 from tfday7.models.config import ModelConfig
@@ -34,6 +35,11 @@ def main() -> None:
     plan = planning.Plan(*configs)  # type: ignore[arg-type]
     plan.check_names()
     tuning.check(tuned, plan.optimizer)  # type: ignore[arg-type]
+    if plan.training.micro_batch_size:
+        raise UserError(
+            f"--micro_batch_size={plan.training.micro_batch_size} has no meaning for a search, whose batches differ",
+            "give --accumulate_steps=K: micro-batches for one optimizer step",
+        )
     folder = RunFolder(run_path(run, COMMAND, plan.default_name(), "_tune"))
     flags = COMMAND.given(*SEARCHING)
     folder.check_reusable(flags, run.overwrite, may_grow="trials")

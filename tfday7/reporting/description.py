@@ -31,8 +31,11 @@ def _lines(record: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
     kinds = [(f"  {kind}", count(macs)) for kind, macs in record["macs_by_layer_type"].items()]
     missing = [(f"  {name}", reason) for name, reason in record["not_counted"].items()]
     trainable = words("describe.trainable", count=count(record["trainable_parameters"]))
+    devices = record["devices"]
+    where = [(words("describe.devices"), f"{devices['strategy']}: {', '.join(devices['devices'])}")]
     return [
         (words("describe.model"), record["model"]),
+        *(where if len(devices["devices"]) > 1 else []),
         (words("describe.parameters"), words.joined([count(record["parameters"]), trainable])),
         (words("describe.macs"), "?" if record["macs"] is None else count(record["macs"])),
         *kinds,

@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 from tfday7.data import Dataset
+from tfday7.data.pipeline import Parts
+from tfday7.distribution.feeding import feed
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training.batches import training_batches
 from tfday7.training.callbacks.unfreezing import Unfreezing
@@ -19,7 +21,7 @@ SECONDS = 5.0
 
 
 def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: TrainingConfig) -> float:
-    """Returns the median time of a step on one batch in milliseconds, as a run carries them out.
+    """Returns the median time of a step on one batch in milliseconds, as a run carries them out on all its devices.
 
     The batch is there already: what reading and augmenting it costs is not part of it (`batches.input_ms` is that). The
     model learns a little.
@@ -32,8 +34,12 @@ def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: 
     compile_model(model, dataset, optimizer, training)
     if training.freeze:
         Unfreezing(model, training.unfreeze_epochs)
-    batch = training_batches(dataset, training).take(1).cache().repeat()
-    run, iterator = model.make_train_function(), iter(batch)
+
+    def batches(parts: Parts) -> Any:
+        return training_batches(dataset, training, parts=parts).take(len(parts.wanted)).cache().repeat()
+
+    given = feed(model.distribute_strategy, batches, True, training.accumulate_steps)
+    run, iterator = model.make_train_function(), iter(given)
     per_call = int(model._steps_per_execution.numpy())
     times: list[float] = []
     while len(times) < WARM_UP + 1 or (len(times) < WARM_UP + CALLS and sum(times[WARM_UP:]) < SECONDS):
