@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -137,6 +138,22 @@ def test_a_mistake_in_the_flags_is_exit_2_with_error_and_hint(arguments: list[st
     assert hint in ended.err.partition("hint: ")[2] if hint else True
     assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+def test_a_flagfile_is_a_file_that_ends(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "circle").write_text("--flagfile=circle\n", encoding="utf-8")
+    (tmp_path / "outer").write_text("--epochs=3\n--flagfile=pipe\n", encoding="utf-8")
+    for name, message in {
+        "pipe": "pipe: a pipe; expected a file",
+        "endless": "endless: a device; expected a file",
+        "circle": "circle: names itself",
+        "outer": "pipe: a pipe; expected a file",
+    }.items():
+        ended = run_command("train", f"--flagfile={name}", "--only_check_args", cwd=tmp_path, timeout=20)
+        assert ended.code == 2
+        assert ended.err.startswith(f"error: --flagfile={message}")
 
 
 def test_a_comment_after_a_value_in_a_flagfile_is_caught(tmp_path: Path) -> None:

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from absl import flags
 from rich.console import Console
 
+from tfday7.core import files
 from tfday7.core.errors import Interrupted, Tfday7Error, UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import Settings, describe_range, setting, typed_fields, words
 from tfday7.core.signals import stop_at_once_on_sigterm
 
 S = TypeVar("S", bound=Settings)
+MOST_FLAGFILE_BYTES = 1_000_000
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it.
 MACHINE_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
@@ -161,7 +163,7 @@ class Command:
         return "\n".join(lines) + "\n"
 
     def _define(self) -> flags.FlagValues:
-        values = flags.FlagValues()
+        values = _Flags()
         for group in self.settings:
             for field, kind, _ in typed_fields(group):
                 text = str(field.metadata["help"])
@@ -228,6 +230,20 @@ _DEFINE: dict[type, Callable[..., Any]] = {
     str: flags.DEFINE_string,
     bool: flags.DEFINE_bool,
 }
+
+
+class _Flags(flags.FlagValues):
+    """absl's flags, which look at a flagfile, also at one that another names, before they read it."""
+
+    def _get_flag_file_lines(self, filename: str, parsed_file_stack: list[str] | None = None) -> list[str]:
+        if filename in (parsed_file_stack or ()):
+            raise UserError(f"--flagfile={filename}: names itself, directly or by another flagfile")
+        if filename:
+            try:
+                files.check_plain(Path(filename), MOST_FLAGFILE_BYTES)
+            except ValueError as error:  # A UserError, or a name that cannot be one.
+                raise UserError(f"--flagfile={error}") from error
+        return super()._get_flag_file_lines(filename, parsed_file_stack)
 
 
 def _flagfile(argv: Sequence[str]) -> str:

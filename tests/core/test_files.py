@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -158,3 +159,29 @@ def test_sizes_are_those_of_all_files_below(tmp_path: Path) -> None:
     (tmp_path / "model" / "variables" / "data").write_bytes(b"x" * 23)
     assert files.folder_size_bytes(tmp_path / "model") == 100 + 23
     assert files.folder_size_bytes(tmp_path / "model" / "graph.pb") == 100
+
+
+def test_only_files_with_an_end_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "folder").mkdir()
+    with (tmp_path / "long").open("wb") as file:
+        file.truncate(files.MOST_JSON_BYTES + 1)
+    sorts = {
+        "pipe": "a pipe; expected a file",
+        "endless": "a device; expected a file",
+        "circle": "cannot be read",
+        "folder": "a folder; expected a file",
+        "long": "500,000,001 bytes; expected 500,000,000 at most",
+        "missing": "no such file",
+    }
+    for name, message in sorts.items():
+        with pytest.raises(UserError, match=f"{name}: {message}"):
+            files.read_json(tmp_path / name)
+
+
+def test_links_to_files_are_files(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"a": 1})
+    (tmp_path / "b.json").symlink_to("a.json")
+    assert files.read_json(tmp_path / "b.json") == {"a": 1}

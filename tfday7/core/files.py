@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from tfday7.core.errors import UserError
 
 PARTIAL = ".partial-"
+MOST_JSON_BYTES = 500_000_000  # A record of 100,000 epochs has a tenth of it.
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -35,8 +37,38 @@ def write_json(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def check_plain(path: Path, most_bytes: int | None = None) -> None:
+    """Checks that a path is that of a file which can be read to its end.
+
+    A pipe would be waited for without end, and a device such as /dev/zero has none.
+
+    Args:
+        path: followed where it is a link; what is missing passes, as its reader has more to say of it.
+        most_bytes: what no sensible file of its kind exceeds; None for any size.
+
+    Raises:
+        UserError: it is something else, or larger.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # Links in a circle, a name that is too long, a folder that may not be entered.
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: a {_sort(status.st_mode)}; expected a file")
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise UserError(f"{path}: {status.st_size:,} bytes; expected {most_bytes:,} at most")
+
+
+def _sort(mode: int) -> str:
+    sorts = {stat.S_ISDIR: "folder", stat.S_ISFIFO: "pipe", stat.S_ISSOCK: "socket"}
+    return next((name for is_one, name in sorts.items() if is_one(mode)), "device")
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON record. Raises UserError (exit 2), naming the file, when it is missing or no JSON."""
+    check_plain(path, MOST_JSON_BYTES)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
