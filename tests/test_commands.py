@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, run_command
 
+from tfday7.core.errors import UserError
 from tfday7.core.settings import typed_fields
 
 COMMANDS = ("train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report")
@@ -99,6 +100,23 @@ def test_what_needs_no_tensorflow_does_not_load_it(arguments: list[str], tmp_pat
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ended.stdout.endswith("free\n")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_search_takes_the_flagfile_of_a_job(path: Path) -> None:
+    """What it says of export, devices and budget is for tfday7.train, and passed over there."""
+    importlib.import_module("tfday7.tune").COMMAND.parse(["tune", f"--flagfile={path}"])
+
+
+def test_what_a_search_passes_over_is_only_what_another_command_knows(tmp_path: Path) -> None:
+    (tmp_path / "job.flags").write_text("--export=tflite\n--nodescribe\n--strategy mirrored\n", encoding="utf-8")
+    command = importlib.import_module("tfday7.tune").COMMAND
+    command.parse(["tune", f"--flagfile={tmp_path / 'job.flags'}", "--epochs=3"])
+    assert command.passed_over == ["export", "describe", "strategy"]
+    (tmp_path / "job.flags").write_text("--exprot=tflite\n", encoding="utf-8")
+    for wrong in (["tune", f"--flagfile={tmp_path / 'job.flags'}"], ["tune", "--export=tflite"]):
+        with pytest.raises(UserError, match="Unknown command line flag"):
+            command.parse(wrong)
 
 
 def test_the_last_flag_wins_over_the_flagfile(tmp_path: Path) -> None:

@@ -1,9 +1,54 @@
-"""Figures in docs/ are those that the benchmarks' records have."""
+"""What the pages say is so: figures are those of the records, outputs those of the commands, flags are there."""
 
 from __future__ import annotations
 
+import importlib
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 from support import ROOT, load_script
+
+from tfday7.core.settings import typed_fields
+
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
+COMMAND = re.compile(r"python -m tfday7\.([a-z]+)((?: +[^`#|>]*)?)")
+OUTPUTS = load_script(ROOT / "docs" / "make_outputs.py")
+
+
+def command_lines(path: Path) -> list[tuple[str, list[str]]]:
+    """Returns the command lines of a page: (command, its arguments); of a sentence's, what stands in its marks."""
+    found = []
+    for line in re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8")).splitlines():
+        for name, rest in COMMAND.findall(line):
+            found.append((name, shlex.split(rest.partition("   ")[0].removesuffix(" --"))))
+    return found
+
+
+LINES = [(path, name, rest) for path in PAGES for name, rest in command_lines(path)]
+
+
+def test_there_are_command_lines() -> None:
+    assert len(LINES) > 100
+    assert {name for _, name, _ in LINES} >= {"train", "tune", "diagnose", "advise", "export", "benchmark", "deploy"}
+
+
+@pytest.mark.parametrize(("path", "name", "rest"), LINES, ids=lambda part: getattr(part, "name", str(part))[:90])
+def test_a_command_line_is_understood(path: Path, name: str, rest: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every flag is there, and takes the value; files that a reader has need not be there."""
+    monkeypatch.chdir(ROOT)
+    command = importlib.import_module(f"tfday7.{name}").COMMAND
+    own = rest[: rest.index("--")] if "--" in rest else rest
+    assert all(word.startswith("--") for word in own), f"{path.name}: {rest}"
+    own = [word for word in own if not word.startswith("--flagfile=") or (ROOT / word.partition("=")[2]).exists()]
+    flags = [word for word in own if word != "--..."]
+    command.parse([name, *flags])
+    for group in command.settings:
+        placeholders = {"RUN", "NAME", "FILE", "N", "K", "..."}
+        if not any(value.partition("=")[2] in placeholders for value in flags):
+            command.config(group)
+        assert typed_fields(group)
 
 
 @pytest.mark.parametrize("name", ["make_compression", "make_distribution"])
@@ -11,6 +56,12 @@ def test_a_page_says_what_its_record_says(name: str) -> None:
     script = load_script(ROOT / "docs" / f"{name}.py")
     text = script.PAGE.read_text(encoding="utf-8")
     assert script.page(text) == text, f"run: python docs/{name}.py"
+
+
+@pytest.mark.parametrize("path", [path for path in OUTPUTS.PAGES if OUTPUTS.commands(path)], ids=lambda path: path.name)
+def test_a_page_shows_what_its_commands_print(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert OUTPUTS.page(text) == text, "run: python docs/make_outputs.py"
 
 
 def test_a_page_without_its_marks_is_no_page() -> None:

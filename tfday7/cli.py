@@ -70,12 +70,20 @@ class Command:
         name: as in `python -m tfday7.NAME`.
         summary: the command module's docstring.
         settings: the classes whose fields are flags; each flag has the field's name.
+        others: settings that a flagfile may hold for another command; there, and only there, they are passed over.
+
+    Attributes:
+        passed_over: the flags of a flagfile that were, in their order.
     """
 
-    def __init__(self, name: str, summary: str, settings: Sequence[type[Settings]]) -> None:
+    def __init__(
+        self, name: str, summary: str, settings: Sequence[type[Settings]], others: Sequence[type[Settings]] = ()
+    ) -> None:
         self.name = name
         self.summary = summary.strip()
         self.settings = tuple(settings)
+        self.others = {field.name for group in others for field, _, _ in typed_fields(group)}
+        self.passed_over: list[str] = []
         self.flags = self._define()
         self.flagfile = ""
 
@@ -126,6 +134,7 @@ class Command:
 
     def parse(self, argv: Sequence[str]) -> None:
         """Reads the command line and its flagfiles. Raises UserError for anything that is not a flag with a value."""
+        self.passed_over.clear()
         self.flags = self._define()
         self.flagfile = _flagfile(argv)
         try:
@@ -162,8 +171,18 @@ class Command:
         lines += ["  --only_check_args", "      Check the flags and stop.", "  --help", "      Show this help."]
         return "\n".join(lines) + "\n"
 
+    def _is_passed_over(self, line: str) -> bool:
+        """Returns whether a flagfile's line is for another command, and notes it."""
+        words = line.lstrip("-").replace("=", " ").split() if line.startswith("-") else []
+        for name in (words[0], words[0].removeprefix("no")) if words else ():
+            if name in self.others and name not in self.flags:
+                if name not in self.passed_over:
+                    self.passed_over.append(name)
+                return True
+        return False
+
     def _define(self) -> flags.FlagValues:
-        values = _Flags()
+        values = _Flags(self._is_passed_over)
         for group in self.settings:
             for field, kind, _ in typed_fields(group):
                 text = str(field.metadata["help"])
@@ -233,7 +252,15 @@ _DEFINE: dict[type, Callable[..., Any]] = {
 
 
 class _Flags(flags.FlagValues):
-    """absl's flags, which look at a flagfile, also at one that another names, before they read it."""
+    """absl's flags, which look at a flagfile, also at one that another names, before they read it.
+
+    Args:
+        is_passed_over: says of a flagfile's line whether it is for another command.
+    """
+
+    def __init__(self, is_passed_over: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.__dict__["is_passed_over"] = is_passed_over  # Attributes of absl's class are flags.
 
     def _get_flag_file_lines(self, filename: str, parsed_file_stack: list[str] | None = None) -> list[str]:
         if filename in (parsed_file_stack or ()):
@@ -243,7 +270,8 @@ class _Flags(flags.FlagValues):
                 files.check_plain(Path(filename), MOST_FLAGFILE_BYTES)
             except ValueError as error:  # A UserError, or a name that cannot be one.
                 raise UserError(f"--flagfile={error}") from error
-        return super()._get_flag_file_lines(filename, parsed_file_stack)
+        lines = super()._get_flag_file_lines(filename, parsed_file_stack)
+        return [line for line in lines if not self.__dict__["is_passed_over"](line)]
 
 
 def _flagfile(argv: Sequence[str]) -> str:

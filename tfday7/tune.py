@@ -11,18 +11,24 @@ feasible, 130 interrupted, 143 preempted.
 
 from __future__ import annotations
 
-from tfday7.cli import Command, OutputConfig, SearchRunConfig, print_json, run_path
+from tfday7.cli import Command, OutputConfig, RunConfig, SearchRunConfig, print_json, run_path
+from tfday7.compression.config import AfterTraining, BudgetConfig, SearchConfig
 from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.data.config import DataConfig
+from tfday7.diagnosis.config import DiagnosisConfig
+from tfday7.distribution import DistributionConfig
+from tfday7.exporting.config import ExportConfig
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training.config import TrainingConfig
 from tfday7.tuning.config import TuningConfig
 
 SEARCHING = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig, TuningConfig)
-COMMAND = Command("tune", __doc__, [*SEARCHING, SearchRunConfig, OutputConfig])
+# A flagfile describes a job; what it says of these is for tfday7.train.
+OF_TRAIN = (DiagnosisConfig, ExportConfig, DistributionConfig, AfterTraining, BudgetConfig, SearchConfig, RunConfig)
+COMMAND = Command("tune", __doc__, [*SEARCHING, SearchRunConfig, OutputConfig], OF_TRAIN)
 
 
 def main() -> None:
@@ -52,6 +58,8 @@ def main() -> None:
     def say(sentence: str) -> None:
         console.print(sentence, soft_wrap=True, markup=False)
 
+    if COMMAND.passed_over:
+        say(f"of the flagfile, for tfday7.train alone: {', '.join(f'--{name}' for name in COMMAND.passed_over)}")
     dataset = planning.load(plan, say)
     searched = (plan.implied_data(), plan.model, plan.optimizer, plan.training)
     record = tuning.run(searched, dataset, tuned, folder, flags, run.overwrite, say)  # type: ignore[arg-type]

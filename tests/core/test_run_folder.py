@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tfday7.core import run_folder
 from tfday7.core.errors import UserError
-from tfday7.core.run_folder import RunFolder
+from tfday7.core.run_folder import METRICS, RunFolder
 from tfday7.core.settings import to_text
 
 FLAGS = {"data": "digits", "epochs": "20", "l2": "0.0"}
@@ -75,6 +76,16 @@ def test_damaged_flags_are_named(run: RunFolder) -> None:
     with pytest.raises(UserError, match=r"flags\.txt: cannot be read") as caught:
         run.flags()
     assert "--overwrite" in caught.value.hint
+
+
+def test_metrics_that_are_no_file_are_refused_and_nested_ones_end_the_list(run: RunFolder) -> None:
+    run.path.mkdir(parents=True, exist_ok=True)
+    (run / METRICS).write_bytes(b'{"epoch": 1}\n' + b"[" * 100_000 + b"]" * 100_000 + b"\n")
+    assert run.metrics() == [{"epoch": 1}]
+    (run / METRICS).unlink()
+    os.mkfifo(run / METRICS)
+    with pytest.raises(UserError, match="a pipe; expected a file"):
+        run.metrics()
 
 
 @pytest.mark.parametrize("rest", [b'{"epoch": 3, "lo', b'{"epoch": 3, "name": "\xe5', b"3\n", b"\xff\xff"])
@@ -179,7 +190,7 @@ def test_clearing_does_not_follow_a_link_out_of_the_folder(run: RunFolder, tmp_p
 HOLD = """
 import sys
 from pathlib import Path
-from tfday7.core.run_folder import RunFolder
+from tfday7.core.run_folder import METRICS, RunFolder
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()

@@ -60,6 +60,7 @@ class RunFolder:
 
     def flags(self) -> dict[str, str]:
         """Returns the flags of the run that was started here. Raises UserError when the file cannot be read."""
+        files.check_plain(self / FLAGS, files.MOST_JSON_BYTES)
         try:
             lines = (self / FLAGS).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -85,14 +86,19 @@ class RunFolder:
         return self.record().get("status") == "finished"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl, one record an epoch; a half-written last line is left out."""
+        """Returns the lines of metrics.jsonl, one record an epoch; a half-written last line is left out.
+
+        Raises:
+            UserError: it is no file.
+        """
+        files.check_plain(self / METRICS, files.MOST_JSON_BYTES)
         if not (self / METRICS).exists():
             return []
         records = []
         for line in (self / METRICS).read_bytes().splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if not isinstance(record, dict):
                 break
