@@ -48,7 +48,8 @@ PCQAT_ZEROES = "tensorflow/model-optimization#979"
 PQAT_DRIFT = "tensorflow/model-optimization#720, #721"
 # Our own.
 MEASURED = f"benchmarks/runtimes.py, {DATE}, Intel Xeon with AVX-512 VNNI, one thread"
-ARITHMETIC, RULE, TO_MEASURE = "{arithmetic}", "{rule}", "{to_measure}"  # In words, which `spoken` translates.
+COMPRESSED = "benchmarks/results/compression.json (a ResNet-8 on Fashion-MNIST)"
+ARITHMETIC, RULE = "{arithmetic}", "{rule}"  # In words, which `spoken` translates.
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "device.microcontroller": (CMSIS_NN, MICRO_HYBRID),
@@ -135,8 +136,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "memory.low_rank": (LOW_RANK,),
     "memory.float16": (GPU_DELEGATE, TENSORRT),
     "why.bytes": (ARITHMETIC,),
-    "why.sparse_file": (TO_MEASURE,),
-    "why.packed": (CLUSTERING, TO_MEASURE),
+    "why.sparse_file": (ARITHMETIC,),
+    "why.packed": (CLUSTERING, COMPRESSED),
     "why.needs.nothing": (LITERT_KINDS,),
     "why.needs.examples": (INTEGERS,),
     "why.needs.teacher": (DISTILLING,),
@@ -159,7 +160,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "pro.int16x8": (INTEGER_16X8,),
     "con.int16x8": (INTEGER_16X8,),
     "pro.shrink": (FILTERS, DEPGRAPH),
-    "con.shrink": (FILTERS, TO_MEASURE),
+    "con.shrink": (FILTERS, COMPRESSED),
     "pro.low_rank": (LOW_RANK,),
     "con.low_rank": (LOW_RANK,),
     "pro.zeros": (PRUNING, CLUSTERING),
