@@ -64,6 +64,19 @@ def test_a_page_shows_what_its_commands_print(path: Path) -> None:
     assert OUTPUTS.page(text) == text, "run: python docs/make_outputs.py"
 
 
+def test_messages_that_are_explained_are_messages_of_the_program() -> None:
+    """Each piece between the user's own names and numbers, `…`, stands in the sources."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tfday7").rglob("*.py"))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = [
+        found for line in re.findall(r"^### (.*)$", page, re.MULTILINE) for found in re.findall(r"`([^`]+)`", line)
+    ]
+    assert len(messages) > 15
+    foreign = {"Unknown command line flag '…'", "Incompatible Matrix dimensions"}
+    for message in set(messages) - foreign:
+        assert all(piece.strip(" ;:,'") in sources for piece in message.split("…")), message
+
+
 def test_a_page_without_its_marks_is_no_page() -> None:
     between = load_script(ROOT / "docs" / "figures.py").between
     assert between("a\n<!-- b -->\nold\n<!-- end of figures -->\nc\n", "<!-- b -->\n", "new\n") == (
