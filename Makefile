@@ -41,7 +41,7 @@ types: install
 	$(BIN)/mypy
 
 tests: install
-	$(BIN)/python -m pytest --numprocesses=auto
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 models: install
 	$(BIN)/python tflite_models/make_models.py
