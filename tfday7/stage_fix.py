@@ -124,7 +124,7 @@ def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
     from tfday7.optimizers import advisor
     from tfday7.tuning import settling
 
-    flags = dict(folder.flags())
+    flags = folder.flags()
     optimizer = from_text(OptimizerConfig, flags)
     if settling.is_open(optimizer):
         optimizer, _ = advisor.from_record(folder.record()["optimizer"])

@@ -61,7 +61,7 @@ class Draft:
             self.failure = "the converter wrote no file"
 
     def refused(self) -> bool:
-        """Looks into a file that was converted, and returns whether it does not deserve its kind."""
+        """Looks into a file that was made, and returns whether it does not deserve its kind."""
         if self.failure:
             return False
         try:

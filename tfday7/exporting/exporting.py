@@ -86,6 +86,9 @@ def _convert(drafts: list[Draft], folder: Path) -> None:
     process to process (tensorflow#55512): one int8 file of an unrolled GRU in three keeps a split in float32.
     """
     prepared = [(draft, draft.prepare()) for draft in drafts]
+    for draft, request in prepared:
+        if request is None:
+            draft.refused()
     waiting = [(draft, request) for draft, request in prepared if request is not None]
     for attempt in itertools.count(1):
         answers = children.convert([request for _, request in waiting], folder / str(attempt))
@@ -95,8 +98,6 @@ def _convert(drafts: list[Draft], folder: Path) -> None:
         waiting = [(draft, request) for draft, request in refused if attempt < draft.format.attempts]
         if not waiting:
             break
-    for draft in drafts:
-        draft.refused()  # Also what needed no child; of what was refused the reason is there already.
 
 
 def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]], overwrite: bool = False) -> None:
