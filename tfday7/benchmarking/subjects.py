@@ -83,6 +83,8 @@ def subject(path: Path) -> Subject:
     if record_path(path).exists():
         record = read_artefact(path)
         return Subject(path, record.name, record, record.size_bytes, record.gzip_bytes)
+    if not path.is_dir():
+        files.check_plain(path)
     try:
         contents = [file.read_bytes() for file in _files_of(path)]
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.data import images
 
@@ -103,6 +104,7 @@ def read_spec(path: str, target: str) -> tuple[FeatureSpec, FeatureSpec]:
     Raises:
         UserError: the file is missing or wrong; the message says where.
     """
+    files.check_plain(Path(path), files.MOST_JSON_BYTES)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.models.door.graph import KERAS3, TF_KERAS, is_keras3, is_tf_keras
 
@@ -48,6 +49,7 @@ def read(path_or_model: Any, allow_unsafe: bool = False) -> Any:
         from tfday7.models.door import saved_model
 
         return saved_model.read(path, allow_unsafe)
+    files.check_plain(path)
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(b"PK"):

@@ -10,8 +10,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from tfday7.core import files
 from tfday7.core.errors import UserError
-from tfday7.core.files import folder_size_bytes
 from tfday7.core.frameworks import tf
 from tfday7.models.door.building import fitting, tf_keras_model
 from tfday7.models.door.judge import parsed
@@ -33,7 +33,7 @@ def read(path: Path, allow_unsafe: bool) -> Any:
             "save the model with model.save('model.keras') and give that file",
         )
     config = {"class_name": metadata["class_name"], "config": metadata["config"]}
-    model = tf_keras_model(config, path, allow_unsafe, folder_size_bytes(path / "variables"))
+    model = tf_keras_model(config, path, allow_unsafe, files.folder_size_bytes(path / "variables"))
     with fitting(path):
         status = tf.train.Checkpoint(root=model).read(str(path / "variables" / "variables"))
         try:
@@ -61,8 +61,7 @@ def _root_metadata(path: Path) -> dict[str, Any]:
 
 def _parse(message: Any, path: Path) -> None:
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise UserError(f"{path}: larger than {_LARGEST_BYTES:,} bytes")
+        files.check_plain(path, _LARGEST_BYTES)
         message.ParseFromString(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
