@@ -74,15 +74,17 @@ def _verdict(verdict: Mapping[str, Any], rows: Mapping[str, Any]) -> list[str]:
 def _family(name: str, found: Mapping[str, Any]) -> list[str]:
     rows = []
     for row in found["rows"]:
+        title = f"`{row['name']}`"
         if row["failure"]:
-            rows.append([f"`{row['name']}`", row["failure"], *[""] * 3])
+            rows.append([title, *["–"] * 5])
             continue
-        score = row["test_metric"] if row.get("test_metric") is not None else row["metric"]
-        which = "" if row.get("test_metric") is not None else " (validation)"
-        size, packed, ratio = row["size_bytes"] / 1000, row["gzip_bytes"] / 1000, row["latency_ratio"]
-        time = "–" if ratio is None else f"{ratio:.2f}"
-        rows.append([f"`{row['name']}`", f"{score:.4f}{which}", f"{size:.1f}", f"{packed:.1f}", time])
-    return [f"The {name} on the words of the standard library:", "", *table((name, *HEAD[1:5]), rows)]
+        test = "–" if row["test_metric"] is None else f"{row['test_metric']:.4f}"
+        size, packed = row["size_bytes"] / 1000, row["gzip_bytes"] / 1000
+        rows.append([title, f"{row['metric']['value']:.4f}", test, f"{size:.1f}", f"{packed:.1f}"])
+        rows[-1].append("–" if row["latency_ratio"] is None else f"{row['latency_ratio']:.2f}")
+    head = (name, "validation", "test, of the frontier", *HEAD[2:5])
+    failures = [f"- {row['failure']}." for row in found["rows"] if row["failure"]]
+    return [f"The {name} on the words of the standard library, one seed:", "", *table(head, rows), "", *failures]
 
 
 def _listed(names: list[str]) -> str:
