@@ -58,6 +58,13 @@ def test_a_page_says_what_its_record_says(name: str) -> None:
     assert script.page(text) == text, f"run: python docs/{name}.py"
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_readme_says_what_the_records_say(lang: str) -> None:
+    script = load_script(ROOT / "docs" / "make_readme.py")
+    text = script.PAGES[lang].read_text(encoding="utf-8")
+    assert script.page(text, lang) == text, "run: python docs/make_readme.py"
+
+
 @pytest.mark.parametrize("path", [path for path in OUTPUTS.PAGES if OUTPUTS.commands(path)], ids=lambda path: path.name)
 def test_a_page_shows_what_its_commands_print(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
