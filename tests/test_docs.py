@@ -65,6 +65,14 @@ def test_readme_says_what_the_records_say(lang: str) -> None:
     assert script.page(text, lang) == text, "run: python docs/make_readme.py"
 
 
+def test_the_reference_is_what_the_docstrings_say() -> None:
+    script = load_script(ROOT / "docs" / "make_api.py")
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run: python docs/make_api.py"
+    for modules in script.ENTRIES.values():
+        for module, names in modules:
+            assert all(hasattr(importlib.import_module(module), name) for name in names)
+
+
 @pytest.mark.parametrize("path", [path for path in OUTPUTS.PAGES if OUTPUTS.commands(path)], ids=lambda path: path.name)
 def test_a_page_shows_what_its_commands_print(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
