@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support import ROOT, load_script
+from support import ROOT, load_script, run_python
 
 from tfday7.core.settings import typed_fields
 
@@ -77,6 +77,15 @@ def test_the_reference_is_what_the_docstrings_say() -> None:
 def test_a_page_shows_what_its_commands_print(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert OUTPUTS.page(text) == text, "run: python docs/make_outputs.py"
+
+
+@pytest.mark.slow
+def test_the_examples_of_extending_run_and_hold() -> None:
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    ended = run_python("-c", "\n".join(blocks))
+    assert ended.code == 0, ended.err[-2000:]
 
 
 def test_messages_that_are_explained_are_messages_of_the_program() -> None:

@@ -10,10 +10,8 @@ from typing import Any
 from tfday7.compression.shrink import rules
 from tfday7.compression.shrink.atoms import Atoms, Vector
 from tfday7.compression.shrink.labels import Labels, Product, Weight
-from tfday7.compression.shrink.visit import LAYERS, Visit
+from tfday7.compression.shrink.visit import Visit, rule_of
 from tfday7.models.door.graph import TF_KERAS, Call
-
-_KNOWN = ("tf_keras.", "tfday7.models.door.")
 
 
 class Propagation:
@@ -90,14 +88,9 @@ class Propagation:
             self.calls.append(call)
 
     def _results(self, visit: Visit) -> list[Labels]:
-        layer = visit.layer
-        if TF_KERAS.has_graph(layer):
-            results = self._model(visit)
-        elif type(layer).__module__.startswith(_KNOWN) and type(layer).__name__ in LAYERS:
-            results = LAYERS[type(layer).__name__](visit)
-        else:
-            results = unknown(visit)
-        return results
+        if TF_KERAS.has_graph(visit.layer):
+            return self._model(visit)
+        return (rule_of(visit.layer) or unknown)(visit)
 
     def _model(self, visit: Visit) -> list[Labels]:
         """Labels a model inside the model; a further call joins its labels to those of the first."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[Any, ...]
 Rule = Callable[["Visit"], list[Labels]]
-LAYERS: dict[str, Rule] = {}  # By the name of one of Keras's or the door's classes.
+LAYERS: dict[str | type, Rule] = {}  # By the name of one of Keras's or the door's classes, or by a class of a user's.
+KNOWN = ("tf_keras.", "tfday7.models.door.")  # Where those classes are; another's of the same name is not one of them.
 # Activations that compute each value from itself alone, whatever Keras they come from.
 ELEMENTWISE = frozenset((
     *("linear", "relu", "relu6", "elu", "selu", "celu", "gelu", "mish", "swish", "silu", "sigmoid", "hard_sigmoid"),
@@ -25,17 +26,27 @@ ELEMENTWISE = frozenset((
 ))  # fmt: skip
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Returns a decorator: the rule says what layers of these classes do; it returns the labels of each output."""
+def rule(*kinds: str | type) -> Callable[[Rule], Rule]:
+    """Returns a decorator: the rule says what layers of these classes do; it returns the labels of each output.
+
+    Args:
+        kinds: names of Keras's own classes, or classes of your own, themselves.
+    """
 
     def add(function: Rule) -> Rule:
-        for name in names:
-            if name in LAYERS:
-                raise ValueError(f"two rules for {name}")
-            LAYERS[name] = function
+        for kind in kinds:
+            if kind in LAYERS:
+                raise ValueError(f"two rules for {kind}")
+            LAYERS[kind] = function
         return function
 
     return add
+
+
+def rule_of(layer: Any) -> Rule | None:
+    """Returns the rule of a layer's class; None where there is none."""
+    kind = type(layer)
+    return LAYERS.get(kind) or (LAYERS.get(kind.__name__) if kind.__module__.startswith(KNOWN) else None)
 
 
 @dataclasses.dataclass
