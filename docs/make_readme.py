@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,4 +76,4 @@ def page(text: str, lang: str) -> str:
 
 if __name__ == "__main__":
     for language, path in PAGES.items():
-        bring_up_to_date(path, lambda text, lang=language: page(text, lang))
+        bring_up_to_date(path, functools.partial(page, lang=language))
