@@ -19,7 +19,7 @@ OVERHEAD = "<!-- overhead: python docs/make_readme.py -->\n"
 ROWS = ("float32", "converter int8", "TFMOT PQAT 80%", "half the channels by hand, distilled, int8", "qat",
         "prune80_int8", "shrink25_int8", "shrink_by_hand_int8")  # fmt: skip
 WORKLOADS = {"digits_mlp": "digits, mlp", "digits_cnn": "digits, cnn", "fashion_resnet8": "Fashion-MNIST, resnet8"}
-WORDS = {
+WORDS: dict[str, dict[str, Any]] = {
     "en": {
         "compression": ("ResNet-8, Fashion-MNIST", "made by", "accuracy", "file, kB", "packed, kB", "time"),
         "theirs": "TensorFlow's kit",

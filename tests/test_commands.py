@@ -105,7 +105,11 @@ def test_what_needs_no_tensorflow_does_not_load_it(arguments: list[str], tmp_pat
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_search_takes_the_flagfile_of_a_job(path: Path) -> None:
     """What it says of export, devices and budget is for tfday7.train, and passed over there."""
-    importlib.import_module("tfday7.tune").COMMAND.parse(["tune", f"--flagfile={path}"])
+    command = importlib.import_module("tfday7.tune").COMMAND
+    command.parse(["tune", f"--flagfile={path}"])
+    given = [line.lstrip("-").partition("=")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert set(command.passed_over) == {name for name in given if name in TRAIN_FLAGS and name not in command.flags}
+    assert command.flags["data"].value
 
 
 def test_what_a_search_passes_over_is_only_what_another_command_knows(tmp_path: Path) -> None:
