@@ -24,7 +24,7 @@ from tfday7.distribution.feeding import feed
 from tfday7.distribution.mesh import stepping
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.optimizers import state as optimizer_state
-from tfday7.training import batch_statistics, state, step
+from tfday7.training import batch_statistics, loop, state, step
 from tfday7.training.batches import input_ms, training_batches, weighting
 from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
 from tfday7.training.callbacks.averaging import Averaging
@@ -154,6 +154,7 @@ def compile_model(
         model.compile(optimizer=chosen, steps_per_execution=first_steps(steps, training.checkpoint_steps), **aim)
     if mesh is None:
         step.install(model, training.accumulate_steps)
+        loop.install(model)
     return steps
 
 
