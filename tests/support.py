@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import forking
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,9 +25,26 @@ class Ended:
     err: str
 
 
-def run_command(name: str, *arguments: str, cwd: Path | None = None, timeout: float = 300) -> Ended:
-    """Runs `python -m tfday7.NAME` as a user does, in a process of its own."""
-    return run_python("-m", f"tfday7.{name}", *arguments, cwd=cwd, timeout=timeout)
+def run_command(
+    name: str, *arguments: str, cwd: Path | None = None, timeout: float = 300, fresh: bool = False
+) -> Ended:
+    """Runs `python -m tfday7.NAME` in a process of its own.
+
+    Args:
+        name: of the command.
+        arguments: of the command.
+        cwd: its folder; None for this project's.
+        timeout: in seconds.
+        fresh: whether Python starts anew, as for a user; else the process is a fork that has TensorFlow loaded already.
+    """
+    if fresh:
+        return run_python("-m", f"tfday7.{name}", *arguments, cwd=cwd, timeout=timeout)
+    return Ended(*_server().run(f"tfday7.{name}", list(arguments), cwd or ROOT, timeout))
+
+
+@functools.cache
+def _server() -> forking.Server:
+    return forking.Server()
 
 
 def run_python(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> Ended:

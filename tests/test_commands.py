@@ -42,7 +42,7 @@ def test_help_answers_with_exit_0_in_under_a_second(name: str) -> None:
     best = float("inf")
     for _ in range(3):  # The best of three: another process on the machine must not fail this.
         started = time.perf_counter()
-        ended = run_command(name, "--help")
+        ended = run_command(name, "--help", fresh=True)
         best = min(best, time.perf_counter() - started)
         assert ended.code == 0
         assert ended.err == ""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     folder = tmp_path_factory.mktemp("quickstart")
-    ended = run_command("train", f"--flagfile={ROOT}/configs/quickstart.flags", cwd=folder)
+    ended = run_command("train", f"--flagfile={ROOT}/configs/quickstart.flags", cwd=folder, fresh=True)
     assert ended.code == 0, ended.err
     return folder, ended
 

@@ -1,0 +1,133 @@
+"""Runs commands in forks of a process that has TensorFlow loaded and has used nothing of it.
+
+Starting TensorFlow takes longer than most commands of these tests; a fork has it at once. The process is started by the
+first command of a test process and ends with it. A command sees the environment, the folder and the arguments that it
+would see as `python -m tfday7.NAME`; only its imports are done before it begins.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Server:
+    """The parent's end: the process that forks, and how to ask it."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, __file__], cwd=ROOT, env=environment, **pipes)
+        self.lock = threading.Lock()
+        atexit.register(self.end)
+
+    def run(self, module: str, arguments: list[str], cwd: Path, timeout: float) -> tuple[int, str, str]:
+        """Runs `python -m MODULE` and returns its exit code and what it wrote.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time, in seconds; it has been killed with all it started.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            written = [Path(folder) / name for name in ("out", "err")]
+            asked = {
+                "module": module,
+                "arguments": arguments,
+                "cwd": str(cwd),
+                "environment": {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+                "files": list(map(str, written)),
+                "timeout": timeout,
+            }
+            with self.lock:
+                assert self.process.stdin is not None
+                assert self.process.stdout is not None
+                self.process.stdin.write(json.dumps(asked) + "\n")
+                self.process.stdin.flush()
+                code = json.loads(self.process.stdout.readline())
+            out, err = (path.read_text(encoding="utf-8") for path in written)
+        if code is None:
+            raise subprocess.TimeoutExpired([module, *arguments], timeout, out, err)
+        return code, out, err
+
+    def end(self) -> None:
+        """Ends the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def serve() -> None:
+    """Carries out one request a line of the standard input, until that ends."""
+    from tfday7.core.frameworks import keras, keras3, tf
+
+    before = dict(os.environ)
+    assert tf.Module
+    assert keras.layers.Dense
+    assert keras3.layers.Dense
+    own = {name: value for name, value in os.environ.items() if before.get(name) != value}  # Set by the imports.
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _become(asked, own)
+        sys.stdout.write(json.dumps(_await(child, asked["timeout"])) + "\n")
+        sys.stdout.flush()
+
+
+def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
+    """Is the command, and never returns."""
+    code = 1
+    try:
+        os.setsid()
+        for number, path in enumerate(asked["files"], start=1):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ.clear()
+        os.environ.update(own | asked["environment"])
+        os.chdir(asked["cwd"])
+        sys.path[0] = asked["cwd"]
+        sys.argv = [asked["module"], *asked["arguments"]]
+        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - what the interpreter would print.
+        traceback.print_exc()
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _await(child: int, timeout: float) -> int | None:
+    """Returns the exit code of a fork, negative for a signal; None where it had to be killed."""
+    handle = os.pidfd_open(child)
+    try:
+        ended, _, _ = select.select([handle], [], [], timeout)
+        if not ended:
+            os.killpg(child, 9)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status) if ended else None
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    serve()
