@@ -46,12 +46,14 @@ tests: install
 models: install
 	$(BIN)/python tflite_models/make_models.py
 
-# An independent reader of TFLite metadata, which tests compare ours with; what it depends on contradicts ours.
+# An independent reader of TFLite metadata, which tests compare ours with, whose dependencies contradict ours; and
+# axe-core, which looks at the report with the eyes of a screen reader.
 reference-tools: $(VENV)/.installed .reference/.installed
 
 .reference/.installed:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference tflite-support==0.4.4
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference/protobuf3 protobuf==3.20.3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference axe-playwright-python==0.1.8
 	@touch $@
 
 # The device's runner on aarch64 under emulation: an ARM Python of Debian's, the ARM wheels of LiteRT and tflite-runtime.

@@ -93,9 +93,9 @@ KINDS: dict[str, Kind] = {
                                 ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
     "tflite": Kind("files/mine_float32.tflite", ("benchmark", "--artefacts={file}", "--check", "--output=out")),
     "tflite_deployed": Kind("files/mine_int8.tflite", ("deploy", "--artefact={file}", "--device=android",
-                                                       "--output=out")),
+                                                       "--output_dir=out")),
     "artefact_record": Kind("files/mine_int8.tflite.json", ("deploy", "--artefact=files/mine_int8.tflite",
-                                                            "--device=android", "--output=out")),
+                                                            "--device=android", "--output_dir=out")),
     "onnx": Kind("files/mine_float32.onnx", ("benchmark", "--artefacts={file}", "--seconds=0.1", "--metric=false",
                                              "--output=out")),
     "history_csv": Kind("history.csv", ("diagnose", "--history={file}")),
@@ -259,7 +259,9 @@ def make_good(folder: Path) -> None:
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
     for kit, name in ((keras3, "mine.keras"), (keras, "older.keras"), (keras, "mine.h5")):
         inputs = kit.Input((4,))
-        kit.Model(inputs, kit.layers.Dense(2)(kit.layers.Dense(8, activation="relu")(inputs))).save(folder / name)
+        model = kit.Model(inputs, kit.layers.Dense(2)(kit.layers.Dense(8, activation="relu")(inputs)))
+        model.save(folder / name)
+    model.save(folder / "saved", save_format="tf")
     losses = [2.0 * 0.7**i for i in range(12)]
     history = {"loss": losses, "val_loss": [loss + 0.02 * i for i, loss in enumerate(losses)]}
     (folder / "history.json").write_text(json.dumps(history), encoding="utf-8")
@@ -280,12 +282,10 @@ def make_good(folder: Path) -> None:
     (folder / "recipe.json").write_text(json.dumps({"name": "mine", "steps": steps}), encoding="utf-8")
     for command in (
         ("train", "--data=mine.npz", "--model=mlp", *SMALL, "--run_dir=run"),
-        ("export", "--run_dir=run", "--export_dir=files", "--name=mine", "--formats=tflite,onnx,saved_model"),
+        ("export", "--run_dir=run", "--export_dir=files", "--name=mine", "--formats=tflite,onnx"),
     ):
         subprocess.run([sys.executable, "-m", f"tfday7.{command[0]}", *command[1:]], cwd=folder, check=True,
                        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)  # fmt: skip
-    saved = next(path for path in (folder / "files").iterdir() if path.is_dir())
-    shutil.copytree(saved, folder / "saved")
 
 
 def run(command: Sequence[str], folder: Path, send: tuple[int, float] | None = None, full: bool = False) -> Ended:
@@ -460,7 +460,7 @@ def tried(name: str, good: Path, count: int) -> Tally:
         if found:
             said = (ended.err.strip() or ended.out.strip()).splitlines()
             tally.failures.append(
-                {"damage": what, "number": str(number), "why": "; ".join(found), "said": said[-1][:300] if said else ""}
+                {"damage": what, "number": str(number), "why": "; ".join(found), "said": " | ".join(said[-3:])[-500:]}
             )
             print(f"  {name} {what} {number}: {'; '.join(found)}: {said[-1][:200] if said else ''}", flush=True)
     return tally
