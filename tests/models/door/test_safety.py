@@ -256,6 +256,24 @@ def test_weights_that_do_not_fit_or_reach_out_are_refused(change: Any, message: 
         door.load(changed_weights(path, change))
 
 
+@pytest.mark.parametrize("framework", [keras, keras3], ids=["tf_keras", "keras3"])
+def test_an_h5_file_with_turned_bits_opens_or_is_refused(framework: Any, tmp_path: Path) -> None:
+    """h5py says RuntimeError, OSError, KeyError or TypeError of what it finds, wherever it is read."""
+    plain_model(framework).save(tmp_path / "good.h5")
+    good, broken = (tmp_path / "good.h5").read_bytes(), tmp_path / "broken.h5"
+    generator, refused = np.random.default_rng(1), []
+    for _ in range(150):
+        content = np.frombuffer(good, np.uint8).copy()
+        content[generator.integers(0, len(good), 4)] ^= 1 << generator.integers(0, 8, 4).astype(np.uint8)
+        broken.write_bytes(content.tobytes())
+        try:
+            door.load(broken)
+        except UserError as error:
+            refused.append(error.message)
+    assert len(refused) > 20
+    assert all(str(broken) in message for message in refused)
+
+
 def test_a_saved_model_whose_checkpoint_is_gone_or_damaged_is_refused(tmp_path: Path) -> None:
     plain_model(keras).save(tmp_path / "m")
     index = tmp_path / "m" / "variables" / "variables.index"

@@ -18,7 +18,9 @@ from tfday7.models.door.legacy import modern
 
 _BROKEN = "the file is truncated or damaged, or was written by a version that is not known here"
 # What either Keras raises for settings or weights that do not fit together.
-_MISFIT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, ArithmeticError)
+_MISFIT = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, ArithmeticError, RuntimeError, AssertionError
+)  # fmt: skip
 
 
 def keras3_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: int) -> Any:

@@ -19,13 +19,15 @@ def read(path: Path, allow_unsafe: bool) -> Any:
         UserError: the file is damaged or dangerous, holds weights only, or has layers that are not known.
     """
     with hdf5.opened(path, path) as file:
-        text = file.attrs.get("model_config")
-        if text is None or "model_weights" not in file:
+        with hdf5.reading(path):
+            text, version = file.attrs.get("model_config"), _text(file.attrs.get("keras_version", ""))
+            complete = text is not None and "model_weights" in file
+        if not complete:
             raise UserError(
                 f"{path}: no model inside; expected its settings (model_config) and weights",
                 "it may hold weights only: save the whole model with model.save, preferably as .keras",
             )
-        is_keras3 = _text(file.attrs.get("keras_version", "")).startswith("3")
+        is_keras3 = version.startswith("3")
         config = parsed(_text(text), str(path))
         build = keras3_model if is_keras3 else tf_keras_model
         model = build(config, path, allow_unsafe, path.stat().st_size)

@@ -32,24 +32,31 @@ def opened(path: Path, source: Path) -> Iterator[Any]:
     except OSError as error:
         raise UserError(f"{source}: not a readable HDF5 file ({error})", _BROKEN) from error
     with file:
-        _check(file, source)
+        with reading(source):
+            _check(file, source)
         yield file
+
+
+@contextlib.contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Turns what h5py raises for damaged contents into a UserError; TypeError is what it says of a broken group."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (RuntimeError, KeyError, OSError, ValueError, TypeError) as error:
+        raise UserError(f"{source}: damaged HDF5 file ({error})", _BROKEN) from error
 
 
 def _check(file: Any, source: Path) -> None:
     declared = stored = 0
-    try:
-        for group in _groups(file, source):
-            for name in group:
-                item = group.get(name)
-                if hasattr(item, "shape"):
-                    _check_dataset(item, source)
-                    declared += int(item.nbytes)
-                    stored += int(item.id.get_storage_size())
-    except (RuntimeError, KeyError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{source}: damaged HDF5 file ({error})", _BROKEN) from error
+    for group in _groups(file, source):
+        for name in group:
+            item = group.get(name)
+            if hasattr(item, "shape"):
+                _check_dataset(item, source)
+                declared += int(item.nbytes)
+                stored += int(item.id.get_storage_size())
     if declared > _FREE_BYTES and declared > _HIGHEST_RATIO * stored:
         raise UserError(f"{source}: declares {declared:,} bytes of weights but stores {stored:,}; refused", _BROKEN)
 
