@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_a_damaged_file_is_passed_over_for_the_one_before_it(damage: str, tmp_pa
     middle = content.index(ARRAYS["model/00000"].tobytes()) + 3
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     newest.write_bytes({"truncated": content[:-40], "flipped": flipped, "empty": b"", "text": b"hello"}[damage])
+    loaded = store.load_newest()
+    assert loaded is not None
+    assert loaded[1]["epoch"] == 1
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    save(store, 1)
+    newest = save(store, 2)
+    newest.unlink()
+    os.mkfifo(newest)
     loaded = store.load_newest()
     assert loaded is not None
     assert loaded[1]["epoch"] == 1

@@ -71,6 +71,7 @@ class CheckpointStore:
         """Returns (arrays, state) of the newest undamaged checkpoint, or None; damaged ones are named in a warning."""
         for path in self._newest_first():
             try:
+                files.check_plain(path)
                 with np.load(path, allow_pickle=False) as archive:
                     arrays = {name: archive[name] for name in archive.files}
                 return arrays, json.loads(arrays.pop(_STATE).tobytes())
