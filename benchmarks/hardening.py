@@ -429,7 +429,7 @@ def one(kind: Kind, name: str, good: Path, chance: random.Random) -> tuple[Ended
         allowed, send = set(ALLOWED), None
         if name in SIGNALS:
             send = (SIGNALS[name], chance.uniform(0.0, 6.0))
-            allowed.add(-signal.SIGKILL if name == "sigkill" else 0)
+            allowed.add(-SIGNALS[name])  # Of SIGINT and SIGTERM: it came while the process was ending.
         ended = run(command, folder, send, name == "full_disk")
         found = complaints(ended, folder, before, allowed)
         if name == "sigkill" and ended.code == -signal.SIGKILL:

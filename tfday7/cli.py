@@ -23,7 +23,7 @@ from tfday7.core import files
 from tfday7.core.errors import Interrupted, Tfday7Error, UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import Settings, describe_range, setting, typed_fields, words
-from tfday7.core.signals import stop_at_once_on_sigterm
+from tfday7.core.signals import end_by_signals, lose_no_signals, stop_at_once_on_sigterm
 
 S = TypeVar("S", bound=Settings)
 MOST_FLAGFILE_BYTES = 1_000_000
@@ -89,7 +89,10 @@ class Command:
 
     def run(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
         """Parses the flags, runs `main`, and exits the process with the right code."""
-        sys.exit(self.execute(main, argv))
+        lose_no_signals()
+        code = self.execute(main, argv)
+        end_by_signals()
+        sys.exit(code)
 
     def execute(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> int:
         """Parses the flags, runs `main`, and returns the exit code."""

@@ -9,6 +9,7 @@ import signal
 import threading
 
 import pytest
+from support import run_python
 
 from tfday7.core.errors import Interrupted
 from tfday7.core.signals import stop_at_once_on_sigterm, stop_requests
@@ -60,3 +61,51 @@ def test_sigterm_without_a_listener_unwinds_with_143() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert caught.value.exit_code == 143
+
+
+ENDING = """
+import os, signal, sys, time
+from tfday7.core.signals import end_by_signals
+from tfday7.cli import Command
+import atexit
+
+def late():
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(5)
+
+atexit.register(late)
+Command.run(type("C", (), {{"execute": lambda self, main, argv: 0}})(), None)
+"""
+IGNORED = """
+import os, signal, sys, time
+from tfday7.core import signals
+from tfday7.core.errors import Interrupted
+
+class Kept:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.1)
+
+signals.stop_at_once_on_sigterm()
+signals.lose_no_signals()
+try:
+    kept = Kept()
+    del kept
+    time.sleep(5)
+    print("lost")
+except (Interrupted, KeyboardInterrupt) as stopped:
+    print(type(stopped).__name__)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_in_the_last_moments_ends_the_process_without_a_word(name: str) -> None:
+    ended = run_python("-c", ENDING.format(name=name))
+    assert ended.code == -getattr(signal, name)
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize(("name", "error"), [("SIGTERM", "Interrupted"), ("SIGINT", "KeyboardInterrupt")])
+def test_a_signal_that_comes_where_python_ignores_exceptions_is_not_lost(name: str, error: str) -> None:
+    ended = run_python("-c", IGNORED.format(name=name))
+    assert (ended.out, ended.err) == (error + "\n", "")

@@ -62,6 +62,29 @@ def stop_at_once_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def lose_no_signals() -> None:
+    """Makes SIGTERM and Ctrl-C stop this process also when they come where Python ignores what is raised."""
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(raised: sys.UnraisableHookArgs) -> None:
+    """Sends a signal again that came in such a place, as `__del__` is."""
+    if isinstance(raised.exc_value, Interrupted | KeyboardInterrupt):
+        number = signal.SIGTERM if isinstance(raised.exc_value, Interrupted) else signal.SIGINT
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(raised)
+
+
+def end_by_signals() -> None:
+    """Lets SIGINT and SIGTERM end the process without a word: for its last moments, where nothing is caught any more.
+
+    A shell calls that 130 and 143, too.
+    """
+    for number in EXIT_CODES:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def end_with_parent(parent: int) -> None:
     """Asks the kernel to kill this child process when its parent ends, however that ends.
 
