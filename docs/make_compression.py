@@ -1,10 +1,11 @@
-"""Writes the figures of docs/compression.md from the record of benchmarks/compression.py.
+"""Writes the figures of docs/compression.md from the records of benchmarks/compression.py and of the two zoos.
 
 python docs/make_compression.py
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,11 @@ from figures import HERE, between, bring_up_to_date, measured, table
 
 PAGE = HERE / "compression.md"
 BEGIN = "<!-- figures: python docs/make_compression.py -->\n"
+BEGIN_ZOOS = "<!-- figures of the zoos: python docs/make_compression.py -->\n"
+SHOWN = (
+    *("MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2S", "NASNetMobile", "ResNet50"),
+    *("RegNetY016", "DenseNet121", "InceptionV3", "Xception", "VGG16", "ConvNeXtTiny", "lstm", "gru", "bert_like"),
+)
 HEAD = ("", "accuracy", "file, kB", "packed, kB", "time, of float32's", "the same with AMX")
 
 
@@ -91,9 +97,70 @@ def _listed(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def zoos(shrunk: Mapping[str, Any], quantized: Mapping[str, Any]) -> str:
+    """Returns the section's text: how many architectures shrink, some of them in a table, and every QAT model."""
+    return "\n".join([*_shrunk(shrunk), "", *_quantized(quantized), ""])
+
+
+def _shrunk(record: Mapping[str, Any]) -> list[str]:
+    rows = {name: row for name, row in record["rows"].items() if "nothing_goes" not in row}
+    exports = [row["export"] for row in rows.values() if "latency_ratio" in row.get("export", {})]
+    ratios = [each["latency_ratio"] for each in exports if each["latency_ratio"] is not None]
+    said = [
+        f"Half the channels of {record['total']} architectures removed (`benchmarks/shrink_zoo.py`, {record['date']}; "
+        "all of keras.applications and the small models",
+        f"of `keras3_zoo.py`, random weights): {record['passed']} compute what the masked model computes, to "
+        f"{record['allowed']:g} of the largest output, and keep at most",
+        f"{record['allowed_share']:g} of their parameters. Of {record['nothing_goes']} more nothing can go.",
+    ]
+    if ratios:
+        low, high = min(ratios), max(ratios)
+        said.append(
+            f"The float32 `.tflite` files of {len(ratios)} of them take {statistics.median(ratios):.2f} of the time in "
+            f"the median ({low:.2f} to {high:.2f}), one thread."
+        )
+    head = ("half the channels", "parameters", "left", "MACs left", "difference", "time, of the whole model's")
+    return [*said, "", *table(head, [_shrunk_row(name, rows[name]) for name in SHOWN if name in rows])]
+
+
+def _shrunk_row(name: str, row: Mapping[str, Any]) -> list[str]:
+    ratio, macs = row.get("export", {}).get("latency_ratio"), row["macs_share"]
+    return [
+        name,
+        f"{row['parameters'][0]:,}",
+        f"{row['parameters_share']:.3f}",
+        "–" if macs is None else f"{macs:.3f}",
+        f"{row['difference']:.0e}",
+        "–" if ratio is None else f"{ratio:.2f}",
+    ]
+
+
+def _quantized(record: Mapping[str, Any]) -> list[str]:
+    rows, reasons = [], []
+    for name, row in record["models"].items():
+        agreement = "–" if row["agreement"] is None else f"{row['agreement']:.3f}"
+        relative, share = f"{row['relative_difference']:.4f}", f"{row['int8_macs_share']:.0%}"
+        rows.append([name, f"{row['largest_difference_steps']:.1f}", relative, agreement, share])
+        reasons += [f"- {name}, `{each['layer']}`: {each['reason']}." for each in row["left"]]
+    head = ("after QAT", "largest difference, steps", "of the largest output", "same decisions", "MACs in int8")
+    said = [
+        "Every family trained with rounding, and its int8 file beside the fake-quantized model (`benchmarks/qat_zoo.py`, "
+        f"{record['date']}); a step",
+        "is one of the 256 values that an output of the file can have:",
+    ]
+    return [
+        *said,
+        "",
+        *table(head, rows),
+        *(["", "Left to the calibration of the export:", ""] if reasons else []),
+        *reasons,
+    ]
+
+
 def page(text: str) -> str:
-    """Returns the page with its figures as in the record."""
-    return between(text, BEGIN, figures(measured("compression")))
+    """Returns the page with its figures as in the records."""
+    text = between(text, BEGIN, figures(measured("compression")))
+    return between(text, BEGIN_ZOOS, zoos(measured("shrink_zoo"), measured("qat_zoo")))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from compression.qat.compared import images, operators, steps_between, with_statistics
 
+from tfday7 import models
 from tfday7.compression import qat
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
@@ -68,6 +69,18 @@ BODIES: dict[str, Body] = {
     "attention": attention,
     "rescaling": lambda x: LAYERS.Conv2D(8, 3)(LAYERS.Rescaling(2.0, -1.0)(x)),
 }
+
+
+@pytest.mark.slow
+def test_functions_that_came_back_from_a_file_as_operations_of_keras_3_are_described(tmp_path: Path) -> None:
+    dataset = images()
+    models.save(built(BODIES["attention"], dataset), tmp_path / "saved.keras")
+    opened = models.load(tmp_path / "saved.keras")
+    assert {"Matmul", "Swapaxes"} <= {getattr(layer, "operation", "") for layer in opened.layers}
+    model, left = qat.prepare(opened, dataset)
+    assert left == []
+    steps, _ = steps_between(model, dataset, tmp_path)
+    assert steps <= 2.01
 
 
 @pytest.mark.slow

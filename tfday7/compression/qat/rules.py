@@ -66,9 +66,24 @@ _RELUS = ("relu", "relu6", "nn.relu", "nn.relu6")
 _TAKES_RELU = ("Add", "Subtract", "Multiply", "__operators__.add", "math.add", "math.subtract", "math.multiply")
 
 
+# Operations of Keras 3, which the door keeps where tf_keras has no layer for them, and the function of TensorFlow that
+# does the same. A model that was saved comes back with these in the place of TensorFlow's functions.
+_OPERATIONS = {
+    "Matmul": "linalg.matmul", "Swapaxes": "transpose", "Transpose": "transpose", "Moveaxis": "transpose",
+    "Reshape": "reshape", "ExpandDims": "expand_dims", "Squeeze": "squeeze", "GetItem": "__operators__.getitem",
+    "Slice": "slice", "Tile": "tile", "Repeat": "repeat", "BroadcastTo": "broadcast_to", "Take": "gather",
+    "Identity": "identity", "StopGradient": "stop_gradient", "Max": "math.reduce_max", "Concatenate": "concat",
+    "Add": "math.add", "Subtract": "math.subtract", "Multiply": "math.multiply", "Maximum": "math.maximum",
+    "Minimum": "math.minimum", "Relu": "nn.relu", "Relu6": "nn.relu6", "Sigmoid": "math.sigmoid", "Tanh": "math.tanh",
+    "Softmax": "nn.softmax", "Elu": "nn.elu", "Mean": "math.reduce_mean", "Sum": "math.reduce_sum",
+    "Rsqrt": "math.rsqrt",
+}  # fmt: skip
+
+
 def name_of(layer: Any) -> str:
     """Returns the name of what a layer does: its class, or the TensorFlow function that it calls."""
-    return str(getattr(layer, "symbol", None) or type(layer).__name__)
+    operation = str(getattr(layer, "operation", ""))
+    return str(getattr(layer, "symbol", None) or _OPERATIONS.get(operation, operation) or type(layer).__name__)
 
 
 def kind_of(layer: Any) -> Kind:
