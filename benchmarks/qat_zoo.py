@@ -4,12 +4,12 @@
     python benchmarks/qat_zoo.py resnet8 transformer    # some, again
 
 Each model is trained for a few epochs on real data, saved and opened again, the step "qat" trains it with rounding for
-one more, and the export writes the int8 file. Recorded are: the largest difference of file and model on the test split, in steps of the file's
-output scale and relative to the largest output; the share of decisions that agree; the share of all multiply-
-accumulates that the file computes in int8; operators that do not; and layers that were left alone, each with its
-reason. Besides the families of `tfday7.models` there are a model within a model, a Keras 3 model with squeeze-and-
-excite, Conv1D and LayerNormalization, and MobileNetV3Small of keras.applications with random weights. Each model has a
-process of its own.
+one more, and the export writes the int8 file. Recorded are: the largest difference of file and model on the test split,
+in steps of the file's output scale and relative to the largest output; the share of decisions that agree; the share of
+all multiply-accumulates that the file computes in int8; operators that do not; and layers that were left alone, each
+with its reason. Besides the families of `tfday7.models` there are a model within a model, a Keras 3 model with squeeze-
+and-excite, Conv1D and LayerNormalization, and MobileNetV3Small of keras.applications with random weights. Each model
+has a process of its own.
 """
 
 from __future__ import annotations
