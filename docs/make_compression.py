@@ -144,9 +144,9 @@ def _quantized(record: Mapping[str, Any]) -> list[str]:
         reasons += [f"- {name}, `{each['layer']}`: {each['reason']}." for each in row["left"]]
     head = ("after QAT", "largest difference, steps", "of the largest output", "same decisions", "MACs in int8")
     said = [
-        "Every family trained with rounding, and its int8 file beside the fake-quantized model (`benchmarks/qat_zoo.py`, "
-        f"{record['date']}); a step",
-        "is one of the 256 values that an output of the file can have:",
+        "Every family trained with rounding, and its int8 file beside the model with fake quantization "
+        f"(`benchmarks/qat_zoo.py`, {record['date']});",
+        "a step is one of the 256 values that an output of the file can have:",
     ]
     return [
         *said,
