@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "keras": Kind("mine.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
     "tf_keras": Kind("older.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
     "h5": Kind("mine.h5", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
-    "saved_model": Kind("saved/saved_model.pb", ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
+    "saved_model": Kind("saved/keras_metadata.pb", ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
     "saved_model_weights": Kind("saved/variables/variables.data-00000-of-00001",
                                 ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
     "tflite": Kind("files/mine_float32.tflite", ("benchmark", "--artefacts={file}", "--check", "--output=out")),

@@ -77,6 +77,20 @@ def searched(budget: BudgetConfig, number: int, epochs: int = 9) -> tuple[list[T
     return trials, decisions
 
 
+def test_what_was_judged_early_is_promoted_to_all_epochs_where_the_steps_between_have_gone() -> None:
+    trials, _ = searched(BudgetConfig(), 12)
+    early = {trial.point for trial in trials if trial.epochs == 1} - {t.point for t in trials if t.epochs > 1}
+    proposer, decisions = Proposer(BASELINE, BudgetConfig(), 9, structure), []
+    proposer.rungs = [9]
+    for _ in range(8):
+        decision = proposer.next(trials)
+        assert decision is not None
+        decisions.append(decision)
+        trials = [*trials, Trial(decision.point, decision.epochs, world(decision.point, decision.epochs))]
+    assert {decision.epochs for decision in decisions} == {9}
+    assert any(decision.why == "promote" and decision.point in early for decision in decisions)
+
+
 def at_random(number_of_epochs: int, seed: int, epochs: int = 9) -> list[Trial]:
     """Random points of the same space with all epochs each, until as many epochs are spent."""
     generator = np.random.default_rng(seed)

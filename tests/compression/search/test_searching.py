@@ -75,6 +75,19 @@ def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
     assert made._decide([*late, entry(Point(clusters=8), 1)], float("inf")) is None
 
 
+def test_where_training_takes_little_of_the_time_a_candidate_gets_all_epochs_at_once() -> None:
+    made = search(Path(), search_minutes=10, max_candidates=None)
+    assert made._rungs(LOGGED[:1], 500.0) == [1, 3, 9]  # Nothing is known of epochs.
+    assert made._rungs(LOGGED, 500.0) == [1, 3, 9]  # 1.1 s and 9 s an epoch: 82 s beside 10 and 28.
+    # 6.1 s and 1 s an epoch: 15.1 s are more than half as much again as 7.1, and less than that of 9.1 + 1.5.
+    assert made._rungs([entry(Point(), 0, 6.0), entry(Point(0.5), 1, 7.0)], 500.0) == [1, 3, 9]
+    quick = [entry(Point(), 0, 12.0), entry(Point(0.5), 1, 12.5)]
+    assert made._rungs(quick, 500.0) == [9]
+    assert made._rungs(quick, float("inf")) == [1, 3, 9]  # The machine's speed decides nothing there.
+    assert made._decide(quick, 500.0) is not None
+    assert made.proposer.rungs == [9]
+
+
 def test_what_does_not_fit_into_the_time_gets_fewer_epochs_or_is_left() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
     # A candidate without training takes 1.1 s, an epoch of int8 10 s; 15 s are kept for the end.

@@ -79,8 +79,16 @@ class Guess:
     spread: float
 
 
+def rungs_of(epochs: int) -> list[int]:
+    """Returns how many epochs a candidate gets before it is judged: a ninth, a third and all of them."""
+    return sorted({max(1, round(epochs / REDUCTION**power)) for power in range(3)})
+
+
 class Proposer:
     """Decides what to try next.
+
+    `rungs` are the numbers of epochs that a candidate is trained for, one after the other while it is worth it; the
+    last one is all. Whoever knows what epochs cost may take some of the others away at any time.
 
     Args:
         baseline: the given model's own file.
@@ -97,7 +105,7 @@ class Proposer:
         structure: Callable[[Point], Structure | None],
     ) -> None:
         self.baseline, self.budget, self.structure = baseline, budget, structure
-        self.rungs = sorted({max(1, round(epochs / REDUCTION**power)) for power in range(3)})
+        self.rungs = rungs_of(epochs)
         self.rejected: dict[str, str] = {}
 
     def next(self, trials: Sequence[Trial], finish: bool = False) -> Decision | None:
@@ -107,26 +115,28 @@ class Proposer:
             trials: what has been tried, in order.
             finish: whether to give what is most promising all epochs now, and to begin nothing new.
         """
-        tried = {(trial.point, trial.epochs) for trial in trials}
+        known = {trial.point for trial in trials}
         if not finish:
             for point in FIRST:
-                epochs = self._first_epochs(point)
-                if (point, epochs) not in tried and self._possible(point, trials):
-                    return Decision("start", point, epochs)
+                if point not in known and self._possible(point, trials):
+                    return Decision("start", point, self._first_epochs(point))
         surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
         made = [trial.candidate for trial in trials]
         if finish:
             return self._finished(trials, surrogate)
         frontier = len(trials) % FRONTIER_EVERY == FRONTIER_EVERY - 1
         judge = Judge(self.baseline, self.budget, made, frontier)
-        return self._promoted(trials, surrogate, judge) or self._proposed(trials, tried, surrogate, judge)
+        return self._promoted(trials, surrogate, judge) or self._proposed(trials, known, surrogate, judge)
 
     def _first_epochs(self, point: Point) -> int:
         return self.rungs[0] if point.trains else 0
 
     def _promoted(self, trials: Sequence[Trial], surrogate: Surrogate, judge: Judge) -> Decision | None:
         reached = _most_epochs(trials)
-        for rung, more in reversed(list(zip(self.rungs, self.rungs[1:], strict=False))):
+        for rung in sorted({trial.epochs for trial in trials if trial.point.trains}, reverse=True):
+            more = next((each for each in self.rungs if each > rung), None)
+            if more is None:
+                continue
             there = [trial for trial in trials if trial.epochs == rung and not trial.candidate.failure]
             guesses = [self._of_trial(trial, surrogate) for trial in there]
             order = sorted(guesses, key=lambda one: (-judge.worth(one), one.point))
@@ -159,9 +169,8 @@ class Proposer:
         return best if best is not None and judge.worth(best) > LEAST_WORTH else None
 
     def _proposed(
-        self, trials: Sequence[Trial], tried: set[tuple[Point, int]], surrogate: Surrogate, judge: Judge
+        self, trials: Sequence[Trial], known: set[Point], surrogate: Surrogate, judge: Judge
     ) -> Decision | None:
-        known = {point for point, _ in tried}
         pool = set(space.points())
         for trial in trials:
             if not trial.candidate.failure and trial.point.trains:

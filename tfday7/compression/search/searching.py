@@ -9,6 +9,7 @@ test split is looked at.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.estimates import Structure
-from tfday7.compression.search.proposing import Decision, Proposer, Trial
+from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
@@ -28,6 +29,7 @@ from tfday7.core.errors import UserError
 LOG, GROUPS = "search.json", "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least, and twice what a candidate took.
+SPARED = 1.5  # Times as long as with fewer epochs: all epochs at once, where it is no more.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
 
@@ -93,6 +95,7 @@ class Search:
         total = self.config.minutes * 60.0
         last = most is not None and len(log) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
+        self.proposer.rungs = self._rungs(log, left)
         decision = self.proposer.next(trials(log), finishing and bool(log))
         if decision is None and finishing:  # All that is worth it has all epochs.
             decision = self.proposer.next(trials(log))
@@ -101,10 +104,30 @@ class Search:
         expected = self._seconds(log, decision)
         return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left)
 
+    def _rungs(self, log: Sequence[dict[str, Any]], left: float) -> list[int]:
+        """Returns after how many epochs a candidate is judged first: after all, where little of its time is training.
+
+        Where time decides nothing, as a rerun has to give the same choice, all of them.
+        """
+        rungs, times = rungs_of(self.config.search_epochs), self._times(log)
+        if left == float("inf") or times is None:
+            return rungs
+        constant, an_epoch = times
+        whole = constant + rungs[-1] * an_epoch
+        return [rung for rung in rungs[:-1] if whole > SPARED * (constant + rung * an_epoch)] + rungs[-1:]
+
+    def _times(self, log: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+        """Returns the median seconds of a candidate without training, and of an epoch; None before one was trained."""
+        taken = [(entry["decision"]["epochs"], sum(entry["seconds"].values())) for entry in log]
+        fixed = [seconds for epochs, seconds in taken if not epochs]
+        constant = statistics.median(fixed) if fixed else 0.0
+        trained = [max(0.0, seconds - constant) / epochs for epochs, seconds in taken if epochs]
+        return (constant, statistics.median(trained)) if trained else None
+
     def _affordable(self, log: Sequence[dict[str, Any]], decision: Decision, left: float) -> Decision | None:
         """Returns a decision with fewer epochs that still fits; None where none does."""
         tried = {(trial.point, trial.epochs) for trial in trials(log)}
-        for epochs in reversed([rung for rung in self.proposer.rungs if rung < decision.epochs]):
+        for epochs in reversed([rung for rung in rungs_of(self.config.search_epochs) if rung < decision.epochs]):
             less = dataclasses.replace(decision, epochs=epochs)
             if (less.point, epochs) not in tried and self._seconds(log, less) + self._ending(log) <= left:
                 return less
@@ -263,7 +286,7 @@ class Search:
             "overhead_share": round(parts["deciding"] / max(seconds, 1e-9), 4),
             "making_seconds": round(parts["making"], 1),
             "measuring_seconds": round(parts["measuring"], 1),
-            "epochs": self.proposer.rungs,
+            "epochs": rungs_of(self.config.search_epochs),
             "log": [{key: value for key, value in entry.items() if key != "candidate"}
                     | {"name": entry["candidate"]["name"]} for entry in log],
             "groups": [one.to_json() for one in self._group_costs()],
