@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -282,6 +283,15 @@ def test_a_saved_model_whose_checkpoint_is_gone_or_damaged_is_refused(tmp_path: 
         door.load(tmp_path / "m")
     (tmp_path / "m" / "keras_metadata.pb").write_bytes(b"\xff" * 50)
     with pytest.raises(UserError, match="damaged"):
+        door.load(tmp_path / "m")
+
+
+def test_a_pipe_among_the_variables_of_a_saved_model_is_not_waited_for(tmp_path: Path) -> None:
+    plain_model(keras).save(tmp_path / "m")
+    values = tmp_path / "m" / "variables" / "variables.data-00000-of-00001"
+    values.unlink()
+    os.mkfifo(values)
+    with pytest.raises(UserError, match="a pipe; expected a file"):
         door.load(tmp_path / "m")
 
 

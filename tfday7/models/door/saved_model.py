@@ -33,6 +33,8 @@ def read(path: Path, allow_unsafe: bool) -> Any:
             "save the model with model.save('model.keras') and give that file",
         )
     config = {"class_name": metadata["class_name"], "config": metadata["config"]}
+    for file in sorted((path / "variables").glob("*")):
+        files.check_plain(file)
     model = tf_keras_model(config, path, allow_unsafe, files.folder_size_bytes(path / "variables"))
     with fitting(path):
         status = tf.train.Checkpoint(root=model).read(str(path / "variables" / "variables"))
