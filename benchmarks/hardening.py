@@ -77,13 +77,13 @@ KINDS: dict[str, Kind] = {
     "npz": Kind("mine.npz", ("train", "--data={file}", "--model=mlp", *SMALL, "--run_dir=out")),
     "npy": Kind("arrays/x_train.npy", ("train", "--data=arrays", "--model=mlp", *SMALL, "--run_dir=out")),
     "csv": Kind("mine.csv", ("train", "--data={file}", "--target=y", "--model=mlp", *SMALL, "--run_dir=out")),
-    "series": Kind("mine.csv", ("train", "--data={file}", "--target=a", "--window=4", "--horizon=2", "--model=lstm",
-                                *SMALL, "--run_dir=out")),
+    "series": Kind("mine.csv", ("train", "--data={file}", "--target=a", "--columns=y=drop", "--window=4",
+                                "--model=lstm", *SMALL, "--run_dir=out")),
     "image": Kind("photos/dark/0.png", ("train", "--data=photos", "--image_size=8", "--model=mlp", *SMALL,
                                         "--run_dir=out")),
     "idx": Kind("idx/train-images-idx3-ubyte.gz", ("train", "--data=fashion_mnist", "--data_dir=idx", "--model=mlp",
                                                    *SMALL, "--run_dir=out")),
-    "tfrecord": Kind("mine.tfrecord", ("train", "--data={file}", "--features=x:float:4,y:int", "--target=y",
+    "tfrecord": Kind("mine.tfrecord", ("train", "--data={file}", "--features=features.json", "--target=y",
                                        "--model=mlp", *SMALL, "--run_dir=out")),
     "keras": Kind("mine.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
     "tf_keras": Kind("older.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
     "saved_model": Kind("saved/keras_metadata.pb", ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
     "saved_model_weights": Kind("saved/variables/variables.data-00000-of-00001",
                                 ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
-    "tflite": Kind("files/mine_float32.tflite", ("benchmark", "--artefacts={file}", "--check", "--output=out")),
+    "tflite": Kind("files/mine_float32.tflite", ("benchmark", "--artefacts={file}", "--check")),
     "tflite_deployed": Kind("files/mine_int8.tflite", ("deploy", "--artefact={file}", "--device=android",
                                                        "--output_dir=out")),
     "artefact_record": Kind("files/mine_int8.tflite.json", ("deploy", "--artefact=files/mine_int8.tflite",
@@ -257,6 +257,8 @@ def make_good(folder: Path) -> None:
                 "y": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
             }
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    described = {"x": {"kind": "float", "shape": [4]}, "y": {"kind": "int64"}}
+    (folder / "features.json").write_text(json.dumps(described), encoding="utf-8")
     for kit, name in ((keras3, "mine.keras"), (keras, "older.keras"), (keras, "mine.h5")):
         inputs = kit.Input((4,))
         model = kit.Model(inputs, kit.layers.Dense(2)(kit.layers.Dense(8, activation="relu")(inputs)))
