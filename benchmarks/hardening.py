@@ -1,6 +1,6 @@
 """What does every command do with files that are broken, missing, hostile, or pulled from under it?
 
-    python benchmarks/hardening.py                      # about 1,200 inputs: about an hour and a half on 2 CPU cores
+    python benchmarks/hardening.py                      # about 1,100 inputs: about an hour on 2 CPU cores
     python benchmarks/hardening.py --kinds=npz,history  # those kinds alone: their part of the record is replaced
     python benchmarks/hardening.py --count=5            # five inputs for each kind and damage that is drawn
 

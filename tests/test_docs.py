@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import importlib
 import re
 import shlex
@@ -99,6 +100,14 @@ def test_messages_that_are_explained_are_messages_of_the_program() -> None:
     foreign = {"Unknown command line flag '…'", "Incompatible Matrix dimensions"}
     for message in set(messages) - foreign:
         assert all(piece.strip(" ;:,'") in sources for piece in message.split("…")), message
+
+
+def test_the_record_of_broken_inputs_has_every_kind_and_no_failure() -> None:
+    kinds = load_script(ROOT / "benchmarks" / "hardening.py").KINDS
+    record = json.loads((ROOT / "benchmarks" / "results" / "hardening.json").read_text(encoding="utf-8"))
+    assert set(record["kinds"]) == set(kinds)
+    assert record["inputs"] == sum(sum(each["codes"].values()) for each in record["kinds"].values()) > 1000
+    assert [name for name, each in record["kinds"].items() if each["failures"]] == []
 
 
 def test_a_page_without_its_marks_is_no_page() -> None:
