@@ -94,3 +94,19 @@ def test_a_batch_too_few_ends_training_as_it_does_in_keras() -> None:
     history = model.fit(batches, epochs=1, steps_per_epoch=20, verbose=0)
     assert int(model._train_counter) == 11
     assert history.history["loss"]
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_class_with_a_step_of_its_own_keeps_its_logs_unless_they_are_the_metrics(says_so: bool) -> None:
+    class Own(keras.Model):
+        logs_are_metrics = says_so
+
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data) | {"mine": tf.constant(3.0)}
+
+    given = keras.Input((5,))
+    model = Own(given, keras.layers.Dense(3)(given))
+    model.compile("sgd", LOSS, steps_per_execution=4)
+    loop.install(model)
+    history = model.fit(X, Y, 4, 1, verbose=0).history
+    assert set(history) == ({"loss"} if says_so else {"loss", "mine"})

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tfday7.core.frameworks import tf
+from tfday7.core.frameworks import keras, tf
 from tfday7.distribution import parameter_servers
 from tfday7.optimizers import state as optimizer_state
 
@@ -24,13 +24,15 @@ Call = Callable[[Any], dict[str, Any]]
 def install(model: Any) -> None:
     """Gives a compiled model functions for `fit` and `evaluate` that run `steps_per_execution` steps a call.
 
-    The logs are those of the model's metrics, so a step has to return `get_metrics_result()`, as Keras's does. Steps
-    that parameter servers hand out stay Keras's.
+    The logs are those of the model's metrics. A class with a step of its own may return others: it keeps Keras's loop
+    unless its attribute `logs_are_metrics` says otherwise. Steps that parameter servers hand out stay Keras's, too.
 
     Args:
         model: a tf_keras model; `compile` may come before or after.
     """
-    if parameter_servers.coordinates(model.distribute_strategy):
+    has_own = type(model).train_step is not keras.Model.train_step or type(model).test_step is not keras.Model.test_step
+    returns_others = has_own and not getattr(model, "logs_are_metrics", False)
+    if returns_others or parameter_servers.coordinates(model.distribute_strategy):
         return
     loop = _Loop(model)
     model.make_train_function, model.make_test_function = loop.make_train_function, loop.make_test_function

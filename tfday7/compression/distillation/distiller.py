@@ -25,6 +25,8 @@ class Distiller(keras.Model):
         transfer: of inner values; None for the answers alone.
     """
 
+    logs_are_metrics = True  # For `training.loop`.
+
     def __init__(self, student: Any, answers: Callable[[Any], Any], transfer: Transfer | None = None) -> None:
         super().__init__(student.inputs, student.outputs, name=f"{student.name}_distilled")
         self._answers = lambda x: answers(x)  # Keras would take a model for a part of this one.
