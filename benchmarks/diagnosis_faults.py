@@ -32,6 +32,7 @@ from tfday7.diagnosis.watching import Watch
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig
+from tfday7.training.batches import input_ms
 from tfday7.training.fitting import fit
 from tfday7.training.scores import scores
 
@@ -542,6 +543,7 @@ def run(setup: Setup) -> Evidence:
     flags = {"epochs": str(training.epochs), "model": setup.model.model, "optimizer": setup.optimizer.optimizer}
     flags |= {"learning_rate": str(setup.optimizer.learning_rate)} if setup.optimizer.learning_rate else {}
     watch = Watch(model, dataset, training.epochs, flags)
+    pipeline_ms = input_ms(dataset, training)
     fitted = fit(model, dataset, setup.optimizer, training, watchers=[watch])
     found, references = inspection.inspect(dataset)
     evidence = watch.evidence(fitted.records)
@@ -554,7 +556,7 @@ def run(setup: Setup) -> Evidence:
         validation_examples=len(dataset.validation),
         stopped=fitted.stopped,
         step_ms=fitted.step_ms,
-        input_ms=fitted.input_ms,
+        input_ms=pipeline_ms,
         health=Health(found, references, tuple(watch.probes)),
     )
 

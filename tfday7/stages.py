@@ -224,6 +224,7 @@ def _train(
     """Trains, and returns the model as it ends, on one device."""
     from tfday7.data import pipeline
     from tfday7.diagnosis.watching import Watch
+    from tfday7.training.batches import input_ms
     from tfday7.training.fitting import fit
     from tfday7.training.watcher import OnTwin
 
@@ -233,6 +234,7 @@ def _train(
     watcher: Any = Watch(own, dataset, plan.training.epochs, flags, folder, stop, say)
     watcher = watcher if own is model else OnTwin(model, own, watcher)
     with pipeline.user_errors(dataset.train, dataset.validation), parameter_servers.watched(devices.cluster):
+        pipeline_ms = input_ms(dataset, plan.training)  # Before training: files are as cold as the first epoch's.
         result = fit(model, dataset, plan.optimizer, plan.training, folder, observer, watchers=[watcher])
     if own is not model:
         with agreement.loss_of_workers(model):  # Every process of a group reads them; see `_assist`.
@@ -246,7 +248,7 @@ def _train(
             "seconds": result.seconds,
             "resumed_at": result.resumed_at,
             "step_ms": result.step_ms,
-            "input_ms": result.input_ms,
+            "input_ms": None if result.step_ms is None else pipeline_ms,
             "watch_seconds": result.watch_seconds,
             "regularization_changes": result.regularization_changes,
             "recoveries": result.recoveries,

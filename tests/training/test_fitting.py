@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 from pathlib import Path
@@ -50,6 +51,23 @@ def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_differs(blobs
     )
     assert without_time(first.records) == without_time(second.records)
     assert first.records[-1]["loss"] != other.records[-1]["loss"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_training_leaves_no_graph_behind(precision: str, blobs: Dataset) -> None:
+    """TensorFlow registers the gradient of a sum over replicas, and with it its graph, for the process's life."""
+
+    def graphs() -> int:
+        gc.collect()
+        return sum(type(each).__name__.endswith("FuncGraph") for each in gc.get_objects())
+
+    counts = []
+    for _ in range(2):
+        model = building.build(ModelConfig(model="mlp", width=8), blobs.problem, precision)
+        fitting.fit(model, blobs, ADAM, TrainingConfig(epochs=1, precision=precision))
+        del model
+        counts.append(graphs())
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("executions", [1, 2, 4, 6])

@@ -7,14 +7,13 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tfday7.core.files import folder_size_bytes
-from tfday7.exporting.format import Request
+from tfday7.exporting.converters import KEPT, Converter
+from tfday7.exporting.format import FORMATS, Request
 
 TIMEOUT_SECONDS = 1800
 FEW, SMALL_BYTES = 4, 16_000_000
@@ -28,14 +27,13 @@ class Answer:
     failure: str = ""
 
 
-def convert(requests: Sequence[Request], folder: Path) -> list[Answer]:
+def convert(requests: Sequence[Request], folder: Path, fresh: bool = False) -> list[Answer]:
     """Carries out requests, in as many processes as there are cores; a few small ones in a single process.
-
-    Starting TensorFlow takes several seconds of a core, converting a small model less than one.
 
     Args:
         requests: what to convert.
         folder: for the requests' own files.
+        fresh: whether processes that have converted before, and their forks, will not do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -45,7 +43,8 @@ def convert(requests: Sequence[Request], folder: Path) -> list[Answer]:
     cores = len(os.sched_getaffinity(0))
     processes = 1 if _are_small(requests) else cores
     groups = [paths[i::processes] for i in range(processes)]
-    children = _Children()
+    keeps = not fresh and KEPT.possible() and not any(FORMATS.get(one.format).needs_own_process for one in requests)
+    children = _Children(keeps)
     with concurrent.futures.ThreadPoolExecutor(cores) as pool:
         try:
             done = pool.map(lambda group: _carry_out(group, children), [group for group in groups if group])
@@ -62,24 +61,30 @@ def _are_small(requests: Sequence[Request]) -> bool:
 
 
 class _Children:
-    """The processes that run now."""
+    """The processes that run now.
 
-    def __init__(self) -> None:
-        self._lock, self._running, self._over = threading.Lock(), set[Any](), False
+    Args:
+        keeps: whether they are taken from those that wait, and wait again.
+    """
 
-    def start(self, paths: Sequence[Path]) -> subprocess.Popen[str]:
-        """Starts one; after `kill` it is killed at once."""
+    def __init__(self, keeps: bool) -> None:
+        self.keeps = keeps
+        self._lock, self._running, self._over = threading.Lock(), set[Converter](), False
+
+    def start(self, paths: Sequence[Path]) -> Converter:
+        """Returns one for these requests; after `kill` it is killed at once."""
         with self._lock:
-            child = _start(paths)
+            child = KEPT.take() if self.keeps else Converter(paths)
             self._running.add(child)
             if self._over:
                 child.kill()
             return child
 
-    def ended(self, child: subprocess.Popen[str]) -> None:
-        """Forgets one."""
+    def ended(self, child: Converter) -> None:
+        """Lets one wait for others' requests, or forgets it."""
         with self._lock:
             self._running.discard(child)
+        KEPT.give(child)
 
     def kill(self) -> None:
         """Kills all of them, now and later."""
@@ -95,11 +100,9 @@ def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
     while rest := [path for path in paths if path not in answers]:
         child = children.start(rest)
         try:
-            _, errors = child.communicate(timeout=TIMEOUT_SECONDS * len(rest))
-            failure = _reason(child.returncode, errors)
+            failure = child.carry_out(rest, TIMEOUT_SECONDS * len(rest))
         except subprocess.TimeoutExpired:
             child.kill()
-            child.communicate()
             failure = f"the converter did not finish within {TIMEOUT_SECONDS} s"
         finally:
             children.ended(child)
@@ -113,18 +116,3 @@ def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
 def _answer(path: Path) -> Answer:
     said = json.loads(path.read_text(encoding="utf-8"))
     return Answer(tuple(said["notes"]), said["failure"])
-
-
-def _start(paths: Sequence[Path]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tfday7.exporting.child", str(os.getpid()), *map(str, paths)]
-    package = str(Path(__file__).resolve().parents[2])  # The child finds this very package, installed or not.
-    path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
-    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, **pipes)
-
-
-def _reason(returncode: int, errors: str) -> str:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = f": {lines[-1][:500]}" if lines else ""
-    ended = f"was killed by signal {-returncode}" if returncode < 0 else f"failed with exit code {returncode}"
-    return f"the converter {ended}{said}"

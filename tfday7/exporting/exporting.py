@@ -15,6 +15,7 @@ from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
 from tfday7.data import Dataset
 from tfday7.exporting import bisection, card, children
+from tfday7.exporting.converters import KEPT
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS
 from tfday7.exporting.job import Job, vectors_name, weights_digest
@@ -60,6 +61,8 @@ def export(
     """
     files.remove_partials(folder, older_than_seconds=3600)
     _remove_stale(folder, origin.run, model, say)
+    if any(FORMATS.get(format).needs_child for format, _ in wanted):
+        KEPT.start()
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
         job = Job(model, dataset, folder, origin, Path(scratch), batch, expected, options)
         drafts = [Draft(job, FORMATS.get(format), kind) for format, kind in wanted]
@@ -83,7 +86,8 @@ def _convert(drafts: list[Draft], folder: Path) -> None:
     """Converts, and looks into the files; one that is refused is made again where another process may do better.
 
     TensorFlow's quantizer walks tables that are ordered by addresses, so the same model comes out differently from
-    process to process (tensorflow#55512): one int8 file of an unrolled GRU in three keeps a split in float32.
+    process to process (tensorflow#55512): one int8 file of an unrolled GRU in three keeps a split in float32. Forks of
+    one process have their addresses in common, so every further attempt has a process of its own.
     """
     prepared = [(draft, draft.prepare()) for draft in drafts]
     for draft, request in prepared:
@@ -91,7 +95,8 @@ def _convert(drafts: list[Draft], folder: Path) -> None:
             draft.refused()
     waiting = [(draft, request) for draft, request in prepared if request is not None]
     for attempt in itertools.count(1):
-        answers = children.convert([request for _, request in waiting], folder / str(attempt))
+        asked = [request for _, request in waiting]
+        answers = children.convert(asked, folder / str(attempt), fresh=attempt > 1)
         for (draft, _), answer in zip(waiting, answers, strict=True):
             draft.take(answer)
         refused = [(draft, request) for draft, request in waiting if draft.refused()]

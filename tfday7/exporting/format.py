@@ -62,6 +62,7 @@ class Format(abc.ABC):
     suffix: ClassVar[str]
     runtime: ClassVar[str]  # That verifies its files.
     needs_child: ClassVar[bool] = True
+    needs_own_process: ClassVar[bool] = False  # Whether a fork of a process that has loaded TensorFlow will not do.
     fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
     mixed_kinds: ClassVar[tuple[str, ...]] = ()  # In which single layers can stay in float32.
     attempts: ClassVar[int] = 1  # Conversions of a model before its file is refused, where they come out differently.

@@ -25,7 +25,7 @@ from tfday7.distribution.mesh import stepping
 from tfday7.optimizers import OptimizerConfig, catalog
 from tfday7.optimizers import state as optimizer_state
 from tfday7.training import batch_statistics, loop, state, step
-from tfday7.training.batches import input_ms, training_batches, weighting
+from tfday7.training.batches import training_batches, weighting
 from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegularization
 from tfday7.training.callbacks.averaging import Averaging
 from tfday7.training.callbacks.best_weights import BestWeights
@@ -58,7 +58,6 @@ class Fit:
         seconds: time of all epochs, those of earlier calls included.
         resumed_at: the epoch that a checkpoint let it start in, counted from 1; 0 for a fresh start.
         step_ms: mean time of an optimizer step in this call, data included; None when it trained no further.
-        input_ms: what the input pipeline alone takes for a batch, measured before; None as above.
         watch_seconds: what looking at the epochs took, of `seconds`, in this call.
         regularization_changes: what `--adaptive_regularization` changed, and when.
         recoveries: where the loss was not finite and the run went back: "epoch", "step" after it, "steps_left_out", and
@@ -71,7 +70,6 @@ class Fit:
     seconds: float
     resumed_at: int
     step_ms: float | None
-    input_ms: float | None
     watch_seconds: float
     regularization_changes: list[dict[str, float]]
     recoveries: list[dict[str, Any]]
@@ -200,7 +198,6 @@ class _Session:
         self.unfreezing = Unfreezing(model, training.unfreeze_epochs) if training.freeze else None
         self.nan = StopOnNaN()
         self.pacing = Pacing(steps, training.checkpoint_steps, bool(training.recoveries))
-        self.input_ms: float | None = None
         self.log = MetricsLog(folder / METRICS if folder else None, [])
         self.watching = [Watching(watcher, self.log) for watcher in watchers]
         self.tensorboard = TensorBoardLog(folder / TENSORBOARD) if folder else None
@@ -316,7 +313,6 @@ class _Session:
         coordinates = parameter_servers.coordinates(strategy)
         in_parts = coordinates or strategy.num_replicas_in_sync > 1
         sequences = parameter_servers.Sequences(strategy)
-        self.input_ms = input_ms(dataset, self.training)
 
         def batches(parts: Parts) -> Any:
             first_epoch = sequences.first_epoch() + self.epoch
@@ -365,7 +361,6 @@ class _Session:
             seconds=round(sum(record["seconds"] for record in self.log.records), 3),
             resumed_at=self.resumed + 1 if self.resumed is not None and self.resumed < len(self.log.records) else 0,
             step_ms=self.pacing.step_ms(),
-            input_ms=self.input_ms,
             watch_seconds=round(sum(watching.seconds for watching in self.watching), 4),
             regularization_changes=self.adaptive.changes if self.adaptive else [],
             recoveries=self.recoveries,
@@ -378,6 +373,9 @@ class _Session:
 
 def _optimizer(config: OptimizerConfig, training: TrainingConfig, steps: int, model: Any) -> Any:
     optimizer = catalog.build(config, steps * training.epochs, model, agreement.mesh_of(model))
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 and not parameter_servers.coordinates(strategy):
+        optimizer.aggregate_gradients = list  # Keras's sums over the only replica, and so keeps the graph for good.
     if training.precision == "mixed_float16":  # Small gradients would vanish in float16 without a loss scale.
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer

@@ -46,6 +46,7 @@ class TensorRT(Format):
     usual = ("float16", "int8")
     suffix = ".tensorrt.onnx"
     runtime = "onnxruntime"
+    needs_own_process = True  # Its engine is built on the GPU.
     fixed_batch = True
 
     def convert(self, request: Request) -> list[str]:
