@@ -178,7 +178,7 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
         if task.recipes:
             found = compressing.compress(job, task.recipes, task.budget, seconds)
         else:
-            found = Search(job, task.budget, task.search, None if seconds is None else seconds / 3.0).run()
+            found = Search(job, task.budget, task.search, seconds).run()
         record = {
             **found,
             "command": task.command(),

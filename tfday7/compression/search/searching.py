@@ -29,6 +29,7 @@ from tfday7.core.errors import UserError
 LOG, GROUPS = "search.json", "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least, and twice what a candidate took.
+GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 SPARED = 1.5  # Times as long as with fewer epochs: all epochs at once, where it is no more.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
@@ -40,13 +41,13 @@ class Search:
     Attributes:
         job: makes and measures candidates.
         budget, config: what is asked for.
-        seconds: for measuring a file; None measures no time, and then MACs stand for it.
+        seconds: for measuring each file that is delivered; None measures no time, and then MACs stand for it.
     """
 
     job: Compression
     budget: BudgetConfig
     config: SearchConfig
-    seconds: float | None = 1.0
+    seconds: float | None = 3.0
 
     def __post_init__(self) -> None:
         self.folder: Path = self.job.folder
@@ -160,7 +161,7 @@ class Search:
         candidate = compressing.attempt(self.job, recipe)
         made = time.monotonic()
         if not candidate.failure and self.seconds is not None:
-            _, candidate = compressing.timed(self.job, [baseline, candidate], self.seconds)
+            _, candidate = compressing.timed(self.job, [baseline, candidate], self.seconds * GLANCE)
         seconds = {"making": round(made - started, 3), "measuring": round(time.monotonic() - made, 3)}
         self._say_result(candidate, baseline)
         told = {**dataclasses.asdict(decision), "point": decision.point.to_json()}
@@ -178,7 +179,7 @@ class Search:
     def _measured_alone(self, baseline: Candidate) -> Candidate:
         if self.seconds is None:
             return baseline
-        return compressing.timed(self.job, [baseline], self.seconds)[0]
+        return compressing.timed(self.job, [baseline], self.seconds * GLANCE)[0]
 
     def structure(self, point: Point) -> Structure | None:
         """Returns what shrinking alone makes of the model at a point; None where it cannot spare as many channels."""
@@ -274,9 +275,7 @@ class Search:
         best = limits.choose(found, baseline, self.budget)
         close = limits.nearest(found, baseline, self.budget)
         again = [one.name for one in marked if one.pareto or one.name == best or one.name in close]
-        record = compressing.concluded(
-            self.job, baseline, found, self.budget, None if self.seconds is None else 3 * self.seconds, again
-        )
+        record = compressing.concluded(self.job, baseline, found, self.budget, self.seconds, again)
         parts = {
             key: sum(entry["seconds"].get(key, 0.0) for entry in log) for key in ("deciding", "making", "measuring")
         }
