@@ -78,10 +78,10 @@ def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
 def test_where_training_takes_little_of_the_time_a_candidate_gets_all_epochs_at_once() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
     assert made._rungs(LOGGED[:1], 500.0) == [1, 3, 9]  # Nothing is known of epochs.
-    assert made._rungs(LOGGED, 500.0) == [1, 3, 9]  # 1.1 s and 9 s an epoch: 82 s beside 10 and 28.
-    # 6.1 s and 1 s an epoch: 15.1 s are more than half as much again as 7.1, and less than that of 9.1 + 1.5.
-    assert made._rungs([entry(Point(), 0, 6.0), entry(Point(0.5), 1, 7.0)], 500.0) == [1, 3, 9]
-    quick = [entry(Point(), 0, 12.0), entry(Point(0.5), 1, 12.5)]
+    assert made._rungs(LOGGED, 500.0) == [9]  # All epochs beside few say what one takes.
+    # 6 s and 1 s an epoch: 15 s are more than half as much again as 7, and as 9.
+    assert made._rungs([entry(Point(0.5), 1, 6.9), entry(Point(0.25), 9, 14.9)], 500.0) == [1, 3, 9]
+    quick = [entry(Point(), 0, 1.0), entry(Point(0.5), 1, 12.5), entry(Point(0.25), 9, 16.5)]
     assert made._rungs(quick, 500.0) == [9]
     assert made._rungs(quick, float("inf")) == [1, 3, 9]  # The machine's speed decides nothing there.
     assert made._decide(quick, 500.0) is not None

@@ -126,10 +126,13 @@ def allocate(
     """
     best: dict[str, int] | None = None
     low, high = -12.0, 12.0  # Of the factor's logarithm.
+    known: dict[tuple[int, ...], bool] = {}  # Counts are rounded: many factors come to the same.
     for _ in range(STEPS):
         middle = (low + high) / 2.0
         counts = {one.name: _stays(one, float(np.exp(middle)), round_to) for one in costs}
-        if allowed(counts):
+        key = tuple(counts.values())
+        known[key] = known[key] if key in known else allowed(counts)
+        if known[key]:
             best, high = counts, middle
         else:
             low = middle

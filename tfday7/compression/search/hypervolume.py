@@ -19,27 +19,33 @@ def hypervolume(points: Sequence[Sequence[float]] | np.ndarray, reference: Seque
     Source: E. Zitzler and L. Thiele, Multiobjective optimization using evolutionary algorithms, PPSN V, 1998.
     """
     limit = np.asarray(reference, float)
-    known = np.asarray([one for one in points if np.all(np.asarray(one, float) < limit)], float)
+    known = np.asarray(points, float).reshape(-1, len(limit))
+    return _volume(known[np.all(known < limit, axis=1)], limit)
+
+
+def gain(
+    points: Sequence[Sequence[float]] | np.ndarray, more: Sequence[float], reference: Sequence[float] | np.ndarray
+) -> float:
+    """Returns what one more point adds to the volume: its box, less what the others already dominate of it.
+
+    Args:
+        points, reference: as of `hypervolume`.
+        more: (dimensions,).
+    """
+    limit, one = np.asarray(reference, float), np.asarray(more, float)
+    known = np.asarray(points, float).reshape(-1, len(limit))
+    if np.any(one >= limit) or np.any(np.all(known <= one, axis=1)):
+        return 0.0
+    return float(np.prod(limit - one)) - hypervolume(np.maximum(known, one), limit)
+
+
+def _volume(known: np.ndarray, limit: np.ndarray) -> float:
     if not len(known):
         return 0.0
+    known = known[np.argsort(known[:, -1], kind="stable")]
+    thick = np.diff(known[:, -1], append=limit[-1])
     if len(limit) == 1:
-        return float(limit[0] - known.min())
-    order = np.argsort(known[:, -1], kind="stable")
-    known = known[order]
-    edges = [*known[1:, -1], limit[-1]]
-    volume = 0.0
-    for number, (one, edge) in enumerate(zip(known, edges, strict=True)):
-        thickness = edge - one[-1]
-        if thickness > 0:
-            volume += thickness * hypervolume(_frontier(known[: number + 1, :-1]), limit[:-1])
-    return float(volume)
-
-
-def _frontier(points: np.ndarray) -> np.ndarray:
-    """Returns the points that no other one dominates; equal ones once."""
-    unlike = np.unique(points, axis=0)
-    beaten = [
-        any(np.all(other <= one) and np.any(other < one) for other in unlike)
-        for one in unlike
-    ]  # fmt: skip
-    return unlike[~np.array(beaten)]
+        return float(thick.sum())
+    if len(limit) == 2:
+        return float(np.sum(thick * (limit[0] - np.minimum.accumulate(known[:, 0]))))
+    return float(sum(each * _volume(known[: at + 1, :-1], limit[:-1]) for at, each in enumerate(thick) if each > 0))

@@ -3,7 +3,7 @@
 Points start with few epochs of fine-tuning; of those that have as many, the best third may have more (successive
 halving, without waiting for a whole round). New points are those of which a surrogate expects most: a Gaussian process
 over the point and its epochs that predicts how much of the metric is lost, on top of a rough guess. Size, time and MACs
-are not learned but estimated (`estimates`). Two of three decisions serve the budget, the third one the frontier.
+are not learned but estimated (`estimates`). One decision serves the budget, the next one the frontier.
 
 Source: L. Li et al., A system for massively parallel hyperparameter tuning (ASHA), MLSys 2020, arXiv:1810.05934.
 """
@@ -23,11 +23,11 @@ from tfday7.compression.config import BudgetConfig
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
 from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
-from tfday7.compression.search.hypervolume import hypervolume
+from tfday7.compression.search.hypervolume import gain
 from tfday7.compression.search.space import Point
 
 REDUCTION = 3  # Of successive halving: one in so many goes on.
-FRONTIER_EVERY = 3  # Of so many decisions one serves the frontier.
+FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
 WORST_DROP = 0.1  # Of the metric: what loses more is nothing that a frontier is asked for.
 LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
 SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
@@ -248,13 +248,11 @@ class Judge:
         good = [limits.cost(one, baseline, budget) for one in known if not limits.broken_limits(one, baseline, budget)]
         self.best = min(good, default=None)
         self.places = [place for place in (frontier_place(one, baseline) for one in known) if place]
-        self.volume = hypervolume(self.places, REFERENCE)
 
     def worth(self, guess: Guess) -> float:
         """Returns what is expected of a guess; the more the better, 0 or less where nothing is."""
         if self.frontier:
-            place = frontier_place(guess.candidate, self.baseline)
-            return 0.0 if place is None else hypervolume([*self.places, place], REFERENCE) - self.volume
+            return self._of_frontier(guess)
         value = guess.candidate.value or 0.0
         optimistic = {**guess.candidate.metric, "value": max(value, self.floor)}
         hopeful = dataclasses.replace(guess.candidate, metric=optimistic)
@@ -262,10 +260,18 @@ class Judge:
         likely = _normal(value - self.floor, guess.spread)
         if self.budget.objective == limits.METRIC:
             best = -WORST_DROP if self.best is None else -self.best
-            gain = value + guess.spread - (self.baseline.value or 0.0) - best
+            won = value + guess.spread - (self.baseline.value or 0.0) - best
         else:
-            gain = (1.0 if self.best is None else self.best) - limits.cost(guess.candidate, self.baseline, self.budget)
-        return likely * gain / (1.0 + outside * 10.0) if math.isfinite(outside + gain) else 0.0
+            won = (1.0 if self.best is None else self.best) - limits.cost(guess.candidate, self.baseline, self.budget)
+        return likely * won / (1.0 + outside * 10.0) if math.isfinite(outside + won) else 0.0
+
+    def _of_frontier(self, guess: Guess) -> float:
+        """Returns what the frontier's volume gains in the mean, should the metric lie a spread above or below."""
+        place = frontier_place(guess.candidate, self.baseline)
+        if place is None:
+            return 0.0
+        drops = (place[0] - guess.spread, place[0] + guess.spread)
+        return sum(gain(self.places, (drop, *place[1:]), REFERENCE) for drop in drops) / 2.0
 
 
 REFERENCE = (WORST_DROP, 1.0, 1.0)

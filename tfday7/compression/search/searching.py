@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfday7.compression import compressing, limits
 from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig, SearchConfig
@@ -108,22 +110,20 @@ class Search:
     def _rungs(self, log: Sequence[dict[str, Any]], left: float) -> list[int]:
         """Returns after how many epochs a candidate is judged first: after all, where little of its time is training.
 
-        Where time decides nothing, as a rerun has to give the same choice, all of them.
+        What an epoch takes is known once candidates have had few epochs and all: so the second one gets all. Where time
+        decides nothing, as a rerun has to give the same choice, all of them.
         """
-        rungs, times = rungs_of(self.config.search_epochs), self._times(log)
-        if left == float("inf") or times is None:
+        rungs = rungs_of(self.config.search_epochs)
+        if left == float("inf"):
             return rungs
-        constant, an_epoch = times
+        taken = _taken(log)
+        if len(taken) == 1:
+            return rungs[-1:]
+        if not taken:
+            return rungs
+        an_epoch, constant = np.polyfit(list(taken), [statistics.median(seconds) for seconds in taken.values()], 1)
         whole = constant + rungs[-1] * an_epoch
         return [rung for rung in rungs[:-1] if whole > SPARED * (constant + rung * an_epoch)] + rungs[-1:]
-
-    def _times(self, log: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
-        """Returns the median seconds of a candidate without training, and of an epoch; None before one was trained."""
-        taken = [(entry["decision"]["epochs"], sum(entry["seconds"].values())) for entry in log]
-        fixed = [seconds for epochs, seconds in taken if not epochs]
-        constant = statistics.median(fixed) if fixed else 0.0
-        trained = [max(0.0, seconds - constant) / epochs for epochs, seconds in taken if epochs]
-        return (constant, statistics.median(trained)) if trained else None
 
     def _affordable(self, log: Sequence[dict[str, Any]], decision: Decision, left: float) -> Decision | None:
         """Returns a decision with fewer epochs that still fits; None where none does."""
@@ -135,17 +135,17 @@ class Search:
         return None
 
     def _seconds(self, log: Sequence[dict[str, Any]], decision: Decision) -> float:
-        """Returns the time that a candidate is expected to take: what the slowest one did, by epochs."""
+        """Returns the time that a candidate is expected to take: what the slowest one like it did."""
+        of_kind = [entry for entry in log if Point(**entry["decision"]["point"]).kind == decision.point.kind]
+        alike = _taken(of_kind).get(decision.epochs)
+        if alike:
+            return max(alike)
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
         constant = max(fixed, default=0.0)
         an_epoch = [
-            max(0.0, sum(entry["seconds"].values()) - constant) / entry["decision"]["epochs"]
-            for entry in log
-            if entry["decision"]["epochs"] and Point(**entry["decision"]["point"]).kind == decision.point.kind
-        ] or [
-            max(0.0, sum(entry["seconds"].values()) - constant) / entry["decision"]["epochs"]
-            for entry in log
-            if entry["decision"]["epochs"]
+            max(0.0, seconds - constant) / epochs
+            for epochs, listed in (_taken(of_kind) or _taken(log)).items()
+            for seconds in listed
         ]
         return constant + decision.epochs * max(an_epoch, default=0.0)
 
@@ -292,6 +292,15 @@ class Search:
             "rejected": dict(sorted(self.proposer.rejected.items())),
         }  # fmt: skip
         return record
+
+
+def _taken(log: Sequence[dict[str, Any]]) -> dict[int, list[float]]:
+    """Returns the seconds of each candidate that was trained, by its epochs."""
+    taken: dict[int, list[float]] = {}
+    for entry in log:
+        if entry["decision"]["epochs"]:
+            taken.setdefault(entry["decision"]["epochs"], []).append(sum(entry["seconds"].values()))
+    return taken
 
 
 def trials(log: Sequence[dict[str, Any]]) -> list[Trial]:
