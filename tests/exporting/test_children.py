@@ -26,6 +26,7 @@ def carry_out(paths):
         if said == "abort":
             os.abort()
         if said == "exit":
+            sys.stderr.write("noise\\n" * 500_000)
             sys.exit("first line\\nno more paper")
         if said == "raise":
             raise OSError("no more ink")

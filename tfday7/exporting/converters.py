@@ -19,6 +19,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+LAST_BYTES = 10_000  # Of what a process has complained of: its last line is the reason.
 COMMAND = (sys.executable, "-m", "tfday7.exporting.child")
 
 
@@ -53,8 +54,9 @@ class Converter:
         """
         before = os.fstat(self._errors.fileno()).st_size
         code = self._asked(paths, timeout) if self._process.stdin else self._process.wait(timeout)
-        said = os.pread(self._errors.fileno(), 1 << 20, before).decode("utf-8", "replace")
-        return _reason(code, said)
+        after = os.fstat(self._errors.fileno()).st_size
+        said = os.pread(self._errors.fileno(), LAST_BYTES, max(before, after - LAST_BYTES))
+        return _reason(code, said.decode("utf-8", "replace"))
 
     def _asked(self, paths: Sequence[Path], timeout: float) -> int:
         """Returns the exit code of the fork, negative for a signal; of the process itself where that has ended."""
@@ -66,7 +68,9 @@ class Converter:
             asks.flush()
         except BrokenPipeError:
             return self._process.wait()
-        if not select.select([answers], [], [], timeout)[0]:
+        answered = select.poll()
+        answered.register(answers, select.POLLIN)
+        if not answered.poll(timeout * 1000.0):
             raise subprocess.TimeoutExpired(self._process.args, timeout)
         said = answers.readline()
         return int(said) if said else self._process.wait()
