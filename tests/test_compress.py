@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,30 @@ def test_a_search_that_lost_its_last_candidates_makes_them_again_and_chooses_the
     assert [(one["name"], one["decision"]) for one in again["search"]["log"]] == said
     before = {one["name"]: one["sha256"] for one in record["candidates"]}
     assert {one["name"]: one["sha256"] for one in again["candidates"]} == before
+
+
+@pytest.mark.slow
+def test_the_same_command_helps_a_search_that_is_being_made(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    shutil.copytree(run, folder)
+    flags = (
+        "compress", f"--run_dir={folder}", "--max_candidates=10", "--search_epochs=1", "--measure=false",
+        "--max_accuracy_drop=0.9", f"--export_dir={folder}/files",
+    )  # fmt: skip
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run_command, *flags, fresh=True)
+        while not (folder / "compression" / "search.json").exists():
+            assert not first.done(), first.result().err
+            time.sleep(0.1)
+        second, ended = run_command(*flags), first.result()
+    assert (ended.code, second.code) == (0, 0), ended.err + second.err
+    assert "joining it" in second.out
+    assert "it concludes" in second.out
+    search = json.loads((folder / "compression.json").read_text())["search"]
+    assert len(search["log"]) == 10
+    workers = {one["worker"] for one in search["log"]}
+    assert len(workers) == 2
+    assert 0 in workers
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ on the validation split; all files are timed together with the float32 one; what
 is scored on the test split once, at the end.
 
 compression.json and the report go to the run folder; the artefacts, each with the recipe that made it, to folders in
---export_dir. The same command goes on after an interruption, and does not repeat what is done. Exit codes: 0 done, 2 a
+--export_dir. The same command goes on after an interruption, and does not repeat what is done; given again while a
+search is being made, it helps with the candidates, and the first one concludes. Exit codes: 0 done, 2 a
 mistake in the flags, the recipe, the model or the data, 3 no candidate is within the limits, 130 interrupted, 143
 preempted.
 """
@@ -45,10 +46,11 @@ def main() -> None:
         task, lambda sentence: console.print(sentence, soft_wrap=True, markup=False), output.lang
     )
     if output.json:
-        print_json(record)
-    else:
+        print_json({"joined": True} if record is None else record)
+    elif record is not None:
         console.print(reporting.compression_summary(record, str(task.folder.path), output.lang), crop=False)
-    stage_compress.check_gate(record)
+    if record is not None:
+        stage_compress.check_gate(record)
 
 
 if __name__ == "__main__":

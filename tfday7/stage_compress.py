@@ -17,7 +17,7 @@ from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.search import space
 from tfday7.core import environment, files
-from tfday7.core.errors import GateError, UserError
+from tfday7.core.errors import GateError, InUseError, UserError
 from tfday7.core.run_folder import COMPRESSION, COMPRESSION_WORK, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
@@ -53,6 +53,11 @@ class Task:
     folder: RunFolder
     budget: BudgetConfig = dataclasses.field(default_factory=BudgetConfig)
     search: SearchConfig = dataclasses.field(default_factory=SearchConfig)
+
+    @property
+    def seconds(self) -> float | None:
+        """The time for measuring each artefact; None where none is measured."""
+        return self.config.seconds if self.config.measure else None
 
     @property
     def export_dir(self) -> Path:
@@ -150,8 +155,11 @@ def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) ->
         exporting.check_free(found.folder / name, found.identity, files_name, wanted, config.overwrite)
 
 
-def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> dict[str, Any]:
-    """Carries the recipes out, and returns the record, which compression.json holds.
+def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> dict[str, Any] | None:
+    """Carries the recipes out, or searches, and returns the record, which compression.json holds.
+
+    Where another process makes the same search in the folder, this one makes candidates for it and returns None: the
+    other one concludes.
 
     Args:
         task: from `plan`.
@@ -160,25 +168,34 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
 
     Raises:
         UserError: the model or the data cannot be read, or do not take the only recipe.
+        InUseError: another process does something else in the folder.
         GateError: no candidate could be made.
         Interrupted: a signal; the same call goes on.
     """
+    model, dataset, meaning = loaded(task.found, say)
+    try:
+        return _concluded(task, model, dataset, meaning, say, lang)
+    except InUseError:
+        if not _joined(task, model, dataset, meaning, say):
+            raise
+    return None
+
+
+def _concluded(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say, lang: str) -> dict[str, Any]:
+    """Does what there is to do in the folder, and returns the record; arguments and errors as of `compress`."""
     from tfday7.compression import compressing
-    from tfday7.compression.search.searching import Search
     from tfday7.reporting import write_report
 
-    model, dataset, meaning = loaded(task.found, say)
     with task.folder.locked():
         if task.found.run is None:
             _begin(task, model, dataset)
         elif task.config.overwrite:
             task.folder.clear((COMPRESSION, COMPRESSION_WORK))
         job = _job(task, model, dataset, meaning, say)
-        seconds = task.config.seconds if task.config.measure else None
         if task.recipes:
-            found = compressing.compress(job, task.recipes, task.budget, seconds)
+            found = compressing.compress(job, task.recipes, task.budget, task.seconds)
         else:
-            found = Search(job, task.budget, task.search, seconds).run()
+            found = _search(task, job).run()
         record = {
             **found,
             "command": task.command(),
@@ -190,6 +207,25 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
             task.folder.update(status="finished")
         write_report(task.folder, lang)
     return record
+
+
+def _joined(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> bool:
+    """Makes candidates for the process that makes this search; returns whether there is one."""
+    if task.recipes or task.config.overwrite:
+        return False
+    search = _search(task, _job(task, model, dataset, meaning, say))
+    if not search.can_join():
+        return False
+    say(f"another process makes this search in {task.folder.path}: joining it")
+    made = search.join()
+    say(f"made {made} candidates for it; it concludes")
+    return True
+
+
+def _search(task: Task, job: Any) -> Any:
+    from tfday7.compression.search.searching import Search
+
+    return Search(job, task.budget, task.search, task.seconds)
 
 
 def check_gate(record: dict[str, Any]) -> None:

@@ -80,9 +80,9 @@ def main() -> None:
     found = compress(folder, say, output.lang)
     if output.json:
         print_json({**folder.record(), "compression": found})
-    else:
+    elif found is not None:
         console.print(compression_summary(found, str(folder.path), output.lang), crop=False)
-    return stage_compress.check_gate(found)
+    return None if found is None else stage_compress.check_gate(found)
 
 
 def _compresses() -> bool:
@@ -96,8 +96,8 @@ def _compresses() -> bool:
     return False
 
 
-def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any]:
-    """Searches for the best artefact within the limits, and returns the record of it."""
+def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any] | None:
+    """Searches for the best artefact within the limits, and returns the record; None where another process does."""
     from tfday7 import stage_compress
     from tfday7.compression.config import CompressConfig
 

@@ -32,6 +32,10 @@ class UserError(Tfday7Error, ValueError):
     exit_code = 2
 
 
+class InUseError(UserError):
+    """Another process works where this one was to work (exit 2)."""
+
+
 class GateError(Tfday7Error):
     """The work was done but a gate did not hold: parity broken, training diverged, budget not met (exit 3)."""
 

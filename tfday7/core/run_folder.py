@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core import files
-from tfday7.core.errors import UserError
+from tfday7.core.errors import InUseError, UserError
 from tfday7.core.settings import defaults
 
 FLAGS, RUN, METRICS, MODEL, REPORT = "flags.txt", "run.json", "metrics.jsonl", "model.keras", "report.html"
@@ -177,7 +177,8 @@ class RunFolder:
         """Holds the folder for this process; a folder that was made for it and stayed empty is removed again.
 
         Raises:
-            UserError: another process works in the folder, or it cannot be made.
+            InUseError: another process works in the folder.
+            UserError: it cannot be made.
         """
         made = not self.path.exists()
         try:
@@ -190,7 +191,7 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 hint = "wait for it, or choose another folder with --run_dir=FOLDER"
-                raise UserError(f"--run_dir={self.path} is in use by another process", hint) from None
+                raise InUseError(f"--run_dir={self.path} is in use by another process", hint) from None
             yield
         finally:
             os.close(lock)

@@ -1,8 +1,10 @@
-"""The log of a search: what is read again, what is not, and when a search ends; candidates are made up."""
+"""When a search ends, what it decides by the time that is left, and how processes share one; no model is made."""
 
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +14,9 @@ import pytest
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
 from tfday7.compression.search.estimates import Structure
-from tfday7.compression.search.proposing import Proposer
-from tfday7.compression.search.searching import LOG, Search
+from tfday7.compression.search.proposing import Proposer, Trial
+from tfday7.compression.search.searching import Search
 from tfday7.compression.search.space import Point
-from tfday7.core.errors import UserError
 
 BASELINE = Candidate("float32", metric={"name": "accuracy", "value": 0.9}, gzip_bytes=300_000, latency_ratio=1.0)
 
@@ -39,30 +40,12 @@ def entry(point: Point, epochs: int, seconds: float = 1.0, path: Path | None = N
 LOGGED = [entry(Point(), 0), entry(Point(0.5), 1, 11.0), entry(Point(sparsity=0.7), 1, 9.0)]
 
 
-def test_a_log_is_read_again_by_the_same_search_alone(tmp_path: Path) -> None:
-    first = search(tmp_path)
-    assert first._read_log() == []
-    first._write_log(LOGGED)
-    assert search(tmp_path)._read_log() == LOGGED
-    assert search(tmp_path, search_minutes=5)._read_log() == LOGGED  # More time goes on.
-    assert search(tmp_path, BudgetConfig(max_size_kb=40))._read_log() == []
-    assert search(tmp_path, max_candidates=7)._read_log() == []
-
-
-def test_a_log_ends_where_a_file_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "there.tflite").touch()
-    log = [entry(Point(), 0, path=tmp_path / "there.tflite"), entry(Point(0.5), 1, path=tmp_path / "gone.tflite")]
-    made = search(tmp_path)
-    made._write_log(log)
-    assert made._read_log() == log[:1]
-
-
-@pytest.mark.parametrize("damage", [None, 3, [3], [{}], [{**LOGGED[0], "seconds": 3}], [{**LOGGED[0], "decision": {}}]])
-def test_a_damaged_log_is_named(damage: Any, tmp_path: Path) -> None:
-    made = search(tmp_path)
-    (tmp_path / LOG).write_text(json.dumps({"key": made._key(), "log": damage}))
-    with pytest.raises(UserError, match=r"search\.json: not the log of a search"):
-        made._read_log()
+def test_a_log_is_that_of_the_same_search_alone(tmp_path: Path) -> None:
+    search(tmp_path).log.begin(None)
+    assert search(tmp_path).log.is_there()
+    assert search(tmp_path, search_minutes=5).log.is_there()  # More time goes on.
+    assert not search(tmp_path, BudgetConfig(max_size_kb=40)).log.is_there()
+    assert not search(tmp_path, max_candidates=7).log.is_there()
 
 
 def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
@@ -78,7 +61,8 @@ def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
 def test_where_training_takes_little_of_the_time_a_candidate_gets_all_epochs_at_once() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
     assert made._rungs(LOGGED[:1], 500.0) == [1, 3, 9]  # Nothing is known of epochs.
-    assert made._rungs(LOGGED, 500.0) == [9]  # All epochs beside few say what one takes.
+    assert made._rungs(LOGGED, 500.0) == [1, 3, 9]  # Nine epochs may take 81 s: too much of 600 to see what they do.
+    assert made._rungs([entry(Point(0.5), 1, 6.0)], 500.0) == [9]  # All epochs beside few say what one takes.
     # 6 s and 1 s an epoch: 15 s are more than half as much again as 7, and as 9.
     assert made._rungs([entry(Point(0.5), 1, 6.9), entry(Point(0.25), 9, 14.9)], 500.0) == [1, 3, 9]
     quick = [entry(Point(), 0, 1.0), entry(Point(0.5), 1, 12.5), entry(Point(0.25), 9, 16.5)]
@@ -99,3 +83,54 @@ def test_what_does_not_fit_into_the_time_gets_fewer_epochs_or_is_left() -> None:
     assert tight is not None
     assert tight.epochs == 3
     assert made._decide(LOGGED, 20.0) is None
+
+
+def test_what_others_are_making_is_not_decided_on_again() -> None:
+    made = search(Path())
+    first = made._decide(LOGGED, float("inf"))
+    assert first is not None
+    pending = [Trial(first.point, first.epochs, Candidate(first.point.name, failure="is being made"))]
+    second = made._decide(LOGGED, float("inf"), pending)
+    assert second is not None
+    assert second.point != first.point
+    assert made._decide(LOGGED, float("inf"), pending * 3) is None  # Three and three are six.
+
+
+class Made(Search):
+    """A search whose candidates take a tenth of a second, and nothing else."""
+
+    def _carried_out(self, claim: Any, baseline: Candidate) -> dict[str, Any]:
+        time.sleep(0.1)
+        decision = claim.decision
+        return {"number": claim.number, **entry(decision.point, decision.epochs), "by": os.getpid()}
+
+    def _measured_alone(self, baseline: Candidate) -> Candidate:
+        return baseline
+
+    def structure(self, point: Point) -> Structure | None:
+        return Structure((100_000, 50_000), (10, 5))
+
+
+def test_two_processes_share_a_search(tmp_path: Path) -> None:
+    job: Any = SimpleNamespace(folder=tmp_path, key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None)
+    made = Made(job, BudgetConfig(), SearchConfig(max_candidates=12, search_epochs=9))
+    assert not made.can_join()
+    made.log.begin(None)
+    (tmp_path / "float32").mkdir()
+    (tmp_path / "float32" / "candidate.json").write_text(json.dumps(BASELINE.to_json()))
+    assert made.can_join()
+    helper = os.fork()
+    if not helper:
+        os._exit(made.join())
+    done = made._work(BASELINE, 0)
+    helped = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
+    log = made.log.read()
+    assert made.log.is_quiet()
+    assert (done + helped, len(log)) == (12, 12)
+    assert helped > 0
+    assert done > 0
+    assert sorted(one["number"] for one in log) == list(range(1, 13))
+    assert {one["by"] for one in log} == {os.getpid(), helper}
+    assert {one["worker"] for one in log} == {0, helper}
+    decided = [(json.dumps(one["decision"]["point"]), one["decision"]["epochs"]) for one in log]
+    assert len(set(decided)) == 12

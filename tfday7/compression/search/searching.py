@@ -3,12 +3,13 @@
 The given model's own file is made first; then each group's cost is measured; then one candidate follows the other:
 decided (`proposing`), made and scored on validation, timed beside the given model's file, and logged. What ends a
 search is its time or its number of candidates, of which the last part goes to what is most promising. Nothing of the
-test split is looked at.
+test split is looked at. Other processes may join: they make candidates, and the first one concludes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,19 +21,22 @@ import numpy as np
 from tfday7.compression import compressing, limits
 from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig, SearchConfig
-from tfday7.compression.records import Candidate, from_json, with_frontier
+from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.estimates import Structure
+from tfday7.compression.search.log import Claim, Entry, Log, taken, to_json, trials, used_seconds
 from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
-LOG, GROUPS = "search.json", "groups.json"
+GROUPS = "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least, and twice what a candidate took.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
+EXPLORED = 0.1  # Of the time: what may go into seeing what all epochs cost.
 SPARED = 1.5  # Times as long as with fewer epochs: all epochs at once, where it is no more.
+POLL_SECONDS = 0.5  # Between two looks at what other processes still make.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
 
@@ -53,6 +57,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.folder: Path = self.job.folder
+        self.log = Log(self.folder, self._key())
         self._structures: dict[tuple[float, bool], tuple[Structure | None, dict[str, int] | None]] = {}
         self._costs: list[groups.GroupCost] | None = None
 
@@ -63,97 +68,133 @@ class Search:
             UserError: the model or the data cannot be read, or no candidate can be made of them.
             Interrupted: a signal; the same call goes on behind the last whole candidate.
         """
-        started = time.monotonic()
+        started = time.time()
         baseline = self._measured_alone(self.job.baseline())
-        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
-        log = self._read_log()
-        spent = sum(sum(entry["seconds"].values()) for entry in log)
-        if not log:
+        before = self.log.read()
+        if not before:
             self._group_costs()
-        failures = 0
+        spent = used_seconds(before)
+        end = started + self.config.minutes * 60.0 - spent
+        tried = self.log.begin(None if end == float("inf") else end)
+        if tried:
+            self.job.say(f"going on behind candidate {len(tried)}")
+        self._work(baseline, 0)
+        while not self.log.is_quiet():
+            time.sleep(POLL_SECONDS)
+        return self._concluded(baseline, self.log.read(), spent + time.time() - started)
+
+    def can_join(self) -> bool:
+        """Returns whether another process has begun this very search, so that `join` can help it."""
+        begun = self.log.is_there() and self.log.until() > time.time()
+        return begun and (self.folder / BASELINE / compressing.RECORD).exists()
+
+    def join(self) -> int:
+        """Makes candidates for the process that has begun this search, which concludes it; returns how many.
+
+        Raises:
+            UserError: as of `run`.
+            Interrupted: a signal; the candidate in work is left to others.
+        """
+        path = self.folder / BASELINE / compressing.RECORD
+        return self._work(self._measured_alone(from_json(files.read_json(path), str(path))), os.getpid())
+
+    def _work(self, baseline: Candidate, worker: int) -> int:
+        """Makes one candidate after the other until nothing is left to do, and returns how many."""
+        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
+        failures, number = 0, 0
         while True:
             deciding = time.monotonic()
-            left = self.config.minutes * 60.0 - spent - (deciding - started)
-            decision = self._decide(log, left)
-            if decision is None:
-                break
+            claim = self.log.claim(lambda log, pending: self._decide(log, self.log.until() - time.time(), pending))
+            if claim is None:
+                return number
             made = time.monotonic()
-            entry = self._carried_out(decision, len(log) + 1, baseline)
-            entry["seconds"]["deciding"] = round(made - deciding, 3)
-            log.append(entry)
-            self._write_log(log)
+            try:
+                entry = self._carried_out(claim, baseline)
+                entry |= {"worker": worker, "seconds": {**entry["seconds"], "deciding": round(made - deciding, 3)}}
+                self.log.add(claim, entry)
+            finally:
+                claim.release()
+            number += 1
             failures = failures + 1 if entry["candidate"]["failure"] else 0
             if failures == MAX_FAILURES:
                 raise UserError(
                     f"{failures} candidates in a row could not be made; the last: {entry['candidate']['failure']}",
                     f"{self.folder / entry['candidate']['name'] / 'failure.txt'} has more",
                 )
-        return self._concluded(baseline, log, spent + time.monotonic() - started)
 
-    def _decide(self, log: Sequence[dict[str, Any]], left: float) -> Decision | None:
-        """Returns the next decision; None when time, candidates or ideas have run out."""
-        most = self.config.max_candidates
-        if most is not None and len(log) >= most:
+    def _decide(self, log: Sequence[Entry], left: float, pending: Sequence[Trial] = ()) -> Decision | None:
+        """Returns the next decision; None when time, candidates or ideas have run out.
+
+        Args:
+            log: what was tried.
+            left: seconds of the search's time.
+            pending: what other processes are making.
+        """
+        most, known = self.config.max_candidates, [*trials(log), *pending]
+        if most is not None and len(known) >= most:
             return None
         total = self.config.minutes * 60.0
-        last = most is not None and len(log) >= most - max(1, round(most * FINISHING))
+        last = most is not None and len(known) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
         self.proposer.rungs = self._rungs(log, left)
-        decision = self.proposer.next(trials(log), finishing and bool(log))
+        decision = self.proposer.next(known, finishing and bool(log))
         if decision is None and finishing:  # All that is worth it has all epochs.
-            decision = self.proposer.next(trials(log))
+            decision = self.proposer.next(known)
         if decision is None or left == float("inf"):
             return decision
         expected = self._seconds(log, decision)
-        return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left)
+        return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left, known)
 
-    def _rungs(self, log: Sequence[dict[str, Any]], left: float) -> list[int]:
+    def _rungs(self, log: Sequence[Entry], left: float) -> list[int]:
         """Returns after how many epochs a candidate is judged first: after all, where little of its time is training.
 
-        What an epoch takes is known once candidates have had few epochs and all: so the second one gets all. Where time
-        decides nothing, as a rerun has to give the same choice, all of them.
+        What an epoch takes is known once candidates have had few epochs and all: so the second one gets all, unless
+        that may take too much of the time. Where time decides nothing, as a rerun has to give the same choice, all of
+        them.
         """
-        rungs = rungs_of(self.config.search_epochs)
-        if left == float("inf"):
+        rungs, known = rungs_of(self.config.search_epochs), taken(log)
+        if left == float("inf") or not known:
             return rungs
-        taken = _taken(log)
-        if len(taken) == 1:
-            return rungs[-1:]
-        if not taken:
-            return rungs
-        an_epoch, constant = np.polyfit(list(taken), [statistics.median(seconds) for seconds in taken.values()], 1)
+        if len(known) == 1:
+            ((epochs, seconds),) = known.items()
+            most = min(seconds) * rungs[-1] / epochs
+            return rungs[-1:] if most < EXPLORED * self.config.minutes * 60.0 else rungs
+        an_epoch, constant = np.polyfit(list(known), [statistics.median(seconds) for seconds in known.values()], 1)
         whole = constant + rungs[-1] * an_epoch
         return [rung for rung in rungs[:-1] if whole > SPARED * (constant + rung * an_epoch)] + rungs[-1:]
 
-    def _affordable(self, log: Sequence[dict[str, Any]], decision: Decision, left: float) -> Decision | None:
+    def _affordable(
+        self, log: Sequence[Entry], decision: Decision, left: float, known: Sequence[Trial]
+    ) -> Decision | None:
         """Returns a decision with fewer epochs that still fits; None where none does."""
-        tried = {(trial.point, trial.epochs) for trial in trials(log)}
+        tried = {(trial.point, trial.epochs) for trial in known}
         for epochs in reversed([rung for rung in rungs_of(self.config.search_epochs) if rung < decision.epochs]):
             less = dataclasses.replace(decision, epochs=epochs)
             if (less.point, epochs) not in tried and self._seconds(log, less) + self._ending(log) <= left:
                 return less
         return None
 
-    def _seconds(self, log: Sequence[dict[str, Any]], decision: Decision) -> float:
+    def _seconds(self, log: Sequence[Entry], decision: Decision) -> float:
         """Returns the time that a candidate is expected to take: what the slowest one like it did."""
         of_kind = [entry for entry in log if Point(**entry["decision"]["point"]).kind == decision.point.kind]
-        alike = _taken(of_kind).get(decision.epochs)
+        alike = taken(of_kind).get(decision.epochs)
         if alike:
             return max(alike)
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
         constant = max(fixed, default=0.0)
         an_epoch = [
             max(0.0, seconds - constant) / epochs
-            for epochs, listed in (_taken(of_kind) or _taken(log)).items()
+            for epochs, listed in (taken(of_kind) or taken(log)).items()
             for seconds in listed
         ]
         return constant + decision.epochs * max(an_epoch, default=0.0)
 
-    def _ending(self, log: Sequence[dict[str, Any]]) -> float:
+    def _ending(self, log: Sequence[Entry]) -> float:
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
         return max(DELIVERY_SECONDS, 2.0 * max(fixed, default=0.0))
 
-    def _carried_out(self, decision: Decision, number: int, baseline: Candidate) -> dict[str, Any]:
+    def _carried_out(self, claim: Claim, baseline: Candidate) -> Entry:
+        decision, number = claim.decision, claim.number
         counts = self._structure(decision.point)[1]
         recipe = space.recipe(decision.point, decision.epochs, counts)
         self.job.say(f"candidate {number}, {decision.why}: {recipe.name}")
@@ -164,8 +205,7 @@ class Search:
             _, candidate = compressing.timed(self.job, [baseline, candidate], self.seconds * GLANCE)
         seconds = {"making": round(made - started, 3), "measuring": round(time.monotonic() - made, 3)}
         self._say_result(candidate, baseline)
-        told = {**dataclasses.asdict(decision), "point": decision.point.to_json()}
-        return {"number": number, "decision": told, "candidate": candidate.to_json(), "seconds": seconds}
+        return {"number": number, "decision": to_json(decision), "candidate": candidate.to_json(), "seconds": seconds}
 
     def _say_result(self, one: Candidate, baseline: Candidate) -> None:
         if one.failure:
@@ -249,27 +289,7 @@ class Search:
             "timed": self.seconds is not None,
         }
 
-    def _read_log(self) -> list[dict[str, Any]]:
-        """Returns what was tried before, as far as its files are there; nothing of another model or budget."""
-        path = self.folder / LOG
-        record = files.read_json(path) if path.exists() else {}
-        if not isinstance(record, dict) or record.get("key") != self._key():
-            return []
-        log: Any = record.get("log")
-        try:
-            made = [trial.candidate.path for trial in trials(log)]
-            sum(sum(entry["seconds"].values()) for entry in log)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not the log of a search", "search again with --overwrite") from error
-        whole = next((at for at, file in enumerate(made) if file and not Path(file).exists()), len(made))
-        if whole:
-            self.job.say(f"going on behind candidate {whole}")
-        return list(log[:whole])
-
-    def _write_log(self, log: Sequence[dict[str, Any]]) -> None:
-        files.write_json(self.folder / LOG, {"key": self._key(), "log": list(log)})
-
-    def _concluded(self, baseline: Candidate, log: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    def _concluded(self, baseline: Candidate, log: Sequence[Entry], seconds: float) -> dict[str, Any]:
         found = [trial.candidate for trial in trials(log)]
         marked = with_frontier([baseline, *found])[1:]
         best = limits.choose(found, baseline, self.budget)
@@ -292,24 +312,3 @@ class Search:
             "rejected": dict(sorted(self.proposer.rejected.items())),
         }  # fmt: skip
         return record
-
-
-def _taken(log: Sequence[dict[str, Any]]) -> dict[int, list[float]]:
-    """Returns the seconds of each candidate that was trained, by its epochs."""
-    taken: dict[int, list[float]] = {}
-    for entry in log:
-        if entry["decision"]["epochs"]:
-            taken.setdefault(entry["decision"]["epochs"], []).append(sum(entry["seconds"].values()))
-    return taken
-
-
-def trials(log: Sequence[dict[str, Any]]) -> list[Trial]:
-    """Returns a log's entries as trials."""
-    return [
-        Trial(
-            Point(**entry["decision"]["point"]),
-            entry["decision"]["epochs"],
-            from_json(entry["candidate"], LOG),
-        )
-        for entry in log
-    ]

@@ -1,0 +1,193 @@
+"""The log of a search, which several processes may carry on: what was tried, and what is being made.
+
+Whoever makes a candidate claims it first, and holds a lock on the claim's own file until it is logged: what a process
+that was killed had begun is nobody's, and is decided anew. The log is read and written under a lock of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from tfday7.compression.records import Candidate, from_json
+from tfday7.compression.search.proposing import Decision, Trial
+from tfday7.compression.search.space import Point
+from tfday7.core import files
+from tfday7.core.errors import UserError
+
+LOG, LOCK, CLAIM = "search.json", "search.lock", "claim_{}.lock"
+UNDONE = "is being made"  # Of a claimed candidate: proposers leave it out, as they do what failed.
+
+Entry = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A candidate that this process makes: its number, what was decided, and the file that is locked meanwhile."""
+
+    number: int
+    decision: Decision
+    lock: IO[bytes]
+
+    def release(self) -> None:
+        """Lets it go; one that was not logged may be decided on again."""
+        self.lock.close()
+
+
+class Log:
+    """See the module.
+
+    Args:
+        folder: of the search.
+        key: what decisions hang on, as JSON values; a log of another key is none.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self.folder, self.key, self.path = folder, dict(key), folder / LOG
+
+    def is_there(self) -> bool:
+        """Returns whether a process has begun a search of this key."""
+        return self._record().get("until", 0) != 0
+
+    def begin(self, until: float | None) -> list[Entry]:
+        """Returns what was tried before, as far as its files are there, and lets others join.
+
+        Args:
+            until: when the search ends, in seconds of `time.time`; None where time does not end it.
+
+        Raises:
+            UserError: the file is no log.
+        """
+        with self._locked():
+            entries = self.read()
+            made = [trial.candidate.path for trial in trials(entries)]
+            whole = next((at for at, file in enumerate(made) if file and not Path(file).exists()), len(made))
+            self._write(entries[:whole], self._pending(), until)
+            return entries[:whole]
+
+    def read(self) -> list[Entry]:
+        """Returns what has been tried. Raises UserError where the file is no log."""
+        log: Any = self._record().get("log", [])
+        try:
+            trials(log)
+            used_seconds(log)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{self.path}: not the log of a search", "search again with --overwrite") from error
+        return list(log)
+
+    def until(self) -> float:
+        """Returns when the search ends, in seconds of `time.time`; infinite where time does not end it."""
+        until = self._record().get("until")
+        return float("inf") if until is None else float(until)
+
+    def claim(self, decide: Callable[[list[Entry], list[Trial]], Decision | None]) -> Claim | None:
+        """Returns the next candidate for this process; None where there is none.
+
+        Args:
+            decide: chooses, of what has been tried and what others are making, what comes next.
+        """
+        with self._locked():
+            entries, pending = self.read(), self._pending()
+            decision = decide(entries, [_undone(_decision(each["decision"])) for each in pending])
+            if decision is None:
+                return None
+            number = 1 + max(
+                [*(entry["number"] for entry in entries), *(each["number"] for each in pending)], default=0
+            )
+            claim = Claim(number, decision, self._lock_of(number))
+            told = {"number": number, "decision": to_json(decision)}
+            self._write(entries, [*pending, told], self._record().get("until"))
+            return claim
+
+    def add(self, claim: Claim, entry: Entry) -> None:
+        """Logs a claimed candidate, and lets the claim go."""
+        with self._locked():
+            pending = [each for each in self._pending() if each["number"] != claim.number]
+            self._write([*self.read(), entry], pending, self._record().get("until"))
+            claim.release()
+            (self.folder / CLAIM.format(claim.number)).unlink(missing_ok=True)
+
+    def is_quiet(self) -> bool:
+        """Returns whether nobody makes a candidate now."""
+        with self._locked():
+            return not self._pending()
+
+    def _record(self) -> dict[str, Any]:
+        record = files.read_json(self.path) if self.path.exists() else {}
+        return record if isinstance(record, dict) and record.get("key") == self.key else {}
+
+    def _pending(self) -> list[dict[str, Any]]:
+        """Returns the claims of processes that live, this one included."""
+        return [each for each in self._record().get("claims", []) if self._is_held(each["number"])]
+
+    def _is_held(self, number: int) -> bool:
+        try:
+            with (self.folder / CLAIM.format(number)).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _lock_of(self, number: int) -> IO[bytes]:
+        lock = (self.folder / CLAIM.format(number)).open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOCK).open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, entries: Sequence[Entry], claims: Sequence[dict[str, Any]], until: float | None) -> None:
+        files.write_json(self.path, {"key": self.key, "until": until, "log": list(entries), "claims": list(claims)})
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """Returns a decision as plain JSON values."""
+    return {**dataclasses.asdict(decision), "point": decision.point.to_json()}
+
+
+def trials(log: Sequence[Entry]) -> list[Trial]:
+    """Returns a log's entries as trials."""
+    return [
+        Trial(
+            Point(**entry["decision"]["point"]),
+            entry["decision"]["epochs"],
+            from_json(entry["candidate"], LOG),
+        )
+        for entry in log
+    ]
+
+
+def taken(log: Sequence[Entry]) -> dict[int, list[float]]:
+    """Returns the seconds of each candidate that was trained, by its epochs."""
+    found: dict[int, list[float]] = {}
+    for entry in log:
+        if entry["decision"]["epochs"]:
+            found.setdefault(entry["decision"]["epochs"], []).append(sum(entry["seconds"].values()))
+    return found
+
+
+def used_seconds(log: Sequence[Entry]) -> float:
+    """Returns how long a search has taken: the time of the process that has worked longest."""
+    found: dict[Any, float] = {}
+    for entry in log:
+        worker = entry.get("worker", 0)
+        found[worker] = found.get(worker, 0.0) + sum(entry["seconds"].values())
+    return max(found.values(), default=0.0)
+
+
+def _decision(told: Mapping[str, Any]) -> Decision:
+    return Decision(**{**told, "point": Point(**told["point"])})
+
+
+def _undone(decision: Decision) -> Trial:
+    return Trial(decision.point, decision.epochs, Candidate(decision.point.name, failure=UNDONE))
