@@ -234,6 +234,10 @@ def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, t
         (("--run_dir={run}", "--recipe=int8", "--search_minutes=3"), "--search_minutes=3.0 contradicts --recipe=int8"),
         (("--run_dir={run}", "--max_latency_ms=3", "--measure=false"), "--nomeasure contradicts a limit"),
         (("--run_dir={run}", "--max_size_kb=-3"), "max_size_kb"),
+        (("--run_dir={run}", "--device=gpu"), "unknown device 'gpu'"),
+        (("--run_dir={run}", "--device=ssh://-oProxyCommand=x"), "not an address of ssh"),
+        (("--run_dir={run}", "--device=ssh://pi", "--ssh_config=nowhere"), "--ssh_config=nowhere: no such file"),
+        (("--run_dir={run}", "--ssh_config=nowhere"), "--ssh_config=nowhere contradicts --device=cpu"),
         (("--recipe=int8",), "--model or --run_dir is missing"),
         (("--recipe=int8", "--model=no.keras", "--data=digits"), "no.keras"),
         (("--recipe=int9", "--run_dir={run}"), "unknown recipe 'int9'"),
@@ -302,3 +306,7 @@ def test_limits_without_compress_auto_are_a_mistake(tmp_path: Path) -> None:
     ended = run_command("train", "--data=digits", "--max_size_kb=40", "--only_check_args", cwd=tmp_path)
     assert ended.code == 2
     assert "--max_size_kb=40.0 has no meaning without --compress=auto" in ended.err
+    ended = run_command("train", "--data=digits", "--compress=auto", "--device=gpu", "--only_check_args", cwd=tmp_path)
+    assert ended.code == 2
+    assert "unknown device 'gpu'" in ended.err
+    assert list(tmp_path.iterdir()) == []

@@ -17,10 +17,11 @@ from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.search import space
 from tfday7.core import environment, files
-from tfday7.core.errors import GateError, InUseError, UserError
+from tfday7.core.errors import GateError, InUseError, UserError, unknown_name
 from tfday7.core.run_folder import COMPRESSION, COMPRESSION_WORK, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
+from tfday7.deploying.config import DeployConfig
 from tfday7.exporting.config import ModelExportConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.stage_export import Source, loaded
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], Any]
 BATCH_SIZE = 64
+HERE = ("cpu", devices.WITHOUT_AMX)  # Where this machine times files.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +130,7 @@ def plan(
 
 def _check_sense(config: CompressConfig, budget: BudgetConfig, search: SearchConfig) -> None:
     """Raises UserError where flags contradict each other."""
+    check_device(budget)
     for name, value in dataclasses.asdict(search).items():
         if config.recipe and value != getattr(SearchConfig(), name):
             raise UserError(
@@ -139,6 +142,19 @@ def _check_sense(config: CompressConfig, budget: BudgetConfig, search: SearchCon
             "--nomeasure contradicts a limit or an objective of time or memory",
             "limit --max_macs instead, which needs no measuring",
         )
+
+
+def check_device(budget: BudgetConfig) -> None:
+    """Raises UserError for a device that cannot be one; looks at none."""
+    if budget.is_remote:
+        return _device(budget).check_ssh()
+    if budget.device not in HERE:
+        raise unknown_name("device", budget.device, HERE, "ssh://[user@]host[:port]")
+    for name in ("python", "ssh_config"):
+        if getattr(budget, name) != getattr(BudgetConfig(), name):
+            raise UserError(
+                f"--{name}={getattr(budget, name)} contradicts --device={budget.device}", "it is for ssh://... alone"
+            )
 
 
 def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) -> None:
@@ -200,7 +216,7 @@ def _concluded(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say,
             **found,
             "command": task.command(),
             "hardware": environment.hardware(),
-            "device": devices.name(task.budget.device, "litert"),
+            "device": job.place(),
         }
         files.write_json(task.folder / COMPRESSION, record)
         if task.found.run is None:
@@ -285,8 +301,24 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
         teachers,
         task.config.distill == "auto",
         say,
-        task.budget.device,
+        "cpu" if task.budget.is_remote else task.budget.device,
+        _timer(task, say),
     )
+
+
+def _timer(task: Task, say: Say) -> Any:
+    """Returns what times files on another device, if it is to be one. Raises UserError where it cannot be reached."""
+    if not task.budget.is_remote or task.seconds is None:
+        return None
+    from tfday7.deploying.timing import RemoteTimer
+
+    timer = RemoteTimer(_device(task.budget), say)
+    timer.check()
+    return timer
+
+
+def _device(budget: BudgetConfig) -> DeployConfig:
+    return DeployConfig(device=budget.device, python=budget.python, ssh_config=budget.ssh_config)
 
 
 def _training(task: Task, dataset: Dataset) -> TrainingConfig:

@@ -86,8 +86,11 @@ def main() -> None:
 
 
 def _compresses() -> bool:
-    """Returns whether a search follows the training. Raises UserError for limits that nothing would read."""
+    """Returns whether a search follows the training. Raises UserError for limits that nothing would read, or keep."""
+    from tfday7 import stage_compress
+
     if COMMAND.config(AfterTraining).compress == "auto":
+        stage_compress.check_device(COMMAND.config(BudgetConfig))
         return True
     for settings in (BudgetConfig, SearchConfig):
         for name, value in COMMAND.given(settings).items():

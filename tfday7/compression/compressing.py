@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tfday7.benchmarking import devices
 from tfday7.compression import keeping, limits
@@ -35,6 +35,15 @@ TIMED_EXAMPLES = 64
 Say = Callable[[str], Any]
 
 
+class Timer(Protocol):
+    """Times files on another device, which has a `name`: rows as of `benchmarking.measuring`, by the names of files."""
+
+    name: str
+
+    def __call__(self, paths: Mapping[str, Path], seconds: float) -> dict[str, dict[str, Any]]:
+        """Returns a row for each file; the first one is what the others are compared with."""
+
+
 @dataclasses.dataclass
 class Compression:
     """What all candidates of a compression share.
@@ -47,7 +56,8 @@ class Compression:
         export_dir: where what is delivered goes; a folder each.
         optimizer, training, teachers, distil: of fine-tuning; see `Work`.
         say: told in a sentence what is being done.
-        device: where files are timed; see `benchmarking.devices.DEVICES`.
+        device: where files are timed on this machine; see `benchmarking.devices.DEVICES`.
+        timer: times files on another device; None for this machine.
     """
 
     model: Any
@@ -61,6 +71,7 @@ class Compression:
     distil: bool = True
     say: Say = lambda sentence: None
     device: str = "cpu"
+    timer: Timer | None = None
 
     def baseline(self) -> Candidate:
         """Returns the given model's own float32 file as a candidate."""
@@ -171,6 +182,10 @@ class Compression:
         """Returns what a candidate is made from; equal keys, equal candidates."""
         return {"recipe": recipe.to_json(), **self.key_of_model()}
 
+    def place(self, runtime: str = "litert") -> str:
+        """Returns the name of what files are timed on."""
+        return self.timer.name if self.timer is not None else devices.name(self.device, runtime)
+
     def key_of_model(self) -> dict[str, Any]:
         """Returns what all candidates are made from, as JSON values."""
         return {
@@ -237,9 +252,9 @@ def concluded(
     made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
     for one in made:
         if one.path:
-            _tell(one, baseline, Path(one.path).parent, job.origin.name, devices.name(job.device, one.runtime))
+            _tell(one, baseline, Path(one.path).parent, job.origin.name, job.place(one.runtime))
     broken = {one.name: limits.broken_limits(one, baseline, budget) for one in made if not one.failure}
-    if seconds is not None and job.device == "cpu" and amx.is_there():
+    if seconds is not None and job.timer is None and job.device == "cpu" and amx.is_there():
         note = (
             "timed with the CPU's matrix unit (AMX), in whose int8 kernels a layer of 8 channels takes as long as one "
             "of 64; --device=cpu_without_amx times as CPUs without it do"
@@ -257,24 +272,29 @@ def concluded(
 
 def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> list[Candidate]:
     """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example."""
+    paths = {one.name: Path(one.path) for one in candidates if one.path and not one.failure}
+    found = _timed_here(job, paths, candidates, seconds) if job.timer is None else job.timer(paths, seconds)
+    return [_with_row(one, found[one.name]) if one.name in found else one for one in candidates]
+
+
+def _timed_here(
+    job: Compression, paths: Mapping[str, Path], candidates: Sequence[Candidate], seconds: float
+) -> dict[str, dict[str, Any]]:
     from tfday7.benchmarking import measuring
     from tfday7.benchmarking.cells import Cell
     from tfday7.benchmarking.subjects import Subject
     from tfday7.exporting.records import read_artefact
 
-    x = job._decides().x[:TIMED_EXAMPLES]
+    x, known = job._decides().x[:TIMED_EXAMPLES], {one.name: one for one in candidates}
     cells: dict[str, Cell] = {}
     inputs = {}
-    for one in candidates:
-        if one.failure or not one.path:
-            continue
-        artefact = read_artefact(Path(one.path))
-        subject = Subject(Path(one.path), artefact.name, artefact, one.size_bytes, one.gzip_bytes)
-        cells[one.name] = Cell(subject, "litert", device=job.device)
+    for name, path in paths.items():
+        artefact = read_artefact(path)
+        subject = Subject(path, artefact.name, artefact, known[name].size_bytes, known[name].gzip_bytes)
+        cells[name] = Cell(subject, "litert", device=job.device)
         inputs[subject] = feeding.standardized(x, artefact.input)
     rows = measuring.measure(list(cells.values()), inputs, measuring.Limits(seconds=seconds))
-    found = dict(zip(cells, rows, strict=True))
-    return [_with_row(one, found[one.name]) if one.name in found else one for one in candidates]
+    return dict(zip(cells, rows, strict=True))
 
 
 def _with_row(one: Candidate, row: dict[str, Any]) -> Candidate:

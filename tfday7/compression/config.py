@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import recipe as recipes
 from tfday7.compression.recipe import Recipe
 from tfday7.core.errors import UserError, unknown_name
@@ -79,22 +78,29 @@ class BudgetConfig(Settings):
     )
     max_macs: float | None = setting(None, "Most multiply-accumulates of an example; default: no limit.", above=0)
     max_latency_ms: float | None = setting(
-        None, "Most milliseconds of an example, in the median, on this machine; default: no limit.", above=0
+        None, "Most milliseconds of an example, in the median, on --device; default: no limit.", above=0
     )
     max_latency_ratio: float | None = setting(
         None, "Most time relative to the float32 file, measured in the same rounds; default: no limit.", above=0
     )
     device: str = setting(
         "cpu",
-        "Where files are timed; cpu_without_amx: as on phones and Raspberry Pis, which have no such matrix unit.",
-        choices=("cpu", WITHOUT_AMX),
+        "Where files are timed: cpu; cpu_without_amx, as on phones and Raspberry Pis, which have no such matrix unit; "
+        "or a device, ssh://[user@]host[:port].",
     )
+    python: str = setting("python3", "The Python on --device=ssh://... that has NumPy and the runtime.")
+    ssh_config: str = setting("", "Configuration file for ssh in place of ~/.ssh/config, as ssh -F takes it.")
     objective: str = setting(
         "auto",
         "What the best artefact within the limits is: the one with the least of it, or the most of metric; auto: the "
         "least product of packed size and latency.",
         choices=OBJECTIVES,
     )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether files are timed on another device."""
+        return self.device.lower().startswith("ssh:")
 
     def needs_timing(self) -> bool:
         """Returns whether a limit or the objective is about time or memory."""

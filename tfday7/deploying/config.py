@@ -52,11 +52,15 @@ class DeployConfig(Settings):
                 )
         self.thread_counts()
         if kind == "ssh":
-            self.address()
-            self.interpreter()
-            self.remote_folder("artefact")
-            if self.ssh_config and not Path(self.ssh_config).is_file():
-                raise UserError(f"--ssh_config={self.ssh_config}: no such file")
+            self.check_ssh()
+
+    def check_ssh(self) -> None:
+        """Raises UserError for an address, a Python, a folder or a configuration that cannot be one."""
+        self.address()
+        self.interpreter()
+        self.remote_folder("artefact")
+        if self.ssh_config and not Path(self.ssh_config).is_file():
+            raise UserError(f"--ssh_config={self.ssh_config}: no such file")
 
     def kind(self) -> str:
         """Returns "ssh", "android" or "micro". Raises UserError for anything else."""

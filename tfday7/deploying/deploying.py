@@ -100,7 +100,7 @@ def _onto(made: Bundle, folder: Path | None, config: DeployConfig, say: Callable
 
 def _shown(artefact: Artefact, config: DeployConfig) -> dict[str, Any]:
     """Returns the record of a deployment that is only shown."""
-    planned = ssh.plan(artefact, config)
+    planned = ssh.plan(artefact.name, config)
     shown = [{"step": name, "command": command} for name, command in ssh.commands(planned)]
     return {
         "artefact": artefact.name,

@@ -22,7 +22,6 @@ from tfday7.deploying.bundle import RUNNER, Bundle
 from tfday7.deploying.config import DeployConfig
 from tfday7.deploying.connection import Connection, Ended, Step, printable
 from tfday7.deploying.scripts import ASK, CLEAN, INSTALL, PROBE, RUN, SEND, STAGING, STAGING_DIGITS
-from tfday7.exporting.records import Artefact
 
 PARITY_BROKEN = 3
 CLEANING_SECONDS = 20
@@ -83,9 +82,9 @@ class Plan:
         return Step(name, RUN, command, seconds)
 
 
-def plan(artefact: Artefact, config: DeployConfig) -> Plan:
-    """Returns the plan of a deployment. Raises UserError where the settings do not allow one."""
-    target = config.remote_folder(artefact.name)
+def plan(name: str, config: DeployConfig) -> Plan:
+    """Returns the plan of an artefact's deployment. Raises UserError where the settings do not allow one."""
+    target = config.remote_folder(name)
     staging = f"{target.rpartition('/')[0]}/{STAGING}{secrets.token_hex(STAGING_DIGITS // 2)}"
     return Plan(Connection(config.address(), config.ssh_config), target, staging, config)
 
@@ -109,39 +108,67 @@ def deploy(bundle: Bundle, config: DeployConfig, say: Callable[[str], Any]) -> d
     Raises:
         UserError: anything that keeps the bundle from being installed; the device is then as it was before.
     """
-    planned = plan(bundle.artefact, config)
-    where = str(planned.connection.address)
+    planned = plan(bundle.artefact.name, config)
+    base = _sent(planned, bundle, say)
+    try:
+        record = _measured(planned, bundle, say)
+        if record["installed"]:
+            done(planned, planned.install())
+            say(f"{planned.connection.address}: installed in {planned.target.removeprefix('./')}")
+    except BaseException:  # An interruption, too, leaves nothing behind.
+        _clean(planned, base, say)
+        raise
+    if not record["installed"]:
+        _clean(planned, base, say)
+    return record
+
+
+@contextlib.contextmanager
+def staged(planned: Plan, bundle: Bundle, say: Callable[[str], Any]) -> Iterator[None]:
+    """Holds a bundle on the device, beside its place, while the block runs; nothing of it stays.
+
+    Args:
+        planned: the steps.
+        bundle: made on this machine.
+        say: told what is left on a device that has gone.
+
+    Raises:
+        UserError: the bundle cannot go there.
+    """
+    base = _sent(planned, bundle, lambda sentence: None)
+    try:
+        yield
+    finally:
+        _clean(planned, base, say)
+
+
+def _sent(planned: Plan, bundle: Bundle, say: Callable[[str], Any]) -> str:
+    """Copies a bundle to its staging folder, and returns the folder that was there before, for `_clean`."""
+    where, config = str(planned.connection.address), planned.config
     say(f"{where}: {planned.probe().name}")
-    probed = probing.read(_done(planned, planned.probe()).out)
+    probed = probing.read(done(planned, planned.probe()).out)
     sizes = [path.stat().st_size for path in bundle.folder.iterdir()]
     probing.check(probed, where, config.python, bundle.spec, sizes, config.overwrite)
+    base = probed.one("base")
     try:
         say(f"{where}: {planned.send().name}")
         with _packed(bundle) as packed:
-            _done(planned, planned.send(), packed)
-        record = _measured(planned, bundle, say)
-        if record["installed"]:
-            _done(planned, planned.install())
-            say(f"{where}: installed in {planned.target.removeprefix('./')}")
+            done(planned, planned.send(), packed)
     except BaseException:  # An interruption, too, leaves nothing behind.
-        _clean(planned, probed.one("base"), say)
+        _clean(planned, base, say)
         raise
-    if not record["installed"]:
-        _clean(planned, probed.one("base"), say)
-    return record
+    return base
 
 
 def _measured(planned: Plan, bundle: Bundle, say: Callable[[str], Any]) -> dict[str, Any]:
     where, host = str(planned.connection.address), planned.connection.address.host
     say(f"{where}: {planned.check().name}")
-    said = figures.record(_done(planned, planned.check(), fine=(0, PARITY_BROKEN)).out, where)
+    said = figures.record(done(planned, planned.check(), fine=(0, PARITY_BROKEN)).out, where)
     compared, rows = figures.parity(said, where), []
     for threads in planned.config.thread_counts():
         step = planned.benchmark(threads)
         say(f"{where}: {step.name}")
-        rows.append(
-            figures.row(figures.record(_done(planned, step).out, where), bundle.artefact, host, compared, where)
-        )
+        rows.append(figures.row(figures.record(done(planned, step).out, where), bundle.artefact, host, compared, where))
     holds = bool(compared["holds"])
     return {
         "device": "ssh",
@@ -156,8 +183,8 @@ def _measured(planned: Plan, bundle: Bundle, say: Callable[[str], Any]) -> dict[
     }
 
 
-def _done(planned: Plan, step: Step, stdin: IO[bytes] | None = None, fine: tuple[int, ...] = (0,)) -> Ended:
-    """Runs a step. Raises UserError when it ends in another way than those that are fine."""
+def done(planned: Plan, step: Step, stdin: IO[bytes] | None = None, fine: tuple[int, ...] = (0,)) -> Ended:
+    """Runs a step, and returns how it ended. Raises UserError when that is another way than those that are fine."""
     ended = planned.connection.run(step, stdin)
     if ended.code in fine:
         return ended
