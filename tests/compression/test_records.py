@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tfday7.compression.config import BudgetConfig
+from tfday7.compression.limits import frontier_floor
 from tfday7.compression.records import Candidate, from_json, with_frontier
 from tfday7.core.errors import UserError
 
@@ -25,6 +27,15 @@ FAILED = candidate("failed", 0.99, 1, 0.1, failure="no file")
 def test_what_another_beats_in_everything_is_not_on_the_frontier() -> None:
     marked = {one.name: one.pareto for one in with_frontier([BASELINE, SMALL, FAST, WORSE, FAILED])}
     assert marked == {"float32": True, "small": True, "fast": True, "worse": False, "failed": False}
+
+
+def test_what_is_of_no_use_is_not_on_the_frontier_however_small() -> None:
+    useless = candidate("useless", 0.3, 1, 0.01)
+    assert with_frontier([BASELINE, SMALL, useless])[2].pareto
+    assert not with_frontier([BASELINE, SMALL, useless], 0.81)[2].pareto
+    floors = [frontier_floor(BASELINE, BudgetConfig(max_accuracy_drop=drop)) for drop in (0.01, 0.5)]
+    assert floors == pytest.approx([0.81, 0.41])
+    assert frontier_floor(candidate("unknown", None, 300, 1.0), BudgetConfig()) == float("-inf")
 
 
 def test_equals_are_both_on_the_frontier() -> None:

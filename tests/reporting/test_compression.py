@@ -49,7 +49,7 @@ def test_a_search_says_how_long_it_took_and_why_others_were_not_chosen() -> None
     found = compression.compressed(record(search=SEARCH, outside=OUTSIDE), "en")
     assert found is not None
     assert "Searched: 12 candidates in 10.0 minutes, 2.1% of the time for deciding." in found.sentences
-    assert found.costs == [("conv<b>", "16", "-0.0200", "25.0%", "?")]
+    assert found.costs == [("conv<b>", "16", "-0.0200", "25.0%", "?", "12.5%")]
     assert found.outside == [
         "broken is outside of the budget: --max_memory_mb: not known (allowed 10)",
         "large is outside of the budget: --max_size_kb: 41.5 (allowed 20) and --min_metric: 0.85 (allowed 0.9)",
@@ -103,6 +103,6 @@ def test_every_sentence_of_the_table_is_used_and_every_used_one_is_there() -> No
     known = set(json.loads((folder.parent / "core" / "texts" / "compressed.json").read_text()))
     asked = set(re.findall(r"""\b(?:c|words)\(\s*["']([a-z_]+)["']""", source))
     composed = {f"is_{state}" for state in ("baseline", "chosen", "frontier", "beaten", "failed")}
-    composed |= {"group", "channels", "change", "macs_saved", "parameters_saved"}
+    composed |= {"group", "channels", "change", "macs_saved", "parameters_saved", "latency_saved"}
     composed |= {"name", "by_size", "by_latency", "size_axis", "latency_axis", "state", *compression.COLUMNS}
     assert known == (asked - {"is_"}) | composed

@@ -245,7 +245,7 @@ def concluded(
         baseline, *some = timed(job, [baseline, *some], seconds)
         again = {one.name: one for one in some}
         made = [again.get(one.name, one) for one in made]
-    baseline, *made = with_frontier([baseline, *made])
+    baseline, *made = with_frontier([baseline, *made], limits.frontier_floor(baseline, budget))
     chosen = limits.choose(made, baseline, budget)
     job.say("scoring on the test split: the baseline, the frontier and what is chosen")
     baseline = job.deliver(baseline)

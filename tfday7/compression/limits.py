@@ -15,6 +15,7 @@ METRIC = "metric"
 # A limit of a size is exceeded by a share of itself. The metric's are differences; one that falls short by this much
 # counts as much as a file that is twice as large as it may be.
 METRIC_SCALE = 0.1
+WORST_DROP = 0.1  # Of the metric: what loses more, and more than is allowed, is nothing that a frontier is asked for.
 ALIKE = 1.02  # Costs that differ by less are equal: times repeat no better.
 # Flag of each upper limit -> the candidate's attribute, and what the flag's unit is in the attribute's.
 UPPER = {
@@ -49,6 +50,11 @@ class Excess:
     def to_json(self) -> dict[str, Any]:
         """Returns the record as plain JSON values; null for an infinite share."""
         return {**dataclasses.asdict(self), "share": self.share if math.isfinite(self.share) else None}
+
+
+def frontier_floor(baseline: Candidate, budget: BudgetConfig) -> float:
+    """Returns the metric below which a candidate does not belong to the frontier."""
+    return -math.inf if baseline.value is None else baseline.value - max(WORST_DROP, budget.max_accuracy_drop)
 
 
 def broken_limits(one: Candidate, baseline: Candidate, budget: BudgetConfig) -> list[Excess]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,12 +78,18 @@ def from_json(record: Any, where: str) -> Candidate:
     return Candidate(**{name: value for name, value in record.items() if name in known})
 
 
-def with_frontier(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Returns the candidates with `pareto` set: by metric, packed size and latency, what is unknown left out."""
+def with_frontier(candidates: Sequence[Candidate], least: float = -math.inf) -> list[Candidate]:
+    """Returns the candidates with `pareto` set: by metric, packed size and latency, what is unknown left out.
+
+    Args:
+        candidates: all that there are.
+        least: the metric below which a candidate is of no use, whatever else it is.
+    """
     marked = []
     for one in candidates:
+        useless = one.failure or (one.value is not None and one.value < least)
         beaten = any(_dominates(other, one) for other in candidates if other is not one)
-        marked.append(dataclasses.replace(one, pareto=not one.failure and not beaten))
+        marked.append(dataclasses.replace(one, pareto=not useless and not beaten))
     return marked
 
 

@@ -300,8 +300,10 @@ def _costs(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     search = mapping(record.get("search"), "compression.json: search")
     found = []
     for each in mappings(search.get("groups"), "compression.json: groups"):
-        drop, macs, parameters = (number(each.get(key)) for key in ("metric_drop", "macs_saved", "parameters_saved"))
-        shares = ("?" if share is None else f"{share:.1%}" for share in (macs, parameters))
+        drop, *saved = (
+            number(each.get(key)) for key in ("metric_drop", "macs_saved", "parameters_saved", "latency_saved")
+        )
+        shares = ("?" if share is None else f"{share:.1%}" for share in saved)
         told = "?" if drop is None else f"{-drop:+.4f}"
         found.append((string(each.get("name")), string(each.get("channels")), told, *shares))
     return found[: 2 * MAX_LINES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,27 @@ def test_the_group_that_does_nothing_costs_nothing(model: Any) -> None:
     # Parameters: 64 + 4 + 8 + 2 = 78. "used": 40 + 2 + 8 + 2 = 52; "idle": 40 + 4 + 4 + 2 = 50.
     assert found["used"].parameters_saved == pytest.approx(26 / 78)
     assert found["idle"].parameters_saved == pytest.approx(28 / 78)
+
+
+def test_time_that_a_group_saves_counts_beside_macs_and_parameters(model: Any) -> None:
+    class Timer:
+        def __init__(self) -> None:
+            self.channels: dict[str, list[int]] = {}
+
+        def add(self, name: str, probe: Any) -> None:
+            self.channels[name] = [layer.units for layer in probe.layers[1:]]
+
+        def saved(self) -> dict[str, float]:
+            return {"idle": 0.5}
+
+    x = np.random.default_rng(0).uniform(size=(100, 4)).astype(np.float32)
+    timer = Timer()
+    found = {one.name: one for one in groups.measure(model, prepare(Raw(x, np.arange(100) % 2), "made"), timer=timer)}
+    assert timer.channels == {"used": [2, 8, 2], "idle": [4, 4, 2]}
+    assert (found["used"].latency_saved, found["idle"].latency_saved) == (None, 0.5)
+    assert found["used"].gain == pytest.approx(2 * (24 / 64 + 26 / 78) / 2)
+    assert found["idle"].gain == pytest.approx(2 * (24 / 64 + 28 / 78 + 0.5) / 3)
+    assert dataclasses.replace(found["idle"], latency_saved=-0.2).gain == pytest.approx(2 * (24 / 64 + 28 / 78) / 3)
 
 
 def test_the_cheaper_group_loses_more_and_no_more_goes_than_has_to() -> None:

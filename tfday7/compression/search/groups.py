@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class GroupCost:
         outputs_moved: root mean square over that of the outputs around their mean; tells groups apart of which the
             metric says the same.
         macs_saved, parameters_saved: shares of the model's; MACs None where a layer cannot be counted.
+        latency_saved: share of the int8 file's time on the device asked for; None where it was not measured.
     """
 
     name: str
@@ -44,6 +45,7 @@ class GroupCost:
     outputs_moved: float
     macs_saved: float | None
     parameters_saved: float
+    latency_saved: float | None = None
 
     def __len__(self) -> int:
         return self.channels
@@ -55,8 +57,9 @@ class GroupCost:
 
     @property
     def gain(self) -> float:
-        """The mean share of MACs and parameters that a whole group would save."""
-        saved = [each for each in (self.macs_saved, self.parameters_saved) if each is not None]
+        """The mean share of MACs, parameters and time that a whole group would save; lost time counts as none saved."""
+        time = None if self.latency_saved is None else max(self.latency_saved, 0.0)
+        saved = [each for each in (self.macs_saved, self.parameters_saved, time) if each is not None]
         return sum(saved) / len(saved) * self.channels / self.removed
 
     def to_json(self) -> dict[str, Any]:
@@ -64,13 +67,24 @@ class GroupCost:
         return dataclasses.asdict(self)
 
 
-def measure(model: Any, dataset: Dataset, seed: int = 0) -> list[GroupCost]:
+class ProbeTimer(Protocol):
+    """Times models beside the one that is probed."""
+
+    def add(self, name: str, model: Any) -> None:
+        """Takes a probe."""
+
+    def saved(self) -> Mapping[str, float]:
+        """Returns the share of the time that each probe saves, where it is known."""
+
+
+def measure(model: Any, dataset: Dataset, seed: int = 0, timer: ProbeTimer | None = None) -> list[GroupCost]:
     """Returns the cost of every group that can lose half of its channels; the test split is not looked at.
 
     Args:
         model: a float32 functional model with one input and one output.
         dataset: its first validation examples judge; training examples where there are none.
         seed: see `shrink.plan`.
+        timer: times the probes; None measures no time.
 
     Raises:
         UserError: nothing of the model can go.
@@ -92,6 +106,8 @@ def measure(model: Any, dataset: Dataset, seed: int = 0) -> list[GroupCost]:
             continue
         plan = shrink.plan(model, counts={group.name: stay}, seed=seed)
         probe = plan.apply()
+        if timer is not None:
+            timer.add(group.name, probe)
         found.append(
             GroupCost(
                 name=group.name,
@@ -104,7 +120,8 @@ def measure(model: Any, dataset: Dataset, seed: int = 0) -> list[GroupCost]:
                 parameters_saved=1 - plan.parameters[1] / plan.parameters[0],
             )
         )
-    return found
+    times = timer.saved() if timer is not None else {}
+    return [dataclasses.replace(one, latency_saved=times.get(one.name)) for one in found]
 
 
 def allocate(

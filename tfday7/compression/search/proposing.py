@@ -20,6 +20,7 @@ import numpy as np
 
 from tfday7.compression import limits
 from tfday7.compression.config import BudgetConfig
+from tfday7.compression.limits import WORST_DROP
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
 from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
@@ -28,7 +29,6 @@ from tfday7.compression.search.space import Point
 
 REDUCTION = 3  # Of successive halving: one in so many goes on.
 FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
-WORST_DROP = 0.1  # Of the metric: what loses more is nothing that a frontier is asked for.
 LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
 SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
 FIRST = (

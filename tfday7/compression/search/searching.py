@@ -24,6 +24,7 @@ from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.estimates import Structure
+from tfday7.compression.search.group_timing import GroupTimer
 from tfday7.compression.search.log import Claim, Entry, Log, taken, to_json, trials, used_seconds
 from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
 from tfday7.compression.search.space import Point
@@ -262,12 +263,14 @@ class Search:
 
     def _group_costs(self) -> list[groups.GroupCost]:
         if self._costs is None:
-            path, key = self.folder / GROUPS, self.job.key_of_model()
+            path, timed = self.folder / GROUPS, None if self.seconds is None else self.budget.device
+            key = {"model": self.job.key_of_model(), "timed": timed}
             record = files.read_json(path) if path.exists() else {}
             if not isinstance(record, dict) or record.get("key") != key:
                 self.job.say("measuring what each group of channels is worth")
                 try:
-                    found = groups.measure(self.job.model, self.job.dataset, self.job.training.seed)
+                    timer = None if self.seconds is None else GroupTimer(self.job, self.seconds * GLANCE)
+                    found = groups.measure(self.job.model, self.job.dataset, self.job.training.seed, timer)
                 except UserError as error:
                     self.job.say(f"no channels can go: {error.message}")
                     found = []
@@ -291,7 +294,7 @@ class Search:
 
     def _concluded(self, baseline: Candidate, log: Sequence[Entry], seconds: float) -> dict[str, Any]:
         found = [trial.candidate for trial in trials(log)]
-        marked = with_frontier([baseline, *found])[1:]
+        marked = with_frontier([baseline, *found], limits.frontier_floor(baseline, self.budget))[1:]
         best = limits.choose(found, baseline, self.budget)
         close = limits.nearest(found, baseline, self.budget)
         again = [one.name for one in marked if one.pareto or one.name == best or one.name in close]
