@@ -54,6 +54,7 @@ reference-tools: $(VENV)/.installed .reference/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference tflite-support==0.4.4
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference/protobuf3 protobuf==3.20.3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference axe-playwright-python==0.1.8
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .reference pypdf==5.9.0
 	@touch $@
 
 # The device's runner on aarch64 under emulation: an ARM Python of Debian's, the ARM wheels of LiteRT and tflite-runtime.

@@ -29,6 +29,11 @@ def test_the_chosen_one_is_told_beside_the_original() -> None:
     assert "0.9000 (-0.0100) on validation examples" in text.replace("\n", " ")
     assert "0.8990 (0.9050 before)" in text.replace("\n", " ")
     assert "broken failed: no file" in text
+    untimed = record()
+    for one in untimed["candidates"]:
+        one["latency_ratio"] = None
+    said = " ".join(drawn(untimed).split())
+    assert "20.0 kB of 300.0 kB packed, accuracy 0.9000 (-0.0100) on validation examples; no time was measured." in said
 
 
 def test_a_narrow_console_loses_columns_and_no_digits() -> None:

@@ -255,12 +255,12 @@ def _sentences(
         return lines + _searched(record, words)
     row = next(row for row in rows if row.state == "chosen")
     change = "?" if row.value is None or before.value is None else f"{row.value - before.value:+.4f}"
-    lines = [
-        words(
-            "chosen", name=row.name, size=row.cells["gzip"], size_before=before.cells["gzip"],
-            latency=row.cells["ratio"] or "?", metric=metric, value=row.cells["validation"], change=change,
-        )
-    ]  # fmt: skip
+    told = {
+        "name": row.name, "size": row.cells["gzip"], "size_before": before.cells["gzip"], "metric": metric,
+        "value": row.cells["validation"], "change": change,
+    }  # fmt: skip
+    timed = row.cells["ratio"]
+    lines = [words("chosen", latency=timed, **told) if timed else words("chosen_untimed", **told)]
     if row.cells["test"]:
         lines.append(words("tested", metric=metric, value=row.cells["test"], before=before.cells["test"]))
     return lines + _searched(record, words)
