@@ -180,6 +180,22 @@ def test_a_failed_point_is_not_tried_again_and_a_model_without_channels_is_searc
     assert proposer.rejected["s50_int8"] == "the model cannot spare as many channels"
 
 
+def test_a_file_that_is_rounded_badly_after_few_epochs_may_have_more() -> None:
+    trials = searched(BudgetConfig(), 20)[0][: len(FIRST)]
+    promoted = Proposer(BASELINE, BudgetConfig(), 9, structure).next(trials)
+    assert promoted is not None
+    assert (promoted.why, promoted.epochs) == ("promote", 3)
+
+    def parted(trial: Trial, value: float | None) -> Trial:
+        broken = dataclasses.replace(trial.candidate, failure="parts", metric={**METRIC, "value": value})
+        return dataclasses.replace(trial, candidate=broken) if trial.point == promoted.point else trial
+
+    for value, again in ((0.92, True), (None, False)):
+        decision = Proposer(BASELINE, BudgetConfig(), 9, structure).next([parted(trial, value) for trial in trials])
+        assert decision is not None
+        assert (decision.point == promoted.point) == again
+
+
 def test_the_surrogate_learns_what_the_guess_misses() -> None:
     trials = [Trial(point, 9, world(point, 9)) for point in space.points()[::37] if point != Point(kind="float32")]
     surrogate = Surrogate(BASELINE, trials, 9)

@@ -74,8 +74,8 @@ def test_where_training_takes_little_of_the_time_a_candidate_gets_all_epochs_at_
 
 def test_what_does_not_fit_into_the_time_gets_fewer_epochs_or_is_left() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
-    # A candidate without training takes 1.1 s, an epoch of int8 10 s. Kept for the end are 20.5 s: three of the frontier,
-    # and two more that may come, take as long as the first one, and 3 s for measuring.
+    # A candidate without training takes 1.1 s, an epoch of int8 10 s. Kept for the end are 20.5 s: three of the
+    # frontier, and two more that may come, take as long as the first one, and 3 s for measuring.
     assert made._seconds(LOGGED, made.proposer.next(LOGGED and [])) == pytest.approx(1.1)  # type: ignore[arg-type]
     roomy = made._decide(LOGGED, 1.1 + 9 * 10.0 + 20.6)
     assert roomy is not None

@@ -54,6 +54,15 @@ class Trial:
     epochs: int
     candidate: Candidate
 
+    @property
+    def tells(self) -> bool:
+        """Whether anything is known of the point, so that more epochs may be worth it.
+
+        A file whose outputs part from the model's is no candidate, but has a metric of its own: weights that hardly
+        learned yet are often rounded badly, and after all epochs no more.
+        """
+        return not self.candidate.failure or self.candidate.value is not None
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
@@ -137,7 +146,7 @@ class Proposer:
             more = next((each for each in self.rungs if each > rung), None)
             if more is None:
                 continue
-            there = [trial for trial in trials if trial.epochs == rung and not trial.candidate.failure]
+            there = [trial for trial in trials if trial.epochs == rung and trial.tells]
             guesses = [self._of_trial(trial, surrogate) for trial in there]
             order = sorted(guesses, key=lambda one: (-judge.worth(one), one.point))
             for one in order[: len(order) // REDUCTION]:
@@ -151,7 +160,7 @@ class Proposer:
         below = [
             self._of_trial(trial, surrogate)
             for trial in trials
-            if trial.point.trains and not trial.candidate.failure
+            if trial.point.trains and trial.tells
             and trial.epochs == reached[trial.point] < self.rungs[-1]
         ]  # fmt: skip
         made = [trial.candidate for trial in trials]
@@ -301,7 +310,7 @@ class Surrogate:
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
         self.epochs = epochs
-        known = [trial for trial in trials if trial.candidate.value is not None and not trial.candidate.failure]
+        known = [trial for trial in trials if trial.candidate.value is not None]
         self.process: Any = None
         if not known or baseline.value is None:
             return
