@@ -45,6 +45,23 @@ def test_the_mean_of_values_is_their_mean(line: Dataset) -> None:
     assert mean(line.problem, [np.float32([[1.0]]), np.float32([[4.0]])]).numpy().tolist() == [[2.5]]
 
 
+def test_the_same_teachers_are_asked_once_about_a_split(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ask = [], Teachers._asked
+    monkeypatch.setattr(Teachers, "_asked", lambda self, examples: asked.append(examples) or ask(self, examples))
+    x = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    teacher, examples = classifier(1), Examples(x, np.zeros(9, np.int64))
+    first = Teachers([teacher], problem).answers_to(examples)
+    again = Teachers([teacher], problem).answers_to(examples)
+    assert again is first
+    Teachers([teacher], problem).answers_to(Examples(x, np.zeros(9, np.int64)))
+    Teachers([teacher, classifier(2)], problem).answers_to(examples)
+    assert len(asked) == 3
+    teacher.set_weights([2 * each for each in teacher.get_weights()])
+    changed = Teachers([teacher], problem).answers_to(examples)
+    assert len(asked) == 4
+    np.testing.assert_allclose(changed, teacher(x), rtol=1e-5, atol=1e-6)
+
+
 def test_lazy_inputs_are_answered_in_order(problem: Problem) -> None:
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     teacher = classifier(1)
