@@ -273,6 +273,8 @@ def concluded(
 def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> list[Candidate]:
     """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example."""
     paths = {one.name: Path(one.path) for one in candidates if one.path and not one.failure}
+    if not paths:
+        return list(candidates)
     found = _timed_here(job, paths, candidates, seconds) if job.timer is None else job.timer(paths, seconds)
     return [_with_row(one, found[one.name]) if one.name in found else one for one in candidates]
 
