@@ -70,12 +70,15 @@ def finetune(
     Returns:
         {} without training, else JSON values: "epochs" (trained), "best_epoch" (0 if none was finite, then the model
         has the weights that it came with), "metric" (of validation), "val_loss" (each epoch's), "learning_rate",
-        "seconds", "stopped" (as in `Fit`), and "distil".
+        "seconds", "epoch_seconds" (of an epoch's steps, without what the first one costs more; None where there were
+        too few), "stopped" (as in `Fit`), and "distil".
 
     Raises:
         UserError: a teacher does not fit the data, or as `fitting.fit`.
         Interrupted: a signal; a checkpoint has been written.
     """
+    from tfday7.data.pipeline import steps_per_epoch
+
     if distil not in DISTIL and not isinstance(distil, Distillation):
         raise UserError(f"distil is {distil!r}; expected {' or '.join(DISTIL)}")
     if epochs == 0:
@@ -104,6 +107,7 @@ def finetune(
         work.notes.append(
             f"{what or 'finetune'}: training diverged at a learning rate of {rate:g}; nothing was learned"
         )
+    steps = steps_per_epoch(work.dataset.train, training.batch_size)
     return {
         "epochs": len(went.records),
         "best_epoch": went.best_epoch,
@@ -111,6 +115,7 @@ def finetune(
         "val_loss": [record.get("val_loss") for record in went.records],
         "learning_rate": rate,
         "seconds": went.seconds,
+        "epoch_seconds": None if went.step_ms is None else round(went.step_ms * steps / 1000.0, 3),
         "stopped": went.stopped,
         "distil": learned,
     }

@@ -14,7 +14,7 @@ import pytest
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
 from tfday7.compression.search.estimates import Structure
-from tfday7.compression.search.proposing import Proposer, Trial
+from tfday7.compression.search.proposing import FIRST, Decision, Proposer, Trial
 from tfday7.compression.search.searching import Search
 from tfday7.compression.search.space import Point
 
@@ -28,16 +28,17 @@ def search(folder: Path, budget: BudgetConfig | None = None, **config: Any) -> S
     return made
 
 
-def entry(point: Point, epochs: int, seconds: float = 1.0, path: Path | None = None) -> dict[str, Any]:
+def entry(point: Point, epochs: int, seconds: float = 1.0, an_epoch: float | None = None) -> dict[str, Any]:
+    told = {"epochs": epochs, "epoch_seconds": an_epoch}
     candidate = Candidate(
         f"{point.name}_{epochs}", metric={"name": "accuracy", "value": 0.89}, size_bytes=60_000, gzip_bytes=50_000,
-        latency_ratio=0.5, path=None if path is None else str(path),
+        latency_ratio=0.5, steps=[{"technique": "shrink", "finetuning": [told]}] if epochs else [],
     )  # fmt: skip
     decision = {"why": "start", "point": point.to_json(), "epochs": epochs, "expected": {}}
     return {"decision": decision, "candidate": candidate.to_json(), "seconds": {"making": seconds, "deciding": 0.1}}
 
 
-LOGGED = [entry(Point(), 0), entry(Point(0.5), 1, 11.0), entry(Point(sparsity=0.7), 1, 9.0)]
+LOGGED = [entry(Point(), 0), entry(Point(0.5), 1, 11.9, 10.0), entry(Point(sparsity=0.7), 1, 9.9, 8.0)]
 
 
 def test_a_log_is_that_of_the_same_search_alone(tmp_path: Path) -> None:
@@ -58,29 +59,41 @@ def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
     assert made._decide([*late, entry(Point(clusters=8), 1)], float("inf")) is None
 
 
-def test_where_training_takes_little_of_the_time_a_candidate_gets_all_epochs_at_once() -> None:
-    made = search(Path(), search_minutes=10, max_candidates=None)
-    assert made._rungs(LOGGED[:1], 500.0) == [1, 3, 9]  # Nothing is known of epochs.
-    assert made._rungs(LOGGED, 500.0) == [1, 3, 9]  # Nine epochs may take 81 s: too much of 600 to see what they do.
-    assert made._rungs([entry(Point(0.5), 1, 6.0)], 500.0) == [9]  # All epochs beside few say what one takes.
+def paced(log: list[dict[str, Any]], minutes: float = 60.0, **config: Any) -> tuple[list[int], int]:
+    """Returns the rungs, and how many points the proposer may begin with."""
+    made = search(Path(), search_minutes=minutes, **{"max_candidates": None, **config})
+    made._pace(log)
+    return made.proposer.rungs, made.proposer.starts
+
+
+def test_what_a_candidate_costs_decides_how_many_epochs_it_gets_first() -> None:
+    everything = ([1, 3, 9], len(FIRST))
+    assert paced(LOGGED[:1]) == everything  # Nothing is known of epochs.
+    # 2 s and 9 s an epoch: 83 s beside 11 and 29. An hour has 43 of those, and a third may be points to begin with.
+    assert paced(LOGGED) == ([1, 3, 9], 13)
     # 6 s and 1 s an epoch: 15 s are more than half as much again as 7, and as 9.
-    assert made._rungs([entry(Point(0.5), 1, 6.9), entry(Point(0.25), 9, 14.9)], 500.0) == [1, 3, 9]
-    quick = [entry(Point(), 0, 1.0), entry(Point(0.5), 1, 12.5), entry(Point(0.25), 9, 16.5)]
-    assert made._rungs(quick, 500.0) == [9]
-    assert made._rungs(quick, float("inf")) == [1, 3, 9]  # The machine's speed decides nothing there.
-    assert made._decide(quick, 500.0) is not None
-    assert made.proposer.rungs == [9]
+    assert paced([entry(Point(0.5), 1, 6.9, 1.0)])[0] == [1, 3, 9]
+    assert paced([entry(Point(0.5), 1, 12.4, 0.5)])[0] == [9]
+    assert paced([entry(Point(0.5), 1, 12.4)])[0] == [9]  # Its epoch was too short to be timed.
+    # Of ten minutes seven with all epochs: none with fewer, and two to begin with.
+    assert paced(LOGGED, 10.0) == ([9], 2)
+    assert paced(LOGGED, 0.5) == ([9], 1)
+    made = search(Path())  # Without a time the machine's speed decides nothing.
+    made._pace(LOGGED)
+    assert (made.proposer.rungs, made.proposer.starts) == everything
 
 
 def test_what_does_not_fit_into_the_time_gets_fewer_epochs_or_is_left() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
-    # A candidate without training takes 1.1 s, an epoch of int8 10 s. Kept for the end are 20.5 s: three of the
-    # frontier, and two more that may come, take as long as the first one, and 3 s for measuring.
-    assert made._seconds(LOGGED, made.proposer.next(LOGGED and [])) == pytest.approx(1.1)  # type: ignore[arg-type]
-    roomy = made._decide(LOGGED, 1.1 + 9 * 10.0 + 20.6)
+    # A candidate without training takes 1.1 s, one with n epochs 2 s and 9 s each, and a margin of a tenth. Kept for
+    # the end are 20.5 s: three of the frontier, and two more that may come, take as long as the first one, and 3 s for
+    # measuring.
+    assert made._seconds(LOGGED, Decision("start", Point(kind="dynamic"), 0)) == pytest.approx(1.1)
+    assert made._seconds(LOGGED, Decision("start", Point(0.5), 9)) == pytest.approx(1.1 * 83)
+    roomy = made._decide(LOGGED, 1.1 * 83 + 20.6)
     assert roomy is not None
     assert roomy.epochs == 9
-    tight = made._decide(LOGGED, 1.1 + 3 * 10.0 + 20.6)
+    tight = made._decide(LOGGED, 1.1 * 29 + 20.6)
     assert tight is not None
     assert tight.epochs == 3
     assert made._decide(LOGGED, 20.0) is None

@@ -36,13 +36,13 @@ FIRST = (
     Point(kind="dynamic"),
     Point(kind="float16"),
     Point(0.5, kind="int8"),
-    Point(sparsity=0.7, kind="int8"),
-    Point(0.5, sparsity=0.5, kind="int8"),
-    Point(0.25, kind="int8"),
-    Point(clusters=16, kind="int8"),
-    Point(0.5, uneven=True, kind="int8"),
     Point(0.5, kind="qat"),
+    Point(0.5, sparsity=0.5, kind="int8"),
     Point(0.75, kind="int8"),
+    Point(0.25, kind="int8"),
+    Point(0.5, uneven=True, kind="int8"),
+    Point(sparsity=0.7, kind="int8"),
+    Point(clusters=16, kind="int8"),
 )
 
 
@@ -97,7 +97,8 @@ class Proposer:
     """Decides what to try next.
 
     `rungs` are the numbers of epochs that a candidate is trained for, one after the other while it is worth it; the
-    last one is all. Whoever knows what epochs cost may take some of the others away at any time.
+    last one is all. `starts` are how many of `FIRST` that have to be trained are tried before anything is proposed.
+    Whoever knows what epochs cost may change both at any time.
 
     Args:
         baseline: the given model's own file.
@@ -114,7 +115,7 @@ class Proposer:
         structure: Callable[[Point], Structure | None],
     ) -> None:
         self.baseline, self.budget, self.structure = baseline, budget, structure
-        self.rungs = rungs_of(epochs)
+        self.rungs, self.starts = rungs_of(epochs), len(FIRST)
         self.rejected: dict[str, str] = {}
 
     def next(self, trials: Sequence[Trial], finish: bool = False) -> Decision | None:
@@ -126,8 +127,11 @@ class Proposer:
         """
         known = {trial.point for trial in trials}
         if not finish:
+            begun = sum(point in known and point.trains for point in FIRST)
             for point in FIRST:
-                if point not in known and self._possible(point, trials):
+                if point in known or (point.trains and begun >= self.starts):
+                    continue
+                if self._possible(point, trials):
                     return Decision("start", point, self._first_epochs(point))
         surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
         made = [trial.candidate for trial in trials]

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfday7.compression import compressing, limits
 from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig, SearchConfig
@@ -25,8 +23,8 @@ from tfday7.compression.records import BASELINE, Candidate, from_json, with_fron
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
-from tfday7.compression.search.log import Claim, Entry, Log, taken, to_json, trials, used_seconds
-from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
+from tfday7.compression.search.log import Claim, Entry, Log, cost, to_json, trials, used_seconds
+from tfday7.compression.search.proposing import FIRST, Decision, Proposer, Trial, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
@@ -35,7 +33,9 @@ GROUPS = "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
-EXPLORED = 0.1  # Of the time: what may go into seeing what all epochs cost.
+FEW = 10  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
+STARTING = 0.3  # Of that number: what may be trained of the points that every search begins with.
+MARGIN = 1.1  # Of an expected time.
 SPARED = 1.5  # Times as long as with fewer epochs: all epochs at once, where it is no more.
 POLL_SECONDS = 0.5  # Between two looks at what other processes still make.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
@@ -137,7 +137,7 @@ class Search:
         total = self.config.minutes * 60.0
         last = most is not None and len(known) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
-        self.proposer.rungs = self._rungs(log, left)
+        self._pace(log)
         decision = self.proposer.next(known, finishing and bool(log))
         if decision is None and finishing:  # All that is worth it has all epochs.
             decision = self.proposer.next(known)
@@ -146,23 +146,24 @@ class Search:
         expected = self._seconds(log, decision)
         return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left, known)
 
-    def _rungs(self, log: Sequence[Entry], left: float) -> list[int]:
-        """Returns after how many epochs a candidate is judged first: after all, where little of its time is training.
+    def _pace(self, log: Sequence[Entry]) -> None:
+        """Tells the proposer how many epochs a candidate gets first, and how many points it may begin with.
 
-        What an epoch takes is known once candidates have had few epochs and all: so the second one gets all, unless
-        that may take too much of the time. Where time decides nothing, as a rerun has to give the same choice, all of
-        them.
+        All epochs at once, where training takes little of a candidate's time, or where the time allows but few
+        candidates: what few epochs show could not be followed. Then, too, most go to what is expected of the model
+        instead of to the points that every search begins with. Where time decides nothing, as a rerun has to give the
+        same choice, neither changes.
         """
-        rungs, known = rungs_of(self.config.search_epochs), taken(log)
-        if left == float("inf") or not known:
-            return rungs
-        if len(known) == 1:
-            ((epochs, seconds),) = known.items()
-            most = min(seconds) * rungs[-1] / epochs
-            return rungs[-1:] if most < EXPLORED * self.config.minutes * 60.0 else rungs
-        an_epoch, constant = np.polyfit(list(known), [statistics.median(seconds) for seconds in known.values()], 1)
-        whole = constant + rungs[-1] * an_epoch
-        return [rung for rung in rungs[:-1] if whole > SPARED * (constant + rung * an_epoch)] + rungs[-1:]
+        rungs, known, total = rungs_of(self.config.search_epochs), cost(log), self.config.minutes * 60.0
+        self.proposer.rungs, self.proposer.starts = rungs, len(FIRST)
+        if known is None or total == float("inf"):
+            return
+        whole = known.of(rungs[-1])
+        few = total < FEW * whole
+        self.proposer.rungs = [
+            rung for rung in rungs[:-1] if not few and whole > SPARED * known.of(rung)
+        ] + rungs[-1:]  # fmt: skip
+        self.proposer.starts = max(1, int(total / whole * STARTING))
 
     def _affordable(
         self, log: Sequence[Entry], decision: Decision, left: float, known: Sequence[Trial]
@@ -176,19 +177,12 @@ class Search:
         return None
 
     def _seconds(self, log: Sequence[Entry], decision: Decision) -> float:
-        """Returns the time that a candidate is expected to take: what the slowest one like it did."""
-        of_kind = [entry for entry in log if Point(**entry["decision"]["point"]).kind == decision.point.kind]
-        alike = taken(of_kind).get(decision.epochs)
-        if alike:
-            return max(alike)
+        """Returns the time that a candidate is expected to take, with a margin."""
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
-        constant = max(fixed, default=0.0)
-        an_epoch = [
-            max(0.0, seconds - constant) / epochs
-            for epochs, listed in (taken(of_kind) or taken(log)).items()
-            for seconds in listed
-        ]
-        return constant + decision.epochs * max(an_epoch, default=0.0)
+        if not decision.epochs:
+            return max(fixed, default=0.0)
+        known = cost(log, decision.point.kind)
+        return max(fixed, default=0.0) if known is None else MARGIN * known.of(decision.epochs)
 
     def _ending(self, log: Sequence[Entry]) -> float:
         """Returns what is kept for the end, in seconds: the frontier is timed, exported again and scored on test."""
