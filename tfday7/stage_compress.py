@@ -203,11 +203,11 @@ def _concluded(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say,
     from tfday7.reporting import write_report
 
     with task.folder.locked():
+        job = _job(task, model, dataset, meaning, say)  # First: a device that cannot be reached leaves all as it was.
         if task.found.run is None:
             _begin(task, model, dataset)
         elif task.config.overwrite:
             task.folder.clear((COMPRESSION, COMPRESSION_WORK))
-        job = _job(task, model, dataset, meaning, say)
         if task.recipes:
             found = compressing.compress(job, task.recipes, task.budget, task.seconds)
         else:

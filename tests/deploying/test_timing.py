@@ -34,6 +34,11 @@ def timer(there: Device, **changes: str) -> RemoteTimer:
     return RemoteTimer(DeployConfig(**{**given, **changes}))
 
 
+def nobody() -> str:
+    """Returns an address at which nobody listens."""
+    return f"ssh://127.0.0.1:{loopback.free_port()}"
+
+
 def test_files_are_timed_beside_the_first_one_and_nothing_stays(artefact: Artefacts, device: Device) -> None:
     made = timer(device)
     made.check()
@@ -69,7 +74,7 @@ def test_a_file_that_answers_otherwise_there_is_not_timed_and_the_others_are(
 
 def test_a_device_that_is_not_there_is_said_before_anything_is_made(device: Device) -> None:
     with pytest.raises(UserError, match="ssh: "):
-        timer(device, device=f"ssh://127.0.0.1:{loopback.free_port()}").check()
+        timer(device, device=nobody()).check()
 
 
 def test_a_compression_is_timed_on_the_device(device: Device, tmp_path: Path) -> None:
@@ -91,3 +96,8 @@ def test_a_compression_is_timed_on_the_device(device: Device, tmp_path: Path) ->
     beside = json.loads((tmp_path / "files" / "int8" / card.COMPRESSED).read_text())
     assert beside["device"] == record["device"]
     assert device.left() == []
+    elsewhere = {flags[2]: f"--run_dir={tmp_path}/other", f"--device={device.url}": f"--device={nobody()}"}
+    ended = run_command("compress", *(elsewhere.get(flag, flag) for flag in flags))
+    assert ended.code == 2
+    assert "ssh: " in ended.err
+    assert not (tmp_path / "other").exists()
