@@ -21,12 +21,13 @@ class Bad:
     """Judges the files of a format: the first few are bad; counts what was converted, request by request."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int, attempts: int) -> None:
-        self.left, self.converted = times, list[str]()
+        self.left, self.converted, self.fresh = times, list[str](), list[bool]()
         format, convert = type(FORMATS.get("tflite")), children.convert
 
-        def counted(requests: Sequence[Request], folder: Path) -> list[children.Answer]:
+        def counted(requests: Sequence[Request], folder: Path, fresh: bool = False) -> list[children.Answer]:
             self.converted += [request.kind for request in requests]
-            return convert(requests, folder)
+            self.fresh.append(fresh)
+            return convert(requests, folder, fresh)
 
         monkeypatch.setattr(format, "problems", lambda *_: self._judged())
         monkeypatch.setattr(format, "attempts", attempts)
@@ -50,6 +51,7 @@ def test_a_file_is_made_again_until_it_is_good(monkeypatch: pytest.MonkeyPatch, 
     (artefact,) = exported(tmp_path, "int8")
     assert artefact.holds
     assert bad.converted == ["int8"] * 3
+    assert bad.fresh == [False, True, True]  # Forks of one process would all come out alike.
 
 
 def test_one_that_stays_bad_is_refused_after_the_last_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def finetune(
         {} without training, else JSON values: "epochs" (trained), "best_epoch" (0 if none was finite, then the model
         has the weights that it came with), "metric" (of validation), "val_loss" (each epoch's), "learning_rate",
         "seconds", "epoch_seconds" (of an epoch's steps, without what the first one costs more; None where there were
-        too few), "stopped" (as in `Fit`), and "distil".
+        too few, or none as it was all done before), "stopped" (as in `Fit`), and "distil".
 
     Raises:
         UserError: a teacher does not fit the data, or as `fitting.fit`.
