@@ -5,7 +5,8 @@
 
 On each workload the same float model is given to three: `compression.search.searching.Search`; every recipe of
 `compression_peers` that takes the model, with as many epochs as a finished candidate of ours has, again with other
-seeds until the time is over; and points drawn at random from our own space, with all epochs each, for the same time.
+seeds until the time is over; and points drawn at random from our own space (uneven ones aside, whose channels the
+search has to measure first), with all epochs each, for the same time. What is not done when it is over does not count.
 What each would show, by validation, as its frontier of metric, packed size and latency is then scored on the test
 split, all files timed together. Compared is the hypervolume behind the drop of the metric (at most 0.1), and packed
 size and latency relative to the float32 file (at most 1). What was made stays in runs/bench_budget.
@@ -132,7 +133,7 @@ def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
             keras.utils.set_random_seed(seed)
             content, failure, _ = bench.attempt(lambda make=make: make(model, dataset, EPOCHS))
             print(f"peer {name}, seed {seed}: {failure or 'made'}", flush=True)
-            if content:
+            if content and time.monotonic() <= ends:
                 made.append((f"{name}, seed {seed}", metric(content, dataset, "validation"), content))
         if not made:
             return []
@@ -148,8 +149,9 @@ def by_chance(job: compressing.Compression, minutes: float) -> Made:
         if point == space.Point(kind="float32"):
             continue
         candidate = compressing.attempt(job, space.recipe(point, EPOCHS))
-        if not candidate.failure and candidate.path and candidate.value is not None:
-            made.append((candidate.name, candidate.value, Path(candidate.path).read_bytes()))
+        done = not candidate.failure and candidate.path and candidate.value is not None
+        if done and time.monotonic() <= ends:
+            made.append((candidate.name, float(candidate.value or 0.0), Path(str(candidate.path)).read_bytes()))
     return made
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tfday7.compression.mixed import with_precision
 from tfday7.compression.technique import Work
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
+from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -84,7 +87,45 @@ def test_the_same_training_is_found_again_and_another_is_not(blobs: Dataset, tmp
     for ours, theirs in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert finetune(work, other, 2)["val_loss"] != found["val_loss"]
-    assert len(list((tmp_path / "step_1").iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_training_is_another_one_where_its_step_or_what_it_keeps_is(blobs: Dataset, tmp_path: Path) -> None:
+    work = work_on(blobs, folder=tmp_path)
+    layer = next(layer for layer in work.model.layers if layer.weights)
+    weight, zeros = f"{layer.name}/kernel", np.zeros(layer.kernel.shape, bool)
+    works = [
+        work,
+        dataclasses.replace(work, step={"technique": "prune", "sparsity": 0.5}),
+        dataclasses.replace(work, step={"technique": "prune", "sparsity": 0.7}),
+        dataclasses.replace(work, kept={weight: constraints.Kept(zeros=zeros)}),
+        dataclasses.replace(work, kept={weight: constraints.Kept(clusters=zeros.astype(int))}),
+        dataclasses.replace(work, kept={weight: constraints.Kept(zeros=~zeros)}),
+    ]
+    for _ in range(2):
+        for each in works:
+            finetune(each, copied(each.model), 1)
+        assert len(list(tmp_path.iterdir())) == len(works)
+
+
+def test_two_processes_do_not_train_the_same_at_once(blobs: Dataset, tmp_path: Path) -> None:
+    said: list[str] = []
+    work = work_on(blobs, folder=tmp_path, say=said.append)
+    finetune(work, copied(work.model), 1)
+    (folder,) = tmp_path.iterdir()
+    holder = os.fork()
+    if not holder:
+        with RunFolder(folder).locked():
+            (tmp_path / "held").touch()
+            time.sleep(1.0)
+        os._exit(0)
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    started = time.monotonic()
+    finetune(work, copied(work.model), 1)
+    assert time.monotonic() - started > 0.5
+    assert os.waitpid(holder, 0)[1] == 0
+    assert sum("another process" in sentence for sentence in said) == 1
 
 
 def test_training_that_diverges_leaves_the_weights_as_they_were_and_says_so(line: Dataset) -> None:

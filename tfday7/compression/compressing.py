@@ -31,6 +31,7 @@ from tfday7.optimizers.config import OptimizerConfig
 from tfday7.training.config import TrainingConfig
 
 RECORD, FILES = "candidate.json", "files"
+TRAININGS = ".trainings"  # No recipe has such a name.
 TIMED_EXAMPLES = 64
 Say = Callable[[str], Any]
 
@@ -95,10 +96,15 @@ class Compression:
             shutil.rmtree(folder)  # Of another recipe or model: its checkpoints would be continued.
         folder.mkdir(parents=True, exist_ok=True)
         files.write_json(folder / "key.json", key)
-        return self._candidate(recipe.name, self.carried_out(recipe, folder), recipe)
+        return self._candidate(recipe.name, self.carried_out(recipe, self.folder / TRAININGS), recipe)
 
-    def carried_out(self, recipe: Recipe, folder: Path | None = None) -> Work:
-        """Returns the model after all steps of a recipe. Raises as `candidate` does."""
+    def carried_out(self, recipe: Recipe, trainings: Path | None = None) -> Work:
+        """Returns the model after all steps of a recipe. Raises as `candidate` does.
+
+        Args:
+            recipe: what to do.
+            trainings: folder of what was trained before: recipes that begin alike train their beginning once.
+        """
         work = Work(
             self.model,
             self.model,
@@ -107,12 +113,13 @@ class Compression:
             self.training,
             self.teachers,
             self.distil,
-            folder,
+            trainings,
             self.say,
         )
         for number, step in enumerate(recipe.steps, start=1):
             name = step.technique.name
             self.say(f"{recipe.name}, step {number} of {len(recipe.steps)}: {name}")
+            work.step = step.to_json()
             try:
                 done = step.technique.apply(work, step.settings)
             except UserError as error:

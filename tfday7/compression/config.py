@@ -120,7 +120,10 @@ class SearchConfig(Settings):
         minimum=1,
     )
     search_epochs: int = setting(
-        6, "Epochs of fine-tuning of a finished candidate; a third and a ninth of it come before.", minimum=1
+        6,
+        "Epochs of fine-tuning behind a finished candidate's first step; a third and a ninth of it come before, and a "
+        "later step has a quarter.",
+        minimum=1,
     )
 
     @property

@@ -7,18 +7,20 @@ and clusters that earlier steps have made (`constraints`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfday7.compression.distillation.plan import Distillation
 from tfday7.compression.technique import Work
-from tfday7.core.errors import UserError
+from tfday7.core.errors import InUseError, UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.optimizers import catalog
 from tfday7.optimizers.config import OptimizerConfig
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 # (from the labels; from the original's answers the order is the same)
 RATE_SHARE = 1.0
 DISTIL = ("auto", "none")
+POLL_SECONDS = 0.5  # Between two looks at a training of another process.
 
 
 def finetune(
@@ -51,8 +54,9 @@ def finetune(
 ) -> dict[str, Any]:
     """Trains a model in place and leaves it with the weights of its best epoch.
 
-    Called again on the same weights with the same settings, in a work that has a folder, it goes on where it was
-    interrupted, or gives back at once what came of it.
+    Called again on the same weights with the same settings, in a work that has the same folder, it goes on where it was
+    interrupted, or gives back at once what came of it: recipes that begin alike train their beginning once. While
+    another process is at this very training, it waits for what comes of it.
 
     Args:
         work: data, settings, teachers, what to keep, where checkpoints go. `work.original` says what the outputs mean.
@@ -99,7 +103,8 @@ def finetune(
         constraints.attach(trained, work.kept)
         if not any(isinstance(callback, constraints.Keeping) for callback in callbacks):
             callbacks = [*callbacks, constraints.Keeping()]
-    went, learned = _fit(work, trained, optimizer, training, plan, folder, callbacks, best_from)
+    with _alone(work, folder):
+        went, learned = _fit(work, trained, optimizer, training, plan, folder, callbacks, best_from)
     if trained is not model:
         model.set_weights(trained.get_weights())
     if went.stopped == "nan" and not went.best_epoch:
@@ -226,17 +231,35 @@ def _folder(work: Work, model: Any, what: str, settings: tuple[Any, ...]) -> Run
 
     Without the digest a step that trains several times would take the end of the first for the start of the second.
     """
-    parent = work.step_folder()
-    if parent is None:
+    if work.folder is None:
         return None
-    digest = hashlib.blake2b(digest_size=6)
-    for each in (model, *_teachers(work)):
-        for weight in each.get_weights():
-            digest.update(str(weight.shape).encode() + weight.tobytes())
+    digest = hashlib.blake2b(digest_size=10)
+    kept = [(path, each) for path, one in sorted(work.kept.items()) for each in (one.zeros, one.clusters)]
+    weights = [(None, weight) for one in (model, *_teachers(work)) for weight in one.get_weights()]
+    for path, values in (*weights, *kept):
+        digest.update(f"{path} {None if values is None else values.shape}".encode())
+        digest.update(b"" if values is None else values.tobytes())
     described = [dataclasses.asdict(each) if dataclasses.is_dataclass(each) else each for each in settings]  # type: ignore[arg-type]
-    digest.update(json.dumps([work.dataset.fingerprint, *described]).encode())
+    digest.update(json.dumps([work.dataset.fingerprint, dict(work.step), *described]).encode())
     name = re.sub("[^a-z0-9_]+", "_", what.lower()).strip("_") or "finetune"
-    return RunFolder(parent / f"{name}_{digest.hexdigest()}")
+    return RunFolder(work.folder / f"{name}_{digest.hexdigest()}")
+
+
+@contextlib.contextmanager
+def _alone(work: Work, folder: RunFolder | None) -> Iterator[None]:
+    """Holds a training's folder, as soon as no other process does."""
+    with contextlib.ExitStack() as held:
+        waits = False
+        while folder is not None:
+            try:
+                held.enter_context(folder.locked())
+                break
+            except InUseError:
+                if not waits:
+                    work.say("waiting for another process, which is at this very training")
+                waits = True
+                time.sleep(POLL_SECONDS)
+        yield
 
 
 def _in_precision(work: Work, model: Any, precision: str) -> Any:

@@ -50,13 +50,15 @@ class Work:
         optimizer, training: of fine-tuning, where a step does not say otherwise: batch size, precision, seed.
         teachers: models whose mean answer is to be learned; the original one where none is given.
         distil: whether fine-tuning learns from a teacher where a step says "auto".
-        folder: of this candidate, for checkpoints: the same step goes on after an interruption. None writes nothing.
+        folder: for the checkpoints of trainings; a training of the same weights goes on after an interruption, and is
+            done once for all works that have this folder (`finetuning`). None writes nothing.
         say: told in a sentence what is being done.
         kept: what later steps must keep: by a weight's path, "layer name/weight name", the structure of its values
             (`constraints`).
         numbers: how the file's numbers are chosen: the settings of the step "quantize"; None for float32.
         skipped: what was left alone, and why.
         notes: what its user has to know.
+        step: the step in work, as its recipe has it.
         done: a record of each step that was carried out, JSON values.
     """
 
@@ -73,15 +75,12 @@ class Work:
     numbers: Any = None
     skipped: list[Skipped] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    step: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     done: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def skip(self, technique: str, layer: str, reason: str) -> None:
         """Records that a layer was left alone."""
         self.skipped.append(Skipped(technique, layer, reason))
-
-    def step_folder(self) -> Path | None:
-        """Returns the folder of the step in work, for its checkpoints."""
-        return self.folder / f"step_{len(self.done) + 1}" if self.folder else None
 
 
 class Technique(abc.ABC):

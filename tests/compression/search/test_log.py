@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tfday7.compression.records import Candidate
-from tfday7.compression.search.log import LOG, Cost, Log, cost, used_seconds
+from tfday7.compression.search.log import LOG, Log, used_seconds
 from tfday7.compression.search.proposing import Decision, Trial
 from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
@@ -100,20 +100,3 @@ def test_time_is_that_of_the_process_that_has_worked_longest() -> None:
     log = [entry(1), entry(2), entry(3, worker=7), entry(4, worker=7), entry(5, worker=7)]
     assert used_seconds(log) == 4.5
     assert used_seconds([]) == 0.0
-
-
-def test_a_cost_is_told_apart_into_what_hangs_on_epochs_and_the_rest() -> None:
-    def trained(kind: str, seconds: float, *epochs: tuple[int, float | None]) -> dict[str, Any]:
-        steps = [{"technique": "shrink", "finetuning": [{"epochs": n, "epoch_seconds": each}]} for n, each in epochs]
-        made = entry(1, epochs=sum(n for n, _ in epochs), seconds={"making": seconds})
-        made["decision"]["point"]["kind"] = kind
-        return {**made, "candidate": {**made["candidate"], "steps": steps}}
-
-    assert cost([entry(1), entry(2)]) is None
-    int8 = trained("int8", 20.0, (4, 3.0), (2, 1.5))
-    assert cost([entry(1), int8]) == Cost(20.0 - 15.0, 2.5)
-    assert Cost(5.0, 2.5).of(6) == 20.0
-    qat = trained("qat", 50.0, (6, 7.0))
-    assert cost([int8, qat], "qat") == Cost(8.0, 7.0)
-    assert cost([int8, qat], "dynamic") == Cost(6.5, 4.75)  # Of all, in the median.
-    assert cost([trained("int8", 3.0, (1, None))]) == Cost(3.0, 0.0)

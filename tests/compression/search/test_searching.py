@@ -13,26 +13,43 @@ import pytest
 
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
+from tfday7.compression.search import space
 from tfday7.compression.search.estimates import Structure
-from tfday7.compression.search.proposing import FIRST, Decision, Proposer, Trial
+from tfday7.compression.search.proposing import Proposer, Trial
 from tfday7.compression.search.searching import Search
 from tfday7.compression.search.space import Point
 
 BASELINE = Candidate("float32", metric={"name": "accuracy", "value": 0.9}, gzip_bytes=300_000, latency_ratio=1.0)
 
 
+class Made(Search):
+    """A search whose candidates take a tenth of a second, and nothing else."""
+
+    def _carried_out(self, claim: Any, baseline: Candidate) -> dict[str, Any]:
+        time.sleep(0.1)
+        decision = claim.decision
+        return {"number": claim.number, **entry(decision.point, decision.epochs), "by": os.getpid()}
+
+    def _measured_alone(self, baseline: Candidate) -> Candidate:
+        return baseline
+
+    def _planned(self, ratio: float, uneven: bool) -> tuple[Structure | None, dict[str, int] | None]:
+        return Structure((100_000, 50_000), (10, 5)), None
+
+
 def search(folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Search:
     job: Any = SimpleNamespace(folder=folder, key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None)
-    made = Search(job, budget or BudgetConfig(), SearchConfig(**{"max_candidates": 6, "search_epochs": 9, **config}))
-    made.proposer = Proposer(BASELINE, made.budget, 9, lambda point: Structure((100_000, 50_000), (10, 5)))
+    made = Made(job, budget or BudgetConfig(), SearchConfig(**{"max_candidates": 6, "search_epochs": 9, **config}))
+    made.proposer = Proposer(BASELINE, made.budget, 9, made.structure)
     return made
 
 
 def entry(point: Point, epochs: int, seconds: float = 1.0, an_epoch: float | None = None) -> dict[str, Any]:
     told = {"epochs": epochs, "epoch_seconds": an_epoch}
+    recipe = space.recipe(point, epochs).to_json()
     candidate = Candidate(
-        f"{point.name}_{epochs}", metric={"name": "accuracy", "value": 0.89}, size_bytes=60_000, gzip_bytes=50_000,
-        latency_ratio=0.5, steps=[{"technique": "shrink", "finetuning": [told]}] if epochs else [],
+        f"{point.name}_{epochs}", recipe, metric={"name": "accuracy", "value": 0.89}, size_bytes=60_000,
+        gzip_bytes=50_000, latency_ratio=0.5, steps=[{"technique": "shrink", "finetuning": [told]}] if epochs else [],
     )  # fmt: skip
     decision = {"why": "start", "point": point.to_json(), "epochs": epochs, "expected": {}}
     return {"decision": decision, "candidate": candidate.to_json(), "seconds": {"making": seconds, "deciding": 0.1}}
@@ -59,43 +76,53 @@ def test_it_ends_with_its_candidates_and_finishes_what_is_best_before() -> None:
     assert made._decide([*late, entry(Point(clusters=8), 1)], float("inf")) is None
 
 
-def paced(log: list[dict[str, Any]], minutes: float = 60.0, **config: Any) -> tuple[list[int], int]:
-    """Returns the rungs, and how many points the proposer may begin with."""
-    made = search(Path(), search_minutes=minutes, **{"max_candidates": None, **config})
-    made._pace(log)
-    return made.proposer.rungs, made.proposer.starts
+def paced(log: list[dict[str, Any]], minutes: float = 60.0, left: float = 3000.0) -> Proposer:
+    made = search(Path(), search_minutes=minutes, max_candidates=None)
+    made._pace(log, left)
+    return made.proposer
 
 
 def test_what_a_candidate_costs_decides_how_many_epochs_it_gets_first() -> None:
-    everything = ([1, 3, 9], len(FIRST))
-    assert paced(LOGGED[:1]) == everything  # Nothing is known of epochs.
-    # 2 s and 9 s an epoch: 83 s beside 11 and 29. An hour has 43 of those, and a third may be points to begin with.
-    assert paced(LOGGED) == ([1, 3, 9], 13)
-    # 6 s and 1 s an epoch: 15 s are more than half as much again as 7, and as 9.
-    assert paced([entry(Point(0.5), 1, 6.9, 1.0)])[0] == [1, 3, 9]
-    assert paced([entry(Point(0.5), 1, 12.4, 0.5)])[0] == [9]
-    assert paced([entry(Point(0.5), 1, 12.4)])[0] == [9]  # Its epoch was too short to be timed.
-    # Of ten minutes seven with all epochs: none with fewer, and two to begin with.
-    assert paced(LOGGED, 10.0) == ([9], 2)
-    assert paced(LOGGED, 0.5) == ([9], 1)
+    unknown = paced(LOGGED[:1])  # Nothing is known of epochs.
+    assert (unknown.rungs, unknown.begins, unknown.left) == ([1, 3, 9], True, float("inf"))
+    # 2 s and 9 s an epoch: 83 s beside 11 and 29, and an hour has 43 of those.
+    assert paced(LOGGED).rungs == [1, 3, 9]
+    assert paced(LOGGED)._first_epochs(Point(0.75)) == 1
+    # 6 s and 1 s an epoch: 15 s are more than half as much again as 7, and as 9. With half a second all come at once.
+    assert paced([entry(Point(0.5), 1, 6.9, 1.0)])._first_epochs(Point(0.75)) == 3
+    assert paced([entry(Point(0.5), 1, 12.4, 0.5)])._first_epochs(Point(0.75)) == 9
+    assert paced([entry(Point(0.5), 1, 12.4)])._first_epochs(Point(0.75)) == 9  # Too short to be timed.
+    assert paced(LOGGED, 10.0).rungs == [9]  # Of ten minutes seven with all epochs.
+
+
+def test_it_begins_with_the_same_points_until_a_part_of_the_time_is_over() -> None:
+    assert paced(LOGGED, 2.0).begins  # 23 s of 120.
+    assert not paced(LOGGED, 1.0).begins
     made = search(Path())  # Without a time the machine's speed decides nothing.
-    made._pace(LOGGED)
-    assert (made.proposer.rungs, made.proposer.starts) == everything
+    made._pace(LOGGED, float("inf"))
+    assert (made.proposer.rungs, made.proposer.begins, made.proposer.left) == ([1, 3, 9], True, float("inf"))
+    assert made.proposer.price(Point(0.75), 9) == 10.0
 
 
-def test_what_does_not_fit_into_the_time_gets_fewer_epochs_or_is_left() -> None:
+def test_nothing_is_begun_that_does_not_fit_into_the_time_with_all_epochs() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
-    # A candidate without training takes 1.1 s, one with n epochs 2 s and 9 s each, and a margin of a tenth. Kept for
-    # the end are 20.5 s: three of the frontier, and two more that may come, take as long as the first one, and 3 s for
-    # measuring.
-    assert made._seconds(LOGGED, Decision("start", Point(kind="dynamic"), 0)) == pytest.approx(1.1)
-    assert made._seconds(LOGGED, Decision("start", Point(0.5), 9)) == pytest.approx(1.1 * 83)
-    roomy = made._decide(LOGGED, 1.1 * 83 + 20.6)
-    assert roomy is not None
-    assert roomy.epochs == 9
-    tight = made._decide(LOGGED, 1.1 * 29 + 20.6)
-    assert tight is not None
-    assert tight.epochs == 3
+    # A candidate without training takes 1.1 s, one with n epochs 2 s and 9 s each (10 s with a ratio of 0.5, 8 s
+    # without), and a margin of a tenth. Kept for the end are 20.5 s: three of the frontier, and two more that may come,
+    # take as long as the first one, and 3 s for measuring.
+    ending, whole, lightest = 20.5, 1.1 * 83, 1.1 * 74
+    made._pace(LOGGED, 1000.0)
+    assert made.proposer.price(Point(kind="dynamic"), 0) == pytest.approx(1.1)
+    assert made.proposer.price(Point(0.25), 9) == pytest.approx(whole)
+    for left, begins in ((ending + whole + 0.1, True), (ending + lightest - 0.1, False)):
+        decision = made._decide(LOGGED, left)
+        assert (decision is not None and decision.epochs == 9) == begins
+    # Of what is trained to the end something goes on for two more epochs, where nothing new can be begun.
+    untrained = [entry(Point(kind=kind), 0) for kind in ("dynamic", "float16")]
+    late = [*LOGGED, *untrained, entry(Point(0.5), 9, 92.9, 10.0)]
+    decision = made._decide(late, 45.0)
+    assert decision is not None
+    assert (decision.point.ratio, decision.epochs) == (0.5, 9)
+    assert made.proposer.price(decision.point, 9) < 45.0 - made._ending(late)
     assert made._decide(LOGGED, 20.0) is None
 
 
@@ -108,21 +135,6 @@ def test_what_others_are_making_is_not_decided_on_again() -> None:
     assert second is not None
     assert second.point != first.point
     assert made._decide(LOGGED, float("inf"), pending * 3) is None  # Three and three are six.
-
-
-class Made(Search):
-    """A search whose candidates take a tenth of a second, and nothing else."""
-
-    def _carried_out(self, claim: Any, baseline: Candidate) -> dict[str, Any]:
-        time.sleep(0.1)
-        decision = claim.decision
-        return {"number": claim.number, **entry(decision.point, decision.epochs), "by": os.getpid()}
-
-    def _measured_alone(self, baseline: Candidate) -> Candidate:
-        return baseline
-
-    def structure(self, point: Point) -> Structure | None:
-        return Structure((100_000, 50_000), (10, 5))
 
 
 def test_two_processes_share_a_search(tmp_path: Path) -> None:

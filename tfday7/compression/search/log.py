@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from tfday7.compression.records import Candidate, from_json
+from tfday7.compression.search.costs import Entry
 from tfday7.compression.search.proposing import Decision, Trial
 from tfday7.compression.search.space import Point
 from tfday7.core import files
@@ -22,8 +22,6 @@ from tfday7.core.errors import UserError
 
 LOG, LOCK, CLAIM = "search.json", "search.lock", "claim_{}.lock"
 UNDONE = "is being made"  # Of a claimed candidate: proposers leave it out, as they do what failed.
-
-Entry = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,52 +164,6 @@ def trials(log: Sequence[Entry]) -> list[Trial]:
         )
         for entry in log
     ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What a candidate that is trained takes, in seconds: all that does not hang on epochs, and an epoch."""
-
-    constant: float
-    epoch: float
-
-    def of(self, epochs: int) -> float:
-        """Returns the seconds with so many epochs."""
-        return self.constant + epochs * self.epoch
-
-
-def cost(log: Sequence[Entry], kind: str = "") -> Cost | None:
-    """Returns the median cost of the candidates that were trained; None where there is none.
-
-    Args:
-        log: what was tried.
-        kind: of the candidates' files, where there are any of it: quantization-aware epochs take longer.
-    """
-    trained = [entry for entry in log if entry["decision"]["epochs"]]
-    alike = [entry for entry in trained if entry["decision"]["point"]["kind"] == kind] or trained
-    if not alike:
-        return None
-    epochs = [_epoch_seconds(entry["candidate"]["steps"]) for entry in alike]
-    rest = [
-        sum(entry["seconds"].values()) - entry["decision"]["epochs"] * each
-        for entry, each in zip(alike, epochs, strict=True)
-    ]
-    return Cost(max(0.0, statistics.median(rest)), statistics.median(epochs))
-
-
-def _epoch_seconds(steps: Any) -> float:
-    """Returns the mean time of an epoch of a candidate's fine-tuning, as `finetune` has recorded it; 0 if unknown."""
-    found = [each for each in _finetunings(steps) if each["epoch_seconds"]]
-    total = sum(each["epochs"] for each in found)
-    return sum(each["epochs"] * each["epoch_seconds"] for each in found) / total if total else 0.0
-
-
-def _finetunings(told: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(told, dict) and "epoch_seconds" in told:
-        yield told
-    elif isinstance(told, dict | list):
-        for each in told.values() if isinstance(told, dict) else told:
-            yield from _finetunings(each)
 
 
 def used_seconds(log: Sequence[Entry]) -> float:

@@ -1,11 +1,14 @@
 """What to try next: a pure function of what has been tried, so that a log can be replayed.
 
-Points start with few epochs of fine-tuning; of those that have as many, the best third may have more (successive
-halving, without waiting for a whole round). New points are those of which a surrogate expects most: a Gaussian process
-over the point and its epochs that predicts how much of the metric is lost, on top of a rough guess. Size, time and MACs
-are not learned but estimated (`estimates`). One decision serves the budget, the next one the frontier.
+Points start with few epochs of fine-tuning, or with all where that costs little more; of those that have as many, the
+best third may have more (successive halving, without waiting for a whole round). New points are those of which a
+surrogate expects most for what they cost: a Gaussian process over the point and its epochs that predicts how much of
+the metric is lost, on top of a rough guess. Size, time and MACs are not learned but estimated (`estimates`). One
+decision serves the budget, the next one the frontier. Nothing is begun that all epochs could not follow.
 
-Source: L. Li et al., A system for massively parallel hyperparameter tuning (ASHA), MLSys 2020, arXiv:1810.05934.
+Sources: L. Li et al., A system for massively parallel hyperparameter tuning (ASHA), MLSys 2020, arXiv:1810.05934;
+J. Snoek et al., Practical Bayesian optimization of machine learning algorithms, NeurIPS 2012, section 3.2 (what is
+expected of a point, divided by its cost).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tfday7.compression.config import BudgetConfig
 from tfday7.compression.limits import WORST_DROP
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
+from tfday7.compression.search.costs import IN_EPOCHS
 from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
 from tfday7.compression.search.hypervolume import gain
 from tfday7.compression.search.space import Point
@@ -30,6 +34,7 @@ from tfday7.compression.search.space import Point
 REDUCTION = 3  # Of successive halving: one in so many goes on.
 FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
 LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
+SPARED = 1.5  # Times as much as with fewer epochs: more epochs at once, where it is no more.
 SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
 FIRST = (
     Point(kind="int8"),
@@ -96,14 +101,15 @@ def rungs_of(epochs: int) -> list[int]:
 class Proposer:
     """Decides what to try next.
 
-    `rungs` are the numbers of epochs that a candidate is trained for, one after the other while it is worth it; the
-    last one is all. `starts` are how many of `FIRST` that have to be trained are tried before anything is proposed.
-    Whoever knows what epochs cost may change both at any time.
+    Whoever knows more may change at any time what these say: `rungs`, the numbers of epochs that a candidate is trained
+    for, one after the other while it is worth it, of which the last one is all; `begins`, whether points of `FIRST`
+    that have to be trained still come before what is expected of the model; `price`, what a point with so many epochs
+    costs; and `left`, what there is to spend.
 
     Args:
         baseline: the given model's own file.
         budget: the limits and the objective.
-        epochs: of fine-tuning in all, at most; a third and a ninth of it come before.
+        epochs: of fine-tuning behind the first step, at most; a third and a ninth of it come before.
         structure: what shrinking alone makes of the model at a point; None where it cannot be done.
     """
 
@@ -115,7 +121,9 @@ class Proposer:
         structure: Callable[[Point], Structure | None],
     ) -> None:
         self.baseline, self.budget, self.structure = baseline, budget, structure
-        self.rungs, self.starts = rungs_of(epochs), len(FIRST)
+        self.rungs, self.begins = rungs_of(epochs), True
+        self.price: Callable[[Point, int], float] = lambda point, epochs: IN_EPOCHS.of(epochs)
+        self.left = math.inf
         self.rejected: dict[str, str] = {}
 
     def next(self, trials: Sequence[Trial], finish: bool = False) -> Decision | None:
@@ -127,11 +135,10 @@ class Proposer:
         """
         known = {trial.point for trial in trials}
         if not finish:
-            begun = sum(point in known and point.trains for point in FIRST)
             for point in FIRST:
-                if point in known or (point.trains and begun >= self.starts):
+                if point in known or (point.trains and not self.begins):
                     continue
-                if self._possible(point, trials):
+                if self._is_affordable(point) and self._possible(point, trials):
                     return Decision("start", point, self._first_epochs(point))
         surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
         made = [trial.candidate for trial in trials]
@@ -142,7 +149,14 @@ class Proposer:
         return self._promoted(trials, surrogate, judge) or self._proposed(trials, known, surrogate, judge)
 
     def _first_epochs(self, point: Point) -> int:
-        return self.rungs[0] if point.trains else 0
+        """Returns how many epochs a point begins with: the most that cost little more than the least."""
+        if not point.trains:
+            return 0
+        least = self.price(point, self.rungs[0])
+        return max(epochs for epochs in self.rungs if self.price(point, epochs) <= SPARED * least)
+
+    def _is_affordable(self, point: Point) -> bool:
+        return self.price(point, self.rungs[-1] if point.trains else 0) <= self.left
 
     def _promoted(self, trials: Sequence[Trial], surrogate: Surrogate, judge: Judge) -> Decision | None:
         reached = _most_epochs(trials)
@@ -154,7 +168,8 @@ class Proposer:
             guesses = [self._of_trial(trial, surrogate) for trial in there]
             order = sorted(guesses, key=lambda one: (-judge.worth(one), one.point))
             for one in order[: len(order) // REDUCTION]:
-                if reached[one.point] == rung and judge.worth(one) > LEAST_WORTH:
+                affordable = self.price(one.point, more) <= self.left
+                if reached[one.point] == rung and affordable and judge.worth(one) > LEAST_WORTH:
                     return Decision("promote", one.point, more, _told(one))
         return None
 
@@ -165,7 +180,7 @@ class Proposer:
             self._of_trial(trial, surrogate)
             for trial in trials
             if trial.point.trains and trial.tells
-            and trial.epochs == reached[trial.point] < self.rungs[-1]
+            and trial.epochs == reached[trial.point] < self.rungs[-1] and self._is_affordable(trial.point)
         ]  # fmt: skip
         made = [trial.candidate for trial in trials]
         chosen = limits.choose(made, self.baseline, self.budget)
@@ -188,7 +203,8 @@ class Proposer:
         for trial in trials:
             if not trial.candidate.failure and trial.point.trains:
                 pool |= set(space.neighbours(trial.point))
-        possible = [one for one in sorted(pool - known) if one.trains and self._possible(one, trials)]
+        new = [one for one in sorted(pool - known) if one.trains and self._is_affordable(one)]
+        possible = [one for one in new if self._possible(one, trials)]
         if not possible:
             return None
         measured = _measured(trials, self.structure)
@@ -197,8 +213,8 @@ class Proposer:
             self._guess(one, estimate(one, self._structure(one), measured), drop, spread)
             for one, drop, spread in zip(possible, drops, spreads, strict=True)
         ]
-        best = min(guesses, key=lambda one: (-judge.worth(one), one.point))
-        return Decision("propose", best.point, self.rungs[0], _told(best))
+        best = min(guesses, key=lambda one: (-judge.worth(one) / self.price(one.point, self.rungs[-1]), one.point))
+        return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
 
     def _of_trial(self, trial: Trial, surrogate: Surrogate) -> Guess:
         (drop,), (spread,) = surrogate.predict([(trial.point, self.rungs[-1])])

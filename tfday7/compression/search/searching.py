@@ -21,10 +21,11 @@ from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
+from tfday7.compression.search.costs import Entry, Price, cost
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
-from tfday7.compression.search.log import Claim, Entry, Log, cost, to_json, trials, used_seconds
-from tfday7.compression.search.proposing import FIRST, Decision, Proposer, Trial, rungs_of
+from tfday7.compression.search.log import Claim, Log, to_json, trials, used_seconds
+from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
@@ -34,9 +35,7 @@ FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 FEW = 10  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
-STARTING = 0.3  # Of that number: what may be trained of the points that every search begins with.
-MARGIN = 1.1  # Of an expected time.
-SPARED = 1.5  # Times as long as with fewer epochs: all epochs at once, where it is no more.
+STARTING = 0.3  # Of the time: until then it begins with the points that every search begins with.
 POLL_SECONDS = 0.5  # Between two looks at what other processes still make.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
@@ -60,6 +59,7 @@ class Search:
         self.folder: Path = self.job.folder
         self.log = Log(self.folder, self._key())
         self._structures: dict[tuple[float, bool], tuple[Structure | None, dict[str, int] | None]] = {}
+        self._recipes: dict[tuple[Point, int], list[dict[str, Any]]] = {}
         self._costs: list[groups.GroupCost] | None = None
 
     def run(self) -> dict[str, Any]:
@@ -137,52 +137,35 @@ class Search:
         total = self.config.minutes * 60.0
         last = most is not None and len(known) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
-        self._pace(log)
+        if left <= self._ending(log):
+            return None
+        self._pace(log, left)
         decision = self.proposer.next(known, finishing and bool(log))
-        if decision is None and finishing:  # All that is worth it has all epochs.
+        if decision is None and finishing:  # All that is worth it has all epochs; what is new gets them at once.
+            self.proposer.rungs = self.proposer.rungs[-1:]
             decision = self.proposer.next(known)
-        if decision is None or left == float("inf"):
-            return decision
-        expected = self._seconds(log, decision)
-        return decision if expected + self._ending(log) <= left else self._affordable(log, decision, left, known)
+        return decision
 
-    def _pace(self, log: Sequence[Entry]) -> None:
-        """Tells the proposer how many epochs a candidate gets first, and how many points it may begin with.
+    def _pace(self, log: Sequence[Entry], left: float) -> None:
+        """Tells the proposer what candidates cost, what there is to spend, and how to begin.
 
-        All epochs at once, where training takes little of a candidate's time, or where the time allows but few
-        candidates: what few epochs show could not be followed. Then, too, most go to what is expected of the model
-        instead of to the points that every search begins with. Where time decides nothing, as a rerun has to give the
-        same choice, neither changes.
+        All epochs at once, where the time allows but few candidates: what few epochs show could not be followed. Then,
+        too, most of it goes to what is expected of the model instead of to the points that every search begins with.
+        Where time decides nothing, as a rerun has to give the same choice, epochs are what counts.
         """
         rungs, known, total = rungs_of(self.config.search_epochs), cost(log), self.config.minutes * 60.0
-        self.proposer.rungs, self.proposer.starts = rungs, len(FIRST)
-        if known is None or total == float("inf"):
-            return
-        whole = known.of(rungs[-1])
-        few = total < FEW * whole
-        self.proposer.rungs = [
-            rung for rung in rungs[:-1] if not few and whole > SPARED * known.of(rung)
-        ] + rungs[-1:]  # fmt: skip
-        self.proposer.starts = max(1, int(total / whole * STARTING))
+        in_seconds = known is not None and total != float("inf")
+        few = known is not None and total < FEW * known.of(rungs[-1])
+        self.proposer.rungs = rungs[-1:] if few else rungs
+        self.proposer.begins = not in_seconds or used_seconds(log) < total * STARTING
+        self.proposer.price = Price(log, self._steps, in_seconds)
+        self.proposer.left = left - self._ending(log) if in_seconds else float("inf")
 
-    def _affordable(
-        self, log: Sequence[Entry], decision: Decision, left: float, known: Sequence[Trial]
-    ) -> Decision | None:
-        """Returns a decision with fewer epochs that still fits; None where none does."""
-        tried = {(trial.point, trial.epochs) for trial in known}
-        for epochs in reversed([rung for rung in rungs_of(self.config.search_epochs) if rung < decision.epochs]):
-            less = dataclasses.replace(decision, epochs=epochs)
-            if (less.point, epochs) not in tried and self._seconds(log, less) + self._ending(log) <= left:
-                return less
-        return None
-
-    def _seconds(self, log: Sequence[Entry], decision: Decision) -> float:
-        """Returns the time that a candidate is expected to take, with a margin."""
-        fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
-        if not decision.epochs:
-            return max(fixed, default=0.0)
-        known = cost(log, decision.point.kind)
-        return max(fixed, default=0.0) if known is None else MARGIN * known.of(decision.epochs)
+    def _steps(self, point: Point, epochs: int) -> list[dict[str, Any]]:
+        if (point, epochs) not in self._recipes:
+            recipe = space.recipe(point, epochs, self._structure(point)[1])
+            self._recipes[point, epochs] = [step.to_json() for step in recipe.steps]
+        return self._recipes[point, epochs]
 
     def _ending(self, log: Sequence[Entry]) -> float:
         """Returns what is kept for the end, in seconds: the frontier is timed, exported again and scored on test."""

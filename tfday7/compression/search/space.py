@@ -119,11 +119,11 @@ def _carried_out(point: Point) -> bool:
 
 
 def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None) -> Recipe:
-    """Returns the recipe of a point, with so many epochs of fine-tuning in all.
+    """Returns the recipe of a point.
 
     Args:
         point: what to do.
-        epochs: shared out among the steps that train; the first of them, which breaks most, gets most.
+        epochs: of fine-tuning behind the first step, which breaks most; later ones get fewer, see `shared_out`.
         counts: how many channels of each group stay, where `point.uneven`; see `groups.allocate`.
     """
     distil = {} if point.distil else {"distil": "none"}
@@ -151,13 +151,8 @@ def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None) -
 
 
 def shared_out(epochs: int, steps: int) -> list[int]:
-    """Returns the epochs of each training step: they add up, and later ones get a quarter each, at least one.
+    """Returns the epochs of each training step: all for the first one, and for each later one a quarter, at least one.
 
-    With fewer epochs than steps the last ones train: what comes before them is broken, and they mend it.
+    So a step's epochs do not hang on what follows it, and recipes that begin alike share what they begin with.
     """
-    if steps == 0:
-        return []
-    if epochs < steps:
-        return [0] * (steps - epochs) + [1] * epochs
-    later = max(1, epochs // max(4, steps))
-    return [epochs - later * (steps - 1), *[later] * (steps - 1)]
+    return [epochs, *[max(1, epochs // 4)] * (steps - 1)] if steps else []

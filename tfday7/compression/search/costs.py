@@ -1,0 +1,121 @@
+"""What a candidate costs before it is made: the seconds of its epochs, and of all that does not hang on them.
+
+Epochs that were trained before are free: recipes that begin alike train their beginning once (`finetuning`). So what
+goes on from a trained beginning, with zeros, clusters, rounding or other numbers, costs a part of what began it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tfday7.compression.search.space import Point
+
+Entry = dict[str, Any]  # Of a search's log; see `log`.
+Steps = Sequence[Mapping[str, Any]]
+MARGIN = 1.1  # Of an expected time.
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a candidate takes: `constant` for all that does not hang on epochs, and `epoch` for each one."""
+
+    constant: float
+    epoch: float
+
+    def of(self, epochs: int) -> float:
+        """Returns what it takes with so many epochs."""
+        return self.constant + epochs * self.epoch
+
+
+IN_EPOCHS = Cost(1.0, 1.0)  # Where seconds are unknown, or must decide nothing.
+
+
+def cost(log: Sequence[Entry], point: Point | None = None) -> Cost | None:
+    """Returns the median cost in seconds of the candidates that trained; None where none did.
+
+    Args:
+        log: what was tried.
+        point: whose cost is asked for, which is that of candidates with the same numbers, as quantization-aware epochs
+            take longer, and of these with the nearest ratio. None for that of all.
+    """
+    found = [entry for entry in log if entry["decision"]["epochs"]]
+    if point is not None:
+        found = [one for one in found if _point(one)["kind"] == point.kind] or found
+        distances = [abs(_point(one)["ratio"] - point.ratio) for one in found]
+        found = [one for one, distance in zip(found, distances, strict=True) if distance == min(distances)]
+    if not found:
+        return None
+    parts = [_parts(entry) for entry in found]
+    epochs = [epoch for _, epoch in parts if epoch is not None]
+    constant = statistics.median(rest for rest, _ in parts)
+    return Cost(max(0.0, constant), statistics.median(epochs) if epochs else 0.0)
+
+
+def _point(entry: Entry) -> dict[str, Any]:
+    return dict(entry["decision"]["point"])
+
+
+def _parts(entry: Entry) -> tuple[float, float | None]:
+    """Returns a candidate's seconds without its epochs, and those of an epoch, as `finetune` has recorded them.
+
+    None for an epoch where all was trained before, or too short to be timed.
+    """
+    timed = [one for one in _finetunings(entry["candidate"]["steps"]) if one["epoch_seconds"]]
+    epochs = sum(one["epochs"] for one in timed)
+    seconds = sum(one["epochs"] * one["epoch_seconds"] for one in timed)
+    return sum(entry["seconds"].values()) - seconds, seconds / epochs if timed else None
+
+
+def _finetunings(told: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(told, dict) and "epoch_seconds" in told:
+        yield told
+    elif isinstance(told, dict | list):
+        for each in told.values() if isinstance(told, dict) else told:
+            yield from _finetunings(each)
+
+
+class Price:
+    """Says what a point with so many epochs costs, of which those of a beginning that was trained before are free.
+
+    Args:
+        log: what was tried.
+        steps: of the recipe of a point with so many epochs, as JSON values.
+        in_seconds: whether seconds are what counts, with a margin; otherwise epochs are (`IN_EPOCHS`).
+    """
+
+    def __init__(self, log: Sequence[Entry], steps: Callable[[Point, int], Steps], in_seconds: bool) -> None:
+        self.log, self.steps, self.in_seconds = log, steps, in_seconds
+        recipes = [entry["candidate"]["recipe"] for entry in log if entry["candidate"]["steps"]]
+        self._trained = {beginning for one in recipes if one for beginning in _beginnings(one["steps"])}
+        fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
+        self._fixed = max(fixed, default=0.0)
+        self._costs: dict[tuple[str, float], Cost | None] = {}
+
+    def __call__(self, point: Point, epochs: int) -> float:
+        """Returns the price."""
+        if not self.in_seconds:
+            return IN_EPOCHS.of(self.untrained(point, epochs))
+        known = self._cost(point) if epochs else None
+        return self._fixed if known is None else MARGIN * known.of(self.untrained(point, epochs))
+
+    def untrained(self, point: Point, epochs: int) -> int:
+        """Returns how many epochs are left to train."""
+        steps = self.steps(point, epochs)
+        beginnings = zip(steps, _beginnings(steps), strict=True)
+        return sum(step.get("epochs", 0) for step, beginning in beginnings if beginning not in self._trained)
+
+    def _cost(self, point: Point) -> Cost | None:
+        key = (point.kind, point.ratio)
+        if key not in self._costs:
+            self._costs[key] = cost(self.log, point)
+        return self._costs[key]
+
+
+def _beginnings(steps: Steps) -> Iterator[str]:
+    """Yields what tells the first step, the first two, and so on, from others."""
+    return itertools.accumulate(json.dumps(step, sort_keys=True) for step in steps)
