@@ -33,7 +33,7 @@ TRAIN_FLAGS = {
     "unfreeze_epochs", "class_weights", "adaptive_regularization", "export", "kinds", "export_dir", "run_dir",
     "overwrite", "describe", "json", "lang", "stop_when_broken",
     "compress", "max_accuracy_drop", "min_metric", "max_size_kb", "max_gzip_kb", "max_memory_mb", "max_macs",
-    "python", "ssh_config",
+    "python", "runtime", "ssh_config",
     "max_latency_ms", "max_latency_ratio", "device", "objective", "search_minutes", "max_candidates", "search_epochs",
 }  # fmt: skip
 

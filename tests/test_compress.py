@@ -21,6 +21,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compress") / "digits"
     ended = run_command("train", *TRAIN, f"--run_dir={folder}")
     assert ended.code == 0, ended.err
+    steps = [{"technique": "quantize", "kind": "int8", "fallback": "float"}]
+    (folder.parent / "mixed.json").write_text(json.dumps({"name": "mixed", "steps": steps}))
     return folder
 
 
@@ -106,6 +108,33 @@ def test_a_model_file_with_its_data_has_a_folder_of_its_own(run: Path, tmp_path:
     assert "选中" in ended.out
     assert (tmp_path / "mine" / "report.html").exists()
     assert json.loads((tmp_path / "mine" / "compression.json").read_text())["candidates"][0]["latency_ratio"] is None
+
+
+@pytest.mark.parametrize(("runtime", "suffix"), [("onnxruntime", ".onnx"), ("openvino", ".xml")])
+def test_another_runtime_gets_files_of_its_own_which_it_scores_and_times(
+    runtime: str, suffix: str, run: Path, compressed: Any, tmp_path: Path
+) -> None:
+    ended = run_command(
+        "compress", f"--model={run}/model.keras", "--data=digits", f"--recipe={run.parent}/small.json,int8",
+        f"--runtime={runtime}", "--max_accuracy_drop=0.5", "--seconds=0.5", f"--run_dir={tmp_path}/mine",
+        f"--export_dir={tmp_path}/files", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out)
+    small, int8 = record["candidates"]
+    for one in (record["baseline"], small, int8):
+        assert not one["failure"]
+        assert one["runtime"] == runtime
+        assert one["latency_ratio"] > 0
+    assert small["gzip_bytes"] < int8["gzip_bytes"] < record["baseline"]["gzip_bytes"]
+    chosen = next(one for one in record["candidates"] if one["name"] == record["chosen"])
+    assert Path(chosen["path"]).suffix == suffix
+    assert (Path(chosen["path"]).parent / "README.md").exists()
+    # The shrunk model is the same one, whatever runs it: its int8 file decides alike, up to a few examples.
+    there = next(one for one in compressed[0]["candidates"] if one["name"] == "small")
+    assert small["parameters"] == there["parameters"]
+    assert small["metric"]["value"] == pytest.approx(there["metric"]["value"], abs=0.05)
+    assert f"--runtime={runtime}" in record["command"]
 
 
 def test_a_recipe_that_fails_does_not_lose_the_others(run: Path, tmp_path: Path) -> None:
@@ -238,6 +267,12 @@ def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, t
         (("--run_dir={run}", "--device=ssh://-oProxyCommand=x"), "not an address of ssh"),
         (("--run_dir={run}", "--device=ssh://pi", "--ssh_config=nowhere"), "--ssh_config=nowhere: no such file"),
         (("--run_dir={run}", "--ssh_config=nowhere"), "--ssh_config=nowhere contradicts --device=cpu"),
+        (("--run_dir={run}", "--runtime=tensorflow"), "--runtime=tensorflow: expected one of litert"),
+        (("--run_dir={run}", "--runtime=onnxruntime", "--device=ssh://pi"), "contradicts --device=ssh://pi"),
+        (("--run_dir={run}", "--runtime=onnxruntime", "--recipe=float16"), "asks for float16, which its format"),
+        (("--run_dir={run}", "--runtime=openvino", "--recipe=int8,shrink50_qat"), "recipe shrink50_qat has qat"),
+        (("--run_dir={run}", "--runtime=openvino", "--recipe={run}/../mixed.json"), "leaves layers in float32"),
+        (("--run_dir={run}", "--runtime=openvino", "--recipe=int8,float16"), ""),
         (("--recipe=int8",), "--model or --run_dir is missing"),
         (("--recipe=int8", "--model=no.keras", "--data=digits"), "no.keras"),
         (("--recipe=int9", "--run_dir={run}"), "unknown recipe 'int9'"),

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfday7.benchmarking import devices
-from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
+from tfday7.compression.config import RUNTIMES, BudgetConfig, CompressConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.search import space
 from tfday7.core import environment, files
@@ -98,6 +98,7 @@ def plan(
     budget, search = budget or BudgetConfig(), search or SearchConfig()
     recipes = config.recipes()
     _check_sense(config, budget, search)
+    check_runtime(budget, recipes)
     if not config.model and not config.run_dir:
         raise UserError("--model or --run_dir is missing", "for example --run_dir=runs/quickstart")
     exported = ModelExportConfig(
@@ -121,7 +122,7 @@ def plan(
         from tfday7.data import augmentation
 
         augmentation.parse(config.augment)
-    _check_free(config, found, recipes)
+    _check_free(config, found, recipes, RUNTIMES[budget.runtime])
     folder = found.run if found.run else RunFolder(Path(config.run_dir or f"runs/{found.name}_compress"))
     if found.run is None:
         folder.check_reusable(_flags(config, found), config.overwrite or _recipes_alone_differ(folder, config, found))
@@ -157,7 +158,33 @@ def check_device(budget: BudgetConfig) -> None:
             )
 
 
-def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) -> None:
+def check_runtime(budget: BudgetConfig, recipes: Sequence[Recipe] = ()) -> None:
+    """Raises UserError for a runtime that is not installed, or that the device or a recipe cannot have."""
+    from tfday7.exporting.format import FORMATS
+
+    format = FORMATS.get(RUNTIMES[budget.runtime])
+    format.check_installed()
+    if format.name == "tflite":
+        return
+    given = f"--runtime={budget.runtime}"
+    if budget.is_remote:
+        raise UserError(
+            f"{given} contradicts --device={budget.device}, where .tflite files run", "leave one of them out"
+        )
+    for recipe in recipes:
+        if recipe.kind not in format.kinds:
+            message = f"{given}: recipe {recipe.name} asks for {recipe.kind}, which its format has not"
+            raise UserError(message, f"it has {', '.join(format.kinds)}")
+        for step in recipe.steps:
+            if step.technique.name == "qat":
+                message = f"{given}: recipe {recipe.name} has qat, whose ranges only .tflite files keep"
+                raise UserError(message, "leave the step out: int8 files of other formats are calibrated")
+            if getattr(step.settings, "fallback", "none") != "none" or getattr(step.settings, "float_layers", ""):
+                message = f"{given}: recipe {recipe.name} leaves layers in float32, as only .tflite files do"
+                raise UserError(message, "leave fallback and float_layers out")
+
+
+def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe], format: str) -> None:
     """Raises UserError where a delivered file would replace another model's, or one that no export wrote."""
     from tfday7.compression.records import BASELINE
     from tfday7.exporting import exporting
@@ -165,9 +192,9 @@ def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe]) ->
     known = [(BASELINE, "float32"), *((recipe.name, recipe.kind) for recipe in recipes)]
     if not recipes and found.folder.is_dir():  # A search makes names of its own, whose folders may be there.
         there = [each.name for each in sorted(found.folder.iterdir()) if each.is_dir() and each.name != BASELINE]
-        known += [(name, kind) for name in there for kind in space.FILE_KINDS]
+        known += [(name, kind) for name in there for kind in space.file_kinds(format)]
     for name, kind in known:
-        files_name, wanted = f"{found.name}_{name}", [("tflite", kind)]
+        files_name, wanted = f"{found.name}_{name}", [(format, kind)]
         exporting.check_free(found.folder / name, found.identity, files_name, wanted, config.overwrite)
 
 
@@ -303,6 +330,7 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
         say,
         "cpu" if task.budget.is_remote else task.budget.device,
         _timer(task, say),
+        task.budget.runtime,
     )
 
 

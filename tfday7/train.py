@@ -91,6 +91,7 @@ def _compresses() -> bool:
 
     if COMMAND.config(AfterTraining).compress == "auto":
         stage_compress.check_device(COMMAND.config(BudgetConfig))
+        stage_compress.check_runtime(COMMAND.config(BudgetConfig))
         return True
     for settings in (BudgetConfig, SearchConfig):
         for name, value in COMMAND.given(settings).items():

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from tfday7.benchmarking import devices
 from tfday7.compression import keeping, limits
-from tfday7.compression.config import BudgetConfig
+from tfday7.compression.config import RUNTIMES, BudgetConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
@@ -59,6 +59,7 @@ class Compression:
         say: told in a sentence what is being done.
         device: where files are timed on this machine; see `benchmarking.devices.DEVICES`.
         timer: times files on another device; None for this machine.
+        runtime: runs and times the files, which are of its format.
     """
 
     model: Any
@@ -73,6 +74,12 @@ class Compression:
     say: Say = lambda sentence: None
     device: str = "cpu"
     timer: Timer | None = None
+    runtime: str = "litert"
+
+    @property
+    def format(self) -> str:
+        """The format of the files."""
+        return RUNTIMES[self.runtime]
 
     def baseline(self) -> Candidate:
         """Returns the given model's own float32 file as a candidate."""
@@ -176,7 +183,7 @@ class Compression:
     def _exported(self, work: Work, name: str, folder: Path, dataset: Dataset) -> Artefact:
         kind = getattr(work.numbers, "kind", "float32")
         origin = dataclasses.replace(self.origin, name=f"{self.origin.name}_{name}")
-        wanted = [("tflite", kind)]
+        wanted = [(self.format, kind)]
         options = keeping.options(work)
         (artefact,) = exporting.export(work.model, dataset, wanted, folder, origin, bisect=False, options=options)
         return artefact
@@ -187,11 +194,11 @@ class Compression:
 
     def _key(self, recipe: Recipe) -> dict[str, Any]:
         """Returns what a candidate is made from; equal keys, equal candidates."""
-        return {"recipe": recipe.to_json(), **self.key_of_model()}
+        return {"recipe": recipe.to_json(), "format": self.format, **self.key_of_model()}
 
-    def place(self, runtime: str = "litert") -> str:
+    def place(self) -> str:
         """Returns the name of what files are timed on."""
-        return self.timer.name if self.timer is not None else devices.name(self.device, runtime)
+        return self.timer.name if self.timer is not None else devices.name(self.device, self.runtime)
 
     def key_of_model(self) -> dict[str, Any]:
         """Returns what all candidates are made from, as JSON values."""
@@ -259,9 +266,10 @@ def concluded(
     made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
     for one in made:
         if one.path:
-            _tell(one, baseline, Path(one.path).parent, job.origin.name, job.place(one.runtime))
+            _tell(one, baseline, Path(one.path).parent, job.origin.name, job.place())
     broken = {one.name: limits.broken_limits(one, baseline, budget) for one in made if not one.failure}
-    if seconds is not None and job.timer is None and job.device == "cpu" and amx.is_there():
+    here = job.timer is None and job.device == "cpu" and job.runtime == "litert"
+    if seconds is not None and here and amx.is_there():
         note = (
             "timed with the CPU's matrix unit (AMX), in whose int8 kernels a layer of 8 channels takes as long as one "
             "of 64; --device=cpu_without_amx times as CPUs without it do"
@@ -300,7 +308,7 @@ def _timed_here(
     for name, path in paths.items():
         artefact = read_artefact(path)
         subject = Subject(path, artefact.name, artefact, known[name].size_bytes, known[name].gzip_bytes)
-        cells[name] = Cell(subject, "litert", device=job.device)
+        cells[name] = Cell(subject, job.runtime, device=job.device)
         inputs[subject] = feeding.standardized(x, artefact.input)
     rows = measuring.measure(list(cells.values()), inputs, measuring.Limits(seconds=seconds))
     return dict(zip(cells, rows, strict=True))

@@ -13,6 +13,7 @@ from tfday7.core.settings import Settings, setting
 RECIPES = Path("configs/recipes")
 MODEL_HELP = "Model to compress: a .keras or .h5 file, a SavedModel, keras.applications:NAME or python:MODULE:FUNCTION."
 OBJECTIVES = ("auto", "gzip", "size", "latency", "macs", "memory", "metric")
+RUNTIMES = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}  # And the format of its artefacts.
 TIMED = ("max_latency_ms", "max_latency_ratio", "max_memory_mb")
 
 
@@ -82,6 +83,11 @@ class BudgetConfig(Settings):
     )
     max_latency_ratio: float | None = setting(
         None, "Most time relative to the float32 file, measured in the same rounds; default: no limit.", above=0
+    )
+    runtime: str = setting(
+        "litert",
+        "What runs the artefacts, which are of its format: litert (.tflite), onnxruntime (.onnx) or openvino (.xml).",
+        choices=tuple(RUNTIMES),
     )
     device: str = setting(
         "cpu",

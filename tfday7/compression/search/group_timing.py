@@ -40,7 +40,7 @@ class GroupTimer:
         """Makes the file of a model; one that cannot be made is not timed."""
         folder = self.folder / str(len(self._files))
         origin = dataclasses.replace(self.job.origin, name=f"group_{len(self._files)}")
-        (made,) = exporting.export(model, self._dataset, [("tflite", KIND)], folder, origin, bisect=False)
+        (made,) = exporting.export(model, self._dataset, [(self.job.format, KIND)], folder, origin, bisect=False)
         self._files.append(Candidate(name, path=made.path, size_bytes=made.size_bytes, failure=made.failure))
 
     def saved(self) -> dict[str, float]:

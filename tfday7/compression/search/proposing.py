@@ -111,6 +111,7 @@ class Proposer:
         budget: the limits and the objective.
         epochs: of fine-tuning behind the first step, at most; a third and a ninth of it come before.
         structure: what shrinking alone makes of the model at a point; None where it cannot be done.
+        kinds: that points may have.
     """
 
     def __init__(
@@ -119,8 +120,9 @@ class Proposer:
         budget: BudgetConfig,
         epochs: int,
         structure: Callable[[Point], Structure | None],
+        kinds: Sequence[str] = space.KINDS,
     ) -> None:
-        self.baseline, self.budget, self.structure = baseline, budget, structure
+        self.baseline, self.budget, self.structure, self.kinds = baseline, budget, structure, kinds
         self.rungs, self.begins = rungs_of(epochs), True
         self.price: Callable[[Point, int], float] = lambda point, epochs: IN_EPOCHS.of(epochs)
         self.left = math.inf
@@ -138,7 +140,7 @@ class Proposer:
             for point in FIRST:
                 if point in known or (point.trains and not self.begins):
                     continue
-                if self._is_affordable(point) and self._possible(point, trials):
+                if point.kind in self.kinds and self._is_affordable(point) and self._possible(point, trials):
                     return Decision("start", point, self._first_epochs(point))
         surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
         made = [trial.candidate for trial in trials]
@@ -203,7 +205,9 @@ class Proposer:
         for trial in trials:
             if not trial.candidate.failure and trial.point.trains:
                 pool |= set(space.neighbours(trial.point))
-        new = [one for one in sorted(pool - known) if one.trains and self._is_affordable(one)]
+        new = [
+            one for one in sorted(pool - known) if one.trains and one.kind in self.kinds and self._is_affordable(one)
+        ]
         possible = [one for one in new if self._possible(one, trials)]
         if not possible:
             return None

@@ -101,7 +101,9 @@ class Search:
 
     def _work(self, baseline: Candidate, worker: int) -> int:
         """Makes one candidate after the other until nothing is left to do, and returns how many."""
-        self.proposer = Proposer(baseline, self.budget, self.config.search_epochs, self.structure)
+        self.proposer = Proposer(
+            baseline, self.budget, self.config.search_epochs, self.structure, space.kinds(self.job.format)
+        )
         failures, number = 0, 0
         while True:
             deciding = time.monotonic()

@@ -9,12 +9,12 @@ from typing import Any
 
 from tfday7.compression import recipe as recipes
 from tfday7.compression.recipe import Recipe
+from tfday7.exporting.format import FORMATS
 
 RATIOS = (0.0, 0.25, 0.375, 0.5, 0.625, 0.75)
 SPARSITIES = (0.0, 0.5, 0.7, 0.85)
 CLUSTERS = (0, 32, 16, 8)
 KINDS = ("int8", "qat", "dynamic", "float16", "float32")
-FILE_KINDS = ("int8", "dynamic", "float16", "float32")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -95,6 +95,17 @@ def points() -> list[Point]:
             continue
         found.append(point)
     return found
+
+
+def kinds(format: str) -> tuple[str, ...]:
+    """Returns the kinds of points that a format has; the ranges that "qat" learns are kept by `.tflite` files alone."""
+    known = FORMATS.get(format).kinds
+    return tuple(kind for kind in KINDS if kind in known or (kind == "qat" and format == "tflite"))
+
+
+def file_kinds(format: str) -> tuple[str, ...]:
+    """Returns the kinds of files that points become in a format."""
+    return tuple(kind for kind in kinds(format) if kind != "qat")
 
 
 def neighbours(point: Point) -> list[Point]:
