@@ -128,7 +128,7 @@ class SearchConfig(Settings):
     search_epochs: int = setting(
         6,
         "Epochs of fine-tuning behind a finished candidate's first step; a third and a ninth of it come before, and a "
-        "later step has a quarter.",
+        "later step has a third.",
         minimum=1,
     )
 

@@ -52,8 +52,8 @@ def test_what_begins_as_something_trained_costs_what_is_left() -> None:
     assert price(Point(0.75), 6) == pytest.approx(1.1 * 20.0)
     assert price(Point(0.5, distil=False), 6) == pytest.approx(1.1 * 20.0)
     assert price(Point(0.5, kind="dynamic"), 6) == pytest.approx(1.1 * 2.0)
-    assert price(Point(0.5, sparsity=0.7), 6) == pytest.approx(1.1 * (2.0 + 3.0))
-    assert price(Point(0.5, sparsity=0.7, kind="qat"), 6) == pytest.approx(1.1 * (2.0 + 6.0))
+    assert price(Point(0.5, sparsity=0.7), 6) == pytest.approx(1.1 * (2.0 + 6.0))
+    assert price(Point(0.5, sparsity=0.7, kind="qat"), 6) == pytest.approx(1.1 * (2.0 + 12.0))
     assert price(Point(0.5, sparsity=0.7), 2) == pytest.approx(1.1 * (2.0 + 9.0))  # Other epochs, another beginning.
 
 
@@ -61,7 +61,7 @@ def test_without_seconds_epochs_are_what_counts() -> None:
     price = Price([entry(Point(0.5), 20.0, (6, 3.0))], steps, in_seconds=False)
     assert price(Point(kind="dynamic"), 0) == IN_EPOCHS.of(0) == 1.0
     assert price(Point(0.75), 6) == 7.0
-    assert price(Point(0.5, clusters=8), 6) == 2.0
+    assert price(Point(0.5, clusters=8), 6) == 3.0
 
 
 def test_a_candidate_that_could_not_be_made_has_trained_nothing() -> None:

@@ -38,7 +38,9 @@ class Made(Search):
 
 
 def search(folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Search:
-    job: Any = SimpleNamespace(folder=folder, key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None)
+    job: Any = SimpleNamespace(
+        folder=folder, format="tflite", key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None
+    )
     made = Made(job, budget or BudgetConfig(), SearchConfig(**{"max_candidates": 6, "search_epochs": 9, **config}))
     made.proposer = Proposer(BASELINE, made.budget, 9, made.structure)
     return made
@@ -138,7 +140,9 @@ def test_what_others_are_making_is_not_decided_on_again() -> None:
 
 
 def test_two_processes_share_a_search(tmp_path: Path) -> None:
-    job: Any = SimpleNamespace(folder=tmp_path, key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None)
+    job: Any = SimpleNamespace(
+        folder=tmp_path, format="tflite", key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None
+    )
     made = Made(job, BudgetConfig(), SearchConfig(max_candidates=12, search_epochs=9))
     assert not made.can_join()
     made.log.begin(None)

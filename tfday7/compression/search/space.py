@@ -14,6 +14,9 @@ from tfday7.exporting.format import FORMATS
 RATIOS = (0.0, 0.25, 0.375, 0.5, 0.625, 0.75)
 SPARSITIES = (0.0, 0.5, 0.7, 0.85)
 CLUSTERS = (0, 32, 16, 8)
+# Epochs of a first step over those of a later one. A ResNet-8 on Fashion-MNIST, half of its channels gone, six epochs:
+# 0.918 on validation; 70% zeros in it and one epoch more 0.909, two 0.914 (50%: 0.917 and 0.915).
+LATER = 3
 KINDS = ("int8", "qat", "dynamic", "float16", "float32")
 
 
@@ -162,8 +165,8 @@ def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None) -
 
 
 def shared_out(epochs: int, steps: int) -> list[int]:
-    """Returns the epochs of each training step: all for the first one, and for each later one a quarter, at least one.
+    """Returns the epochs of each training step: all for the first one, and for each later one a third, at least one.
 
     So a step's epochs do not hang on what follows it, and recipes that begin alike share what they begin with.
     """
-    return [epochs, *[max(1, epochs // 4)] * (steps - 1)] if steps else []
+    return [epochs, *[max(1, epochs // LATER)] * (steps - 1)] if steps else []
