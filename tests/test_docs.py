@@ -110,6 +110,20 @@ def test_the_record_of_broken_inputs_has_every_kind_and_no_failure() -> None:
     assert [name for name, each in record["kinds"].items() if each["failures"]] == []
 
 
+def test_half_an_hour_of_work_left_nothing_behind() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "soak.json").read_text(encoding="utf-8"))
+    assert record["minutes"] >= 30
+    assert record["rounds"][-1]["seconds"] >= 1800
+    assert record["flat"]
+
+
+def test_every_benchmark_is_listed_with_its_question() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        part = script.stem.partition("_")[2]  # compression_peers.py is a part of compression.py.
+        assert f"`{script.name}`" in page or f"`_{part}`" in page, script.name
+
+
 def test_a_page_without_its_marks_is_no_page() -> None:
     between = load_script(ROOT / "docs" / "figures.py").between
     assert between("a\n<!-- b -->\nold\n<!-- end of figures -->\nc\n", "<!-- b -->\n", "new\n") == (
