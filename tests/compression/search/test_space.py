@@ -37,8 +37,12 @@ def test_a_recipe_by_hand() -> None:
         {"technique": "shrink", "counts": "a/b=4, d=8", "distil": "none", "epochs": 6},
         {"technique": "prune", "sparsity": 0.7, "distil": "none", "epochs": 2},
         {"technique": "qat", "distil": "none", "epochs": 2},
-        {"technique": "quantize", "kind": "int8"},
+        {"technique": "quantize", "kind": "int8", "sparse": False},
     ]
+    assert space.recipe(Point(sparsity=0.7), 6, sparse=True).steps[-1].to_json() == {
+        "technique": "quantize",
+        "kind": "int8",
+    }
 
 
 def test_the_given_model_itself_is_no_recipe() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def test_it_leaves_the_model_and_says_what_the_export_has_to_do(blobs: Dataset) 
     numbers: Any = work.numbers
     assert numbers.kind == "int8"
     assert numbers.options(sparse=True) == QuantizationOptions(200, 3, (), True)
+    assert dataclasses.replace(numbers, sparse=False).options(sparse=True) == QuantizationOptions(200, 3, (), False)
 
 
 def test_kinds_without_calibration_say_nothing_of_it(blobs: Dataset) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from tfday7.compression import compressing, limits
 from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig, SearchConfig
+from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.costs import Entry, Price, cost
@@ -165,9 +166,13 @@ class Search:
 
     def _steps(self, point: Point, epochs: int) -> list[dict[str, Any]]:
         if (point, epochs) not in self._recipes:
-            recipe = space.recipe(point, epochs, self._structure(point)[1])
-            self._recipes[point, epochs] = [step.to_json() for step in recipe.steps]
+            self._recipes[point, epochs] = [step.to_json() for step in self._recipe(point, epochs).steps]
         return self._recipes[point, epochs]
+
+    def _recipe(self, point: Point, epochs: int) -> Recipe:
+        """Returns a point's recipe; zeros are left out where it is the file's own size that counts."""
+        sparse = self.budget.max_size_kb is not None or self.budget.objective == "size"
+        return space.recipe(point, epochs, self._structure(point)[1], sparse)
 
     def _ending(self, log: Sequence[Entry]) -> float:
         """Returns what is kept for the end, in seconds: the frontier is timed, exported again and scored on test."""
@@ -178,8 +183,7 @@ class Search:
 
     def _carried_out(self, claim: Claim, baseline: Candidate) -> Entry:
         decision, number = claim.decision, claim.number
-        counts = self._structure(decision.point)[1]
-        recipe = space.recipe(decision.point, decision.epochs, counts)
+        recipe = self._recipe(decision.point, decision.epochs)
         self.job.say(f"candidate {number}, {decision.why}: {recipe.name}")
         started = time.monotonic()
         candidate = compressing.attempt(self.job, recipe)

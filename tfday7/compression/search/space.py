@@ -132,13 +132,14 @@ def _carried_out(point: Point) -> bool:
     return point.trains and not ((point.sparsity or point.clusters) and floats)
 
 
-def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None) -> Recipe:
+def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None, sparse: bool = False) -> Recipe:
     """Returns the recipe of a point.
 
     Args:
         point: what to do.
         epochs: of fine-tuning behind the first step, which breaks most; later ones get fewer, see `shared_out`.
         counts: how many channels of each group stay, where `point.uneven`; see `groups.allocate`.
+        sparse: whether zeros are left out of the file, which makes it smaller, but packed larger.
     """
     distil = {} if point.distil else {"distil": "none"}
     steps: list[dict[str, Any]] = []
@@ -157,7 +158,8 @@ def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None) -
         step["epochs"] = share
     kind = "int8" if point.kind == "qat" else point.kind
     if kind != "float32":
-        steps.append({"technique": "quantize", "kind": kind})
+        stored = {"sparse": False} if point.sparsity and not sparse else {}
+        steps.append({"technique": "quantize", "kind": kind, **stored})
     if not steps:
         raise ValueError("a point of no technique is the given model itself")
     name = f"{point.name}_{epochs}" if point.trains else point.name

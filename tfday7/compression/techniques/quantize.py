@@ -40,9 +40,14 @@ class Numbers(StepSettings):
         0.005, "Most that the metric may drop on validation examples before layers fall back.", minimum=0.0, below=1.0
     )
     float_layers: str = setting("", "Layers that stay in float32 in an int8 file, a comma list.")
+    sparse: bool = setting(
+        True,
+        "After prune, leave zeros out of a .tflite file where that makes it smaller; packed it is larger.",
+    )
 
     def options(self, sparse: bool = False) -> QuantizationOptions:
-        """Returns what the export has to know; `sparse`: whether zeros may be left out of the file."""
+        """Returns what the export has to know; `sparse`: whether there are zeros that may be left out of the file."""
+        sparse = sparse and self.sparse
         return QuantizationOptions(self.calibration_examples, self.calibration_seed, self.layers(), sparse)
 
     def layers(self) -> tuple[str, ...]:
