@@ -9,7 +9,8 @@ seeds until the time is over; and points drawn at random from our own space (une
 search has to measure first), with all epochs each, for the same time. What is not done when it is over does not count.
 What each would show, by validation, as its frontier of metric, packed size and latency is then scored on the test
 split, all files timed together. Compared is the hypervolume behind the drop of the metric (at most 0.1), and packed
-size and latency relative to the float32 file (at most 1). What was made stays in runs/bench_budget.
+size and latency relative to the float32 file (at most 1). What each made stays in runs/bench_budget: a benchmark that
+was interrupted goes on behind it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import datetime
 import gzip
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,20 @@ def trained(name: str, work: Workload, dataset: Dataset) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         models.save(model, path)
     return models.load(path)
+
+
+def kept(name: str, who: str, make: Callable[[], tuple[Made, dict[str, Any]]]) -> tuple[Made, dict[str, Any]]:
+    """Returns what one of the three has made, and says of itself; made now, where it was not made before."""
+    folder = RUNS / name / f"{who}_made"
+    if not (folder / "made.json").exists():
+        made, said = make()
+        folder.mkdir(parents=True, exist_ok=True)
+        for at, (_, _, content) in enumerate(made):
+            (folder / f"{at}.tflite").write_bytes(content)
+        write_json(folder / "made.json", {"made": [[one, value] for one, value, _ in made], "said": said})
+    record = read_json(folder / "made.json")
+    contents = [(folder / f"{at}.tflite").read_bytes() for at in range(len(record["made"]))]
+    return [(*one, content) for one, content in zip(record["made"], contents, strict=True)], record["said"]
 
 
 def job_of(name: str, work: Workload, dataset: Dataset, model: Any, who: str) -> compressing.Compression:
@@ -205,11 +220,13 @@ def workload(name: str, minutes: float) -> dict[str, Any]:
     model = trained(name, work, dataset)
     job = job_of(name, work, dataset, model, "search")
     baseline = Path(str(job.baseline().path)).read_bytes()
-    found, about = ours(job, minutes)
+    found, about = kept(name, "search", lambda: ours(job, minutes))
     sets = {
         "search": found,
-        "peers": peers(model, dataset, minutes),
-        "chance": by_chance(job_of(name, work, dataset, model, "chance"), minutes),
+        "peers": kept(name, "peers", lambda: (peers(model, dataset, minutes), {}))[0],
+        "chance": kept(name, "chance", lambda: (by_chance(job_of(name, work, dataset, model, "chance"), minutes), {}))[
+            0
+        ],
     }
     record = compared(baseline, sets, dataset, RUNS / name / "timed")
     chosen = next((row for row in record["search"]["frontier"] if row["name"] == about["chosen"]), None)

@@ -31,17 +31,19 @@ def test_a_cost_is_told_apart_into_what_hangs_on_epochs_and_the_rest() -> None:
     assert cost([entry(Point(), 1.0), int8]) == Cost(20.0 - 15.0, 2.5)
     assert Cost(5.0, 2.5).of(6) == 20.0
     qat = entry(Point(0.5, kind="qat"), 50.0, (6, 7.0))
-    assert cost([int8, qat]) == cost([int8, qat], Point(0.5, kind="dynamic")) == Cost(6.5, 4.75)
-    assert cost([int8, qat], Point(0.5, kind="qat")) == Cost(8.0, 7.0)
+    assert cost([int8, qat]) == Cost(6.5, 4.75)
+    assert cost([int8, qat], Point(0.5, kind="dynamic")) == Cost(6.5, 2.5)
+    assert cost([int8, qat], Point(0.5, kind="qat")) == Cost(6.5, 7.0)
     assert cost([entry(Point(0.5), 3.0, (1, None))]) == Cost(3.0, 0.0)  # Too short to be timed.
     # One that went on from a trained beginning says nothing of an epoch, but of the rest.
-    assert cost([int8, entry(Point(0.5), 8.0, (6, None))]) == Cost(6.5, 2.5)
+    again = entry(Point(0.5, kind="dynamic"), 8.0, (6, None))
+    assert cost([int8, again]) == cost([int8, again], Point(0.5, True, kind="dynamic")) == Cost(6.5, 2.5)
 
 
 def test_the_nearest_ratio_tells_most() -> None:
     log = [entry(Point(0.25), 13.0, (1, 10.0)), entry(Point(0.75), 8.0, (1, 6.0))]
-    assert cost(log, Point(0.25)) == Cost(3.0, 10.0)
-    assert cost(log, Point(0.8125)) == Cost(2.0, 6.0)
+    assert cost(log, Point(0.25)) == Cost(2.5, 10.0)
+    assert cost(log, Point(0.8125)) == Cost(2.5, 6.0)
     assert cost(log, Point(0.5)) == Cost(2.5, 8.0)
 
 

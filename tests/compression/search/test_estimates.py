@@ -48,3 +48,15 @@ def test_what_was_measured_mends_the_rest() -> None:
     assert mended.latency_ratio == pytest.approx(plain.latency_ratio * 0.5)
     alone = estimate(Point(), WHOLE, measured)
     assert (round(alone.gzip_bytes), alone.latency_ratio) == (90_000, pytest.approx(0.5))
+
+
+def test_it_is_mended_by_what_is_as_large() -> None:
+    tiny = Structure((80_000, 1_000), (9_000_000, 90_000))
+
+    def found(structure: Structure, factor: float) -> Measured:
+        plain = estimate(Point(), structure)
+        return Measured(Point(), structure, round(plain.size_bytes), round(plain.gzip_bytes * factor), None)
+
+    measured = [found(WHOLE, 1.0)] * 3 + [found(tiny, 2.0)] * 3
+    assert estimate(Point(), tiny, measured).gzip_bytes == pytest.approx(2.0 * estimate(Point(), tiny).gzip_bytes, 1e-3)
+    assert estimate(Point(), WHOLE, measured).gzip_bytes == pytest.approx(estimate(Point(), WHOLE).gzip_bytes, 1e-3)

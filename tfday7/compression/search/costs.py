@@ -18,6 +18,7 @@ from tfday7.compression.search.space import Point
 Entry = dict[str, Any]  # Of a search's log; see `log`.
 Steps = Sequence[Mapping[str, Any]]
 MARGIN = 1.1  # Of an expected time.
+QAT = "qat"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,24 +41,19 @@ def cost(log: Sequence[Entry], point: Point | None = None) -> Cost | None:
 
     Args:
         log: what was tried.
-        point: whose cost is asked for, which is that of candidates with the same numbers, as quantization-aware epochs
-            take longer, and of these with the nearest ratio. None for that of all.
+        point: whose cost is asked for. Its epochs take as long as those of the candidates with the nearest ratio of
+            channels, with or without rounding as it has. None for the cost of all.
     """
-    found = [entry for entry in log if entry["decision"]["epochs"]]
-    if point is not None:
-        found = [one for one in found if _point(one)["kind"] == point.kind] or found
-        distances = [abs(_point(one)["ratio"] - point.ratio) for one in found]
-        found = [one for one, distance in zip(found, distances, strict=True) if distance == min(distances)]
+    found = [(Point(**entry["decision"]["point"]), *_parts(entry)) for entry in log if entry["decision"]["epochs"]]
     if not found:
         return None
-    parts = [_parts(entry) for entry in found]
-    epochs = [epoch for _, epoch in parts if epoch is not None]
-    constant = statistics.median(rest for rest, _ in parts)
-    return Cost(max(0.0, constant), statistics.median(epochs) if epochs else 0.0)
-
-
-def _point(entry: Entry) -> dict[str, Any]:
-    return dict(entry["decision"]["point"])
+    timed = [(one, epoch) for one, _, epoch in found if epoch is not None]
+    if point is not None and timed:
+        timed = [each for each in timed if (each[0].kind == QAT) == (point.kind == QAT)] or timed
+        nearest = min(abs(one.ratio - point.ratio) for one, _ in timed)
+        timed = [each for each in timed if abs(each[0].ratio - point.ratio) == nearest]
+    constant = statistics.median(rest for _, rest, _ in found)
+    return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else 0.0)
 
 
 def _parts(entry: Entry) -> tuple[float, float | None]:
@@ -94,7 +90,7 @@ class Price:
         self._trained = {beginning for one in recipes if one for beginning in _beginnings(one["steps"])}
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
         self._fixed = max(fixed, default=0.0)
-        self._costs: dict[tuple[str, float], Cost | None] = {}
+        self._costs: dict[tuple[bool, float], Cost | None] = {}
 
     def __call__(self, point: Point, epochs: int) -> float:
         """Returns the price."""
@@ -110,7 +106,7 @@ class Price:
         return sum(step.get("epochs", 0) for step, beginning in beginnings if beginning not in self._trained)
 
     def _cost(self, point: Point) -> Cost | None:
-        key = (point.kind, point.ratio)
+        key = (point.kind == QAT, point.ratio)
         if key not in self._costs:
             self._costs[key] = cost(self.log, point)
         return self._costs[key]

@@ -3,7 +3,9 @@
 Packed bytes follow from the entropy of the weights: those of a layer as int8 numbers have about 6.7 bits of it, zeros
 need only to be told from the rest (the binary entropy of their share), and clusters take the logarithm of their number.
 Time follows multiply-accumulates with a part that does not shrink. Both are then multiplied by the median of measured
-over estimated of the candidates that have been measured: of the same kind of numbers where there are any.
+over estimated of the candidates that have been measured: of the same kind of numbers where there are any, and of these
+the three whose number of parameters is nearest. What does not shrink weighs the more, the smaller a model is: of a
+ResNet-8 with a quarter of its channels a dynamic file was 1.6 times as large as the large ones had let expect.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tfday7.compression.search.space import Point
 BITS = {"float32": 29.5, "float16": 15.0, "dynamic": 6.9, "int8": 6.7, "qat": 6.7}
 STORED = {"float32": 32.0, "float16": 16.0, "dynamic": 8.0, "int8": 8.0, "qat": 8.0}
 FIXED_BYTES = 4_000  # Of a packed file that is no weight: operators, names, metadata.
+NEAREST = 3  # Measured candidates that correct an estimate.
 FIXED_TIME = 0.05  # Of the float32 file's time, which does not shrink with the arithmetic.
 
 
@@ -75,6 +78,8 @@ def estimate(point: Point, structure: Structure, measured: Sequence[Measured] = 
     """
     size, packed, time = _arithmetic(point, structure)
     alike = [one for one in measured if one.point.kind == point.kind] or list(measured)
+    parameters = max(1, structure.parameters[1])
+    alike = sorted(alike, key=lambda one: abs(math.log(max(1, one.structure.parameters[1]) / parameters)))[:NEAREST]
     size *= _correction([(one.size_bytes, _arithmetic(one.point, one.structure)[0]) for one in alike])
     packed *= _correction([(one.gzip_bytes, _arithmetic(one.point, one.structure)[1]) for one in alike])
     time *= _correction(

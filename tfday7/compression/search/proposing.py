@@ -36,6 +36,7 @@ FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
 LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
 SPARED = 1.5  # Times as much as with fewer epochs: more epochs at once, where it is no more.
 SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
+GIVEN = Point(kind="float32")  # The model as it was given.
 FIRST = (
     Point(kind="int8"),
     Point(kind="dynamic"),
@@ -147,8 +148,8 @@ class Proposer:
         if finish:
             return self._finished(trials, surrogate)
         frontier = len(trials) % FRONTIER_EVERY == FRONTIER_EVERY - 1
-        judge = Judge(self.baseline, self.budget, made, frontier)
-        return self._promoted(trials, surrogate, judge) or self._proposed(trials, known, surrogate, judge)
+        judges = [Judge(self.baseline, self.budget, made, which) for which in (frontier, not frontier)]
+        return self._promoted(trials, surrogate, judges[0]) or self._proposed(trials, known, surrogate, judges)
 
     def _first_epochs(self, point: Point) -> int:
         """Returns how many epochs a point begins with: the most that cost little more than the least."""
@@ -199,8 +200,9 @@ class Proposer:
         return best if best is not None and judge.worth(best) > LEAST_WORTH else None
 
     def _proposed(
-        self, trials: Sequence[Trial], known: set[Point], surrogate: Surrogate, judge: Judge
+        self, trials: Sequence[Trial], known: set[Point], surrogate: Surrogate, judges: Sequence[Judge]
     ) -> Decision | None:
+        """Returns the new point that is worth most for its price by the first judge that expects anything of any."""
         pool = set(space.points())
         for trial in trials:
             if not trial.candidate.failure and trial.point.trains:
@@ -211,14 +213,22 @@ class Proposer:
         possible = [one for one in new if self._possible(one, trials)]
         if not possible:
             return None
-        measured = _measured(trials, self.structure)
+        measured = self._measured(trials)
         drops, spreads = surrogate.predict([(one, self.rungs[-1]) for one in possible])
         guesses = [
             self._guess(one, estimate(one, self._structure(one), measured), drop, spread)
             for one, drop, spread in zip(possible, drops, spreads, strict=True)
         ]
-        best = min(guesses, key=lambda one: (-judge.worth(one) / self.price(one.point, self.rungs[-1]), one.point))
-        return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
+        for judge in judges:
+            worths = {one.point: judge.worth(one) for one in guesses}
+            best = min(
+                (one for one in guesses if worths[one.point] > LEAST_WORTH),
+                key=lambda one: (-worths[one.point] / self.price(one.point, self.rungs[-1]), one.point),
+                default=None,
+            )
+            if best is not None:
+                return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
+        return None
 
     def _of_trial(self, trial: Trial, surrogate: Surrogate) -> Guess:
         (drop,), (spread,) = surrogate.predict([(trial.point, self.rungs[-1])])
@@ -252,7 +262,7 @@ class Proposer:
         if structure is None:
             self.rejected.setdefault(point.name, "the model cannot spare as many channels")
             return False
-        expected = estimate(point, structure, _measured(trials, self.structure))
+        expected = estimate(point, structure, self._measured(trials))
         figures = {"max_size_kb": expected.size_bytes, "max_gzip_kb": expected.gzip_bytes, "max_macs": expected.macs}
         for limit, value in figures.items():
             allowed, unit = getattr(self.budget, limit), limits.UPPER[limit][1]
@@ -261,6 +271,16 @@ class Proposer:
                 return False
         self.rejected.pop(point.name, None)
         return True
+
+    def _measured(self, trials: Sequence[Trial]) -> list[Measured]:
+        """Returns what is known of files: those of trials, and the given model's own."""
+        return list(self._files(trials))
+
+    def _files(self, trials: Sequence[Trial]) -> Iterator[Measured]:
+        for point, one in [(GIVEN, self.baseline), *((trial.point, trial.candidate) for trial in trials)]:
+            made = self.structure(point)
+            if not one.failure and made and one.size_bytes and one.gzip_bytes:
+                yield Measured(point, made, one.size_bytes, one.gzip_bytes, one.latency_ratio)
 
 
 class Judge:
@@ -366,7 +386,7 @@ class Surrogate:
 def guessed_drop(point: Point, epochs: int) -> float:
     """Returns a rough guess of the metric that a point loses, before anything is known of the model."""
     few = 0.0 if not point.clusters else 0.1 / point.clusters
-    whole = 0.06 * point.ratio**2 + 0.05 * point.sparsity**4 + few
+    whole = (0.06 * point.ratio**2 + 0.05 * point.sparsity**4 + few) * (1.0 if point.distil else 1.25)
     return 0.001 + whole * (1.0 + 1.0 / (epochs or 1))
 
 
@@ -382,16 +402,6 @@ def _most_epochs(trials: Sequence[Trial]) -> dict[Point, int]:
     for trial in trials:
         most[trial.point] = max(most.get(trial.point, 0), trial.epochs)
     return most
-
-
-def _measured(trials: Sequence[Trial], structure: Callable[[Point], Structure | None]) -> list[Measured]:
-    def found() -> Iterator[Measured]:
-        for trial in trials:
-            one, made = trial.candidate, structure(trial.point)
-            if not one.failure and made and one.size_bytes and one.gzip_bytes:
-                yield Measured(trial.point, made, one.size_bytes, one.gzip_bytes, one.latency_ratio)
-
-    return list(found())
 
 
 def _told(guess: Guess) -> dict[str, Any]:
