@@ -134,6 +134,14 @@ def test_shapes_are_known_so_that_models_can_be_traced_once() -> None:
     assert y.shape.rank == val_y.shape.rank == 1
 
 
+def test_who_lets_go_of_an_iterator_waits_for_no_tuner() -> None:
+    """TensorFlow's tuner looks ever less often, in the end once a minute, and some iterators wait for its next look."""
+    lazy = Examples(Mapped(IMAGES.x), IMAGES.y)
+    made = [training_batches(IMAGES, BATCH, 0), training_batches(lazy, BATCH, 0)]
+    made += [evaluation_batches(IMAGES), evaluation_batches(lazy), evaluation_batches(IMAGES).map(lambda x, y: x)]
+    assert [batches.options().autotune.enabled for batches in made] == [False] * len(made)
+
+
 def test_lazy_inputs_give_the_same_batches_as_the_array_that_they_read() -> None:
     order = np.random.default_rng(1).permutation(N)
     lazy = Examples(Subset(Mapped(IMAGES.x[np.argsort(order)]), order), IMAGES.y)
