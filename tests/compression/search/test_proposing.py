@@ -180,6 +180,23 @@ def test_a_failed_point_is_not_tried_again_and_a_model_without_channels_is_searc
     assert proposer.rejected["s50_int8"] == "the model cannot spare as many channels"
 
 
+def test_ratios_that_remove_the_same_channels_are_tried_once() -> None:
+    def stairs(point: Point) -> Structure | None:
+        return structure(dataclasses.replace(point, ratio=math.floor(point.ratio * 4) / 4))
+
+    proposer, trials = Proposer(BASELINE, BudgetConfig(), 9, stairs), []
+    proposer.begins = False
+    for _ in range(20):
+        decision = proposer.next(trials)
+        if decision is None:
+            break
+        trials.append(Trial(decision.point, decision.epochs, world(decision.point, decision.epochs)))
+    proposed = {trial.point for trial in trials if trial.epochs}
+    assert len(proposed) > 5
+    kinds = [(stairs(point), dataclasses.replace(point, ratio=0.0)) for point in proposed]
+    assert len(set(kinds)) == len(kinds)
+
+
 def test_a_file_that_is_rounded_badly_after_few_epochs_may_have_more() -> None:
     trials = searched(BudgetConfig(), 20)[0][: len(FIRST)]
     promoted = Proposer(BASELINE, BudgetConfig(), 9, structure).next(trials)

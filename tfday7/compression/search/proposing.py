@@ -210,7 +210,8 @@ class Proposer:
         new = [
             one for one in sorted(pool - known) if one.trains and one.kind in self.kinds and self._is_affordable(one)
         ]
-        possible = [one for one in new if self._possible(one, trials)]
+        made = {self._made_of(point) for point in known}
+        possible = [one for one in new if self._possible(one, trials) and self._made_of(one) not in made]
         if not possible:
             return None
         measured = self._measured(trials)
@@ -229,6 +230,10 @@ class Proposer:
             if best is not None:
                 return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
         return None
+
+    def _made_of(self, point: Point) -> tuple[Any, ...]:
+        """Returns what tells a point from others: ratios between which no group loses another channel are one."""
+        return self.structure(point), dataclasses.replace(point, ratio=0.0)
 
     def _of_trial(self, trial: Trial, surrogate: Surrogate) -> Guess:
         (drop,), (spread,) = surrogate.predict([(trial.point, self.rungs[-1])])
