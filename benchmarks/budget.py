@@ -4,13 +4,13 @@
     python benchmarks/budget.py --workloads=digits_cnn --minutes=5
 
 On each workload the same float model is given to three: `compression.search.searching.Search`; every recipe of
-`compression_peers` that takes the model, with as many epochs as a finished candidate of ours has, again with other
-seeds until the time is over; and points drawn at random from our own space (uneven ones aside, whose channels the
-search has to measure first), with all epochs each, for the same time. What is not done when it is over does not count.
-What each would show, by validation, as its frontier of metric, packed size and latency is then scored on the test
-split, all files timed together. Compared is the hypervolume behind the drop of the metric (at most 0.1), and packed
-size and latency relative to the float32 file (at most 1). What each made stays in runs/bench_budget: a benchmark that
-was interrupted goes on behind it.
+`compression_peers` that takes the model, with as many epochs as a finished candidate of ours has, each once however
+long that takes, and again with other seeds until the time is over; and points drawn at random from our own space
+(uneven ones aside, whose channels the search has to measure first), with all epochs each, for the same time. What is
+not done when it is over does not count. What each would show, by validation, as its frontier of metric, packed size
+and latency is then scored on the test split, all files timed together. Compared is the hypervolume behind the drop of
+the metric (at most 0.1), and packed size and latency relative to the float32 file (at most 1). What each made stays in
+runs/bench_budget: a benchmark that was interrupted goes on behind it.
 """
 
 from __future__ import annotations
@@ -139,16 +139,16 @@ def ours(job: compressing.Compression, minutes: float) -> tuple[Made, dict[str, 
 
 
 def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
-    """Returns the files of other kits' recipes, seed after seed, until the time is over."""
+    """Returns the files of other kits' recipes: each one once, and seed after seed until the time is over."""
     ends, made = time.monotonic() + minutes * 60.0, []
     for seed in range(100):
         for name, make in PEERS.items():
-            if time.monotonic() > ends:
+            if seed and time.monotonic() > ends:
                 return made
             keras.utils.set_random_seed(seed)
             content, failure, _ = bench.attempt(lambda make=make: make(model, dataset, EPOCHS))
             print(f"peer {name}, seed {seed}: {failure or 'made'}", flush=True)
-            if content and time.monotonic() <= ends:
+            if content and (not seed or time.monotonic() <= ends):
                 made.append((f"{name}, seed {seed}", metric(content, dataset, "validation"), content))
         if not made:
             return []
@@ -180,8 +180,16 @@ def metric(content: bytes, dataset: Dataset, part: str) -> float:
     return score(dataset.problem, open_artefact(path, "litert").predict(np.asarray(split.x[:])), split.y, "logits")
 
 
-def compared(whole: bytes, sets: dict[str, Made], dataset: Dataset, folder: Path) -> dict[str, Any]:
-    """Returns each set's frontier by validation, scored on the test split, and its volume; all files timed together."""
+def compared(whole: bytes, sets: dict[str, Made], chosen: str, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Returns each set's frontier by validation, scored on the test split, and its volume; all files timed together.
+
+    Args:
+        whole: the float32 file.
+        sets: what each has made.
+        chosen: the name of what the search has chosen.
+        dataset: scores.
+        folder: for the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     listed = [("float32", "float32", 0.0, whole), *((who, *one) for who, made in sets.items() for one in made)]
     paths = {f"{at}": folder / f"{at}.tflite" for at in range(len(listed))}
@@ -189,28 +197,35 @@ def compared(whole: bytes, sets: dict[str, Made], dataset: Dataset, folder: Path
         path.write_bytes(content)
     times = bench.ratios(paths, BUDGET.device if amx.is_there() else "cpu")
     packed = [len(gzip.compress(content, 9, mtime=0)) for *_, content in listed]
-    top = (metric(whole, dataset, "validation"), metric(whole, dataset, "test"))
-    found: dict[str, Any] = {}
+    top = {part: metric(whole, dataset, part) for part in ("validation", "test")}
+
+    def place(at: int) -> tuple[float, float, float]:
+        return top["validation"] - listed[at][2], packed[at] / packed[0], times[str(at)]["latency_ratio"]
+
+    def row(at: int) -> dict[str, Any]:
+        drop, size, ratio = place(at)
+        scored = metric(listed[at][3], dataset, "test")
+        return {
+            "name": listed[at][1], "drop": drop, "gzip_ratio": size, "latency_ratio": ratio, "test_metric": scored,
+        }  # fmt: skip
+
+    found: dict[str, Any] = {"float32": {**top, "gzip_bytes": packed[0]}, "chosen": None}
     for who in sets:
-        rows = list(frontier(who, listed, packed, times, top))
-        for row in rows:
-            row["test_metric"] = metric(listed[row.pop("at")][3], dataset, "test")
-        places = [(top[1] - row["test_metric"], row["gzip_ratio"], row["latency_ratio"]) for row in rows]
+        own = {at: place(at) for at, (whose, *_) in enumerate(listed) if whose == who}
+        rows = [row(at) for at in frontier(own)]
+        places = [(top["test"] - each["test_metric"], each["gzip_ratio"], each["latency_ratio"]) for each in rows]
         found[who] = {"made": len(sets[who]), "hypervolume": hypervolume(places, REFERENCE), "frontier": rows}
-    return {"float32": {"validation": top[0], "test": top[1], "gzip_bytes": packed[0]}, **found}
+        if who == "search":
+            found["chosen"] = next((row(at) for at in own if listed[at][1] == chosen), None)
+    return found
 
 
-def frontier(
-    who: str, listed: list[Any], packed: list[int], times: dict[str, Any], top: Any
-) -> Iterator[dict[str, Any]]:
-    """Yields what nothing else of the same set is better than, by validation."""
-    own = [at for at, (whose, *_) in enumerate(listed) if whose == who]
-    places = {at: (top[0] - listed[at][2], packed[at] / packed[0], times[str(at)]["latency_ratio"]) for at in own}
-    for at in own:
-        if any(all(np.array(places[other]) <= places[at]) and places[other] != places[at] for other in own):
-            continue
-        drop, size, ratio = places[at]
-        yield {"at": at, "name": listed[at][1], "drop": drop, "gzip_ratio": size, "latency_ratio": ratio}
+def frontier(places: dict[int, tuple[float, float, float]]) -> Iterator[int]:
+    """Yields the numbers of what nothing else is better than, the first one of equals."""
+    for at, place in places.items():
+        rest = [other for number, other in places.items() if number != at and (other != place or number < at)]
+        if not any(all(np.array(other) <= place) for other in rest):
+            yield at
 
 
 def workload(name: str, minutes: float) -> dict[str, Any]:
@@ -221,16 +236,14 @@ def workload(name: str, minutes: float) -> dict[str, Any]:
     job = job_of(name, work, dataset, model, "search")
     baseline = Path(str(job.baseline().path)).read_bytes()
     found, about = kept(name, "search", lambda: ours(job, minutes))
+    chance = job_of(name, work, dataset, model, "chance")
     sets = {
         "search": found,
         "peers": kept(name, "peers", lambda: (peers(model, dataset, minutes), {}))[0],
-        "chance": kept(name, "chance", lambda: (by_chance(job_of(name, work, dataset, model, "chance"), minutes), {}))[
-            0
-        ],
+        "chance": kept(name, "chance", lambda: (by_chance(chance, minutes), {}))[0],
     }
-    record = compared(baseline, sets, dataset, RUNS / name / "timed")
-    chosen = next((row for row in record["search"]["frontier"] if row["name"] == about["chosen"]), None)
-    return {"minutes": minutes, "search_says": about, "chosen": chosen, **record}
+    record = compared(baseline, sets, about["chosen"] or "", dataset, RUNS / name / "timed")
+    return {"minutes": minutes, "search_says": about, **record}
 
 
 def main() -> None:
