@@ -1,4 +1,4 @@
-"""Writes the figures of docs/compression.md from the records of benchmarks/compression.py and of the two zoos.
+"""Writes the figures of docs/compression.md: of benchmarks/compression.py, of the two zoos, and of searches.
 
 python docs/make_compression.py
 """
@@ -17,6 +17,7 @@ from figures import HERE, between, bring_up_to_date, measured, table
 
 PAGE = HERE / "compression.md"
 BEGIN = "<!-- figures: python docs/make_compression.py -->\n"
+BEGIN_BUDGETS = "<!-- figures of searches: python docs/make_compression.py -->\n"
 BEGIN_ZOOS = "<!-- figures of the zoos: python docs/make_compression.py -->\n"
 SHOWN = (
     *("MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2S", "NASNetMobile", "ResNet50"),
@@ -157,10 +158,36 @@ def _quantized(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def budgets(record: Mapping[str, Any]) -> str:
+    """Returns the section's text: what a search, other kits' recipes and chance have found in as much time."""
+    minutes = " or ".join(f"{each:g}" for each in sorted({one["minutes"] for one in record["workloads"].values()}))
+    said = [
+        f"What {minutes} minutes find (`benchmarks/budget.py`, {record['date']}, {record['hardware']['cpu']}), beside",
+        "other kits' recipes and points drawn at random from the same space, in as much time. The volume behind each",
+        "one's frontier on the test split, of the metric's drop (at most 0.1), and packed size and time relative to",
+        "the float32 file; more is better:",
+        "",
+    ]
+    rows, notes = [], []
+    for name, found in record["workloads"].items():
+        sets = [found[who] for who in ("search", "peers", "chance")]
+        rows.append([name, *(f"{each['hypervolume']:.4f} ({each['made']} files)" for each in sets)])
+        rows[-1].append(f"{found['search_says']['overhead_share']:.1%}")
+        one, whole = found["chosen"], found["float32"]["test"]
+        if one is not None:
+            notes.append(
+                f"- {name}: chosen is `{one['name']}`, {one['test_metric']:.4f} on test (float32: {whole:.4f}), "
+                f"1/{1 / one['gzip_ratio']:.1f} of its packed size, {one['latency_ratio']:.2f} of its time."
+            )
+    head = ("workload", "search", "other kits", "chance", "share of deciding")
+    return "\n".join([*said, *table(head, rows), *(["", *notes] if notes else []), ""])
+
+
 def page(text: str) -> str:
     """Returns the page with its figures as in the records."""
     text = between(text, BEGIN, figures(measured("compression")))
-    return between(text, BEGIN_ZOOS, zoos(measured("shrink_zoo"), measured("qat_zoo")))
+    text = between(text, BEGIN_ZOOS, zoos(measured("shrink_zoo"), measured("qat_zoo")))
+    return between(text, BEGIN_BUDGETS, budgets(measured("budget")))
 
 
 if __name__ == "__main__":
