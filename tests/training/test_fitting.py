@@ -67,7 +67,7 @@ def test_training_leaves_no_graph_behind(precision: str, blobs: Dataset) -> None
         fitting.fit(model, blobs, ADAM, TrainingConfig(epochs=1, precision=precision))
         del model
         counts.append(graphs())
-    assert counts[0] == counts[1]
+    assert counts[1] <= counts[0]  # What earlier tests have left may go meanwhile.
 
 
 @pytest.mark.parametrize("executions", [1, 2, 4, 6])
