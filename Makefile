@@ -7,7 +7,7 @@ CONFIG ?= configs/quickstart.flags
 # goes to phones and microcontrollers, and an SSH server that stands for a device.
 SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0
 
-.PHONY: help install run test test-arm64 lint types tests models reference-tools audit format system-packages clean
+.PHONY: help install run test test-arm64 lint types tests models reference-tools audit mutation-tools format system-packages clean
 
 help:
 	@echo "make run      install, then train, diagnose, export and report on the quickstart (CONFIG=... for another)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-arm64  run the device's runner on aarch64 under qemu-user (installs what it needs)"
 	@echo "make models   make the committed reference models in tflite_models, and the table of its README, again"
 	@echo "make install  make .venv with the exact versions of constraints.txt"
+	@echo "make mutation-tools  install what benchmarks/mutation.py changes the code with"
 	@echo "make audit    look for known holes in the versions of constraints.txt"
 	@echo "make format   let ruff format and mend the code"
 	@echo "make system-packages  install the Debian packages that some tests use (as root); without them those tests skip"
@@ -68,6 +69,11 @@ audit:
 	.audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
+# cosmic-ray in an environment of its own, for benchmarks/mutation.py.
+mutation-tools: install
+	@$(PYTHON) -m venv .mutation
+	.mutation/bin/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0 numpy
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -77,4 +83,4 @@ system-packages:
 	apt-get install --quiet=2 --yes --no-install-recommends $(SYSTEM_PACKAGES)
 
 clean:
-	rm -rf $(VENV) .reference .arm64 .audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .reference .arm64 .audit .mutation build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
