@@ -103,6 +103,17 @@ def test_a_dead_process_is_replaced(tmp_path: Path) -> None:
     assert process(second) != first
 
 
+def test_what_was_asked_of_a_process_that_is_lost_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be killed behind the look at whether it is there, as when memory is short."""
+    first = process(convert(tmp_path / "1", "a"))
+    os.kill(first, signal.SIGKILL)
+    look, looks = converters.Converter.is_there, iter([True])
+    monkeypatch.setattr(converters.Converter, "is_there", lambda self: next(looks, False) or look(self))
+    assert said(convert(tmp_path / "2", "b", "c")) == ["b", "c"]
+
+
 def test_a_fresh_process_is_none_that_has_converted(tmp_path: Path) -> None:
     kept = process(convert(tmp_path / "1", "a"))
     fresh = [convert(tmp_path / f"{at}", "a", fresh=True) for at in (2, 3)]

@@ -97,10 +97,13 @@ class _Children:
 def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
     """Runs a group in one process; when that dies, the rest in another, without the request that it died of."""
     answers: dict[Path, Answer] = {}
+    lost = False
     while rest := [path for path in paths if path not in answers]:
         child = children.start(rest)
+        before = lost
         try:
             failure = child.carry_out(rest, TIMEOUT_SECONDS * len(rest))
+            lost = child.is_lost()
         except subprocess.TimeoutExpired:
             child.kill()
             failure = f"the converter did not finish within {TIMEOUT_SECONDS} s"
@@ -108,7 +111,7 @@ def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
             children.ended(child)
         answers |= {path: _answer(path.with_suffix(".done")) for path in rest if path.with_suffix(".done").exists()}
         first = next((path for path in rest if path not in answers), None)
-        if first is not None:
+        if first is not None and (before or not lost):  # What was asked of a process that was lost is asked again.
             answers[first] = Answer(failure=failure)
     return answers
 

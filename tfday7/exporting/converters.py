@@ -9,6 +9,7 @@ hangs on addresses in memory, which all forks of one process share.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -79,6 +80,10 @@ class Converter:
         """Returns whether the process can carry out more."""
         return self.stays and self._process.poll() is None
 
+    def is_lost(self) -> bool:
+        """Returns whether the process has died while it should have stayed: not its fork, so of no request."""
+        return self.stays and self._process.poll() is not None
+
     def kill(self) -> None:
         """Kills the process, and with it its fork; who waits for it in another thread learns that it has ended."""
         self.stays = False
@@ -90,7 +95,8 @@ class Converter:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # What a dead process was asked is still in the buffer.
+                    pipe.close()
 
 
 class Kept:
