@@ -40,7 +40,7 @@ from tfday7.compression import compressing
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.search import space
 from tfday7.compression.search.hypervolume import hypervolume
-from tfday7.compression.search.proposing import REFERENCE
+from tfday7.compression.search.judging import REFERENCE
 from tfday7.compression.search.searching import Search
 from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json

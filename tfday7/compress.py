@@ -21,6 +21,7 @@ preempted.
 from __future__ import annotations
 
 from tfday7.cli import Command, OutputConfig, print_json
+from tfday7.compression import gate
 from tfday7.compression.config import BudgetConfig, CompressConfig, SearchConfig
 from tfday7.data.config import DataConfig
 
@@ -50,7 +51,7 @@ def main() -> None:
     elif record is not None:
         console.print(reporting.compression_summary(record, str(task.folder.path), output.lang), crop=False)
     if record is not None:
-        stage_compress.check_gate(record)
+        gate.check_gate(record)
 
 
 if __name__ == "__main__":

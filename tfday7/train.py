@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfday7.cli import Command, OutputConfig, RunConfig, print_json, run_path
+from tfday7.compression import gate
 from tfday7.compression.config import AfterTraining, BudgetConfig, SearchConfig
 from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
@@ -39,7 +40,7 @@ COMMAND = Command("train", __doc__, [*SETTINGS, AfterTraining, BudgetConfig, Sea
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then runs the stages."""
-    from tfday7 import stage_compress, stages
+    from tfday7 import stages
     from tfday7.planning import Plan
 
     plan = Plan(*(COMMAND.config(group) for group in SETTINGS))  # type: ignore[arg-type]
@@ -82,7 +83,7 @@ def main() -> None:
         print_json({**folder.record(), "compression": found})
     elif found is not None:
         console.print(compression_summary(found, str(folder.path), output.lang), crop=False)
-    return None if found is None else stage_compress.check_gate(found)
+    return None if found is None else gate.check_gate(found)
 
 
 def _compresses() -> bool:

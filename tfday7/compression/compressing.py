@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tfday7.benchmarking import devices
 from tfday7.compression import keeping, limits
@@ -20,10 +20,11 @@ from tfday7.compression.config import RUNTIMES, BudgetConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
+from tfday7.compression.timing import Timer, timed
 from tfday7.core import amx, files
 from tfday7.core.errors import UserError
 from tfday7.data.dataset import Dataset
-from tfday7.exporting import card, exporting, feeding
+from tfday7.exporting import card, exporting
 from tfday7.exporting.job import weights_digest
 from tfday7.exporting.records import Artefact, Origin
 from tfday7.models.describe import describe
@@ -32,17 +33,7 @@ from tfday7.training.config import TrainingConfig
 
 RECORD, FILES = "candidate.json", "files"
 TRAININGS = ".trainings"  # No recipe has such a name.
-TIMED_EXAMPLES = 64
 Say = Callable[[str], Any]
-
-
-class Timer(Protocol):
-    """Times files on another device, which has a `name`: rows as of `benchmarking.measuring`, by the names of files."""
-
-    name: str
-
-    def __call__(self, paths: Mapping[str, Path], seconds: float) -> dict[str, dict[str, Any]]:
-        """Returns a row for each file; the first one is what the others are compared with."""
 
 
 @dataclasses.dataclass
@@ -137,7 +128,7 @@ class Compression:
     def _candidate(self, name: str, work: Work, recipe: Recipe | None) -> Candidate:
         folder = self.folder / name
         keeping.save(work, folder)
-        artefact = self._exported(work, name, folder / FILES, dataclasses.replace(self.dataset, test=self._decides()))
+        artefact = self._exported(work, name, folder / FILES, dataclasses.replace(self.dataset, test=self.decides()))
         parity = artefact.parity
         candidate = Candidate(
             name=name,
@@ -188,7 +179,7 @@ class Compression:
         (artefact,) = exporting.export(work.model, dataset, wanted, folder, origin, bisect=False, options=options)
         return artefact
 
-    def _decides(self) -> Any:
+    def decides(self) -> Any:
         """Returns the split that decides: validation; where there is none, training."""
         return self.dataset.validation if len(self.dataset.validation) else self.dataset.train
 
@@ -283,48 +274,6 @@ def concluded(
         "outside": {name: [each.to_json() for each in found] for name, found in broken.items() if found},
         "nearest": [] if chosen else limits.nearest(made, baseline, budget),
     }
-
-
-def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> list[Candidate]:
-    """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example."""
-    paths = {one.name: Path(one.path) for one in candidates if one.path and not one.failure}
-    if not paths:
-        return list(candidates)
-    found = _timed_here(job, paths, candidates, seconds) if job.timer is None else job.timer(paths, seconds)
-    return [_with_row(one, found[one.name]) if one.name in found else one for one in candidates]
-
-
-def _timed_here(
-    job: Compression, paths: Mapping[str, Path], candidates: Sequence[Candidate], seconds: float
-) -> dict[str, dict[str, Any]]:
-    from tfday7.benchmarking import measuring
-    from tfday7.benchmarking.cells import Cell
-    from tfday7.benchmarking.subjects import Subject
-    from tfday7.exporting.records import read_artefact
-
-    x, known = job._decides().x[:TIMED_EXAMPLES], {one.name: one for one in candidates}
-    cells: dict[str, Cell] = {}
-    inputs = {}
-    for name, path in paths.items():
-        artefact = read_artefact(path)
-        subject = Subject(path, artefact.name, artefact, known[name].size_bytes, known[name].gzip_bytes)
-        cells[name] = Cell(subject, job.runtime, device=job.device)
-        inputs[subject] = feeding.standardized(x, artefact.input)
-    rows = measuring.measure(list(cells.values()), inputs, measuring.Limits(seconds=seconds))
-    return dict(zip(cells, rows, strict=True))
-
-
-def _with_row(one: Candidate, row: dict[str, Any]) -> Candidate:
-    notes = [*one.notes, f"not timed: {row['failure']}"] if row["failure"] else one.notes
-    return dataclasses.replace(
-        one,
-        runtime=row["runtime"],
-        latency_ms=row["latency_ms"]["p50"],
-        latency_ratio=row["latency_ratio"],
-        latency_spread=row["latency_ratio_range"],
-        peak_memory_bytes=row["peak_memory_bytes"],
-        notes=notes,
-    )
 
 
 def attempt(job: Compression, recipe: Recipe, alone: bool = False) -> Candidate:

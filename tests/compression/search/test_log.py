@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tfday7.compression.records import Candidate
+from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.log import LOG, Log, used_seconds
-from tfday7.compression.search.proposing import Decision, Trial
 from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
 

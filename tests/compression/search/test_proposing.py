@@ -14,20 +14,13 @@ from tfday7.compression import limits
 from tfday7.compression.config import BudgetConfig
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
+from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import STORED, Structure, bits
 from tfday7.compression.search.hypervolume import hypervolume
-from tfday7.compression.search.proposing import (
-    FIRST,
-    REFERENCE,
-    Decision,
-    Judge,
-    Proposer,
-    Surrogate,
-    Trial,
-    frontier_place,
-    guessed_drop,
-)
+from tfday7.compression.search.judging import REFERENCE, Judge, frontier_place
+from tfday7.compression.search.proposing import FIRST, Proposer
 from tfday7.compression.search.space import Point
+from tfday7.compression.search.surrogate import Surrogate, guessed_drop
 
 PARAMETERS, MACS = 80_000, 9_000_000
 METRIC = {"name": "accuracy", "value": 0.92}

@@ -14,8 +14,9 @@ import pytest
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
+from tfday7.compression.search.decisions import Trial
 from tfday7.compression.search.estimates import Structure
-from tfday7.compression.search.proposing import Proposer, Trial
+from tfday7.compression.search.proposing import Proposer
 from tfday7.compression.search.searching import Search
 from tfday7.compression.search.space import Point
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.compression import compressing
 from tfday7.compression.compressing import Compression
 from tfday7.compression.records import Candidate
+from tfday7.compression.timing import timed
 from tfday7.data.lazy import take
 from tfday7.exporting import exporting
 
@@ -48,7 +48,7 @@ class GroupTimer:
         try:
             if self._files[0].failure:
                 return {}
-            rows = compressing.timed(self.job, self._files, self.seconds)[1:]
+            rows = timed(self.job, self._files, self.seconds)[1:]
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
         return {one.name: 1.0 - one.latency_ratio for one in rows if one.latency_ratio is not None}

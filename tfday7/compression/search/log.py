@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from tfday7.compression.records import Candidate, from_json
 from tfday7.compression.search.costs import Entry
-from tfday7.compression.search.proposing import Decision, Trial
+from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError

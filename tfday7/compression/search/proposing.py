@@ -15,21 +15,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from tfday7.compression import limits
 from tfday7.compression.config import BudgetConfig
-from tfday7.compression.limits import WORST_DROP
 from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
 from tfday7.compression.search.costs import IN_EPOCHS
+from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
-from tfday7.compression.search.hypervolume import gain
+from tfday7.compression.search.judging import Guess, Judge
 from tfday7.compression.search.space import Point
+from tfday7.compression.search.surrogate import Surrogate
 
 REDUCTION = 3  # Of successive halving: one in so many goes on.
 FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
@@ -50,48 +48,6 @@ FIRST = (
     Point(sparsity=0.7, kind="int8"),
     Point(clusters=16, kind="int8"),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """A point that was tried with so many epochs, and its candidate, measured or failed."""
-
-    point: Point
-    epochs: int
-    candidate: Candidate
-
-    @property
-    def tells(self) -> bool:
-        """Whether anything is known of the point, so that more epochs may be worth it.
-
-        A file whose outputs part from the model's is no candidate, but has a metric of its own: weights that hardly
-        learned yet are often rounded badly, and after all epochs no more.
-        """
-        return not self.candidate.failure or self.candidate.value is not None
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What to try next, and why: "start", "propose", "promote" or "finish"; expected figures where there are any."""
-
-    why: str
-    point: Point
-    epochs: int
-    expected: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Guess:
-    """What is expected of a point with all epochs.
-
-    Attributes:
-        candidate: figures as those of a measured one; the metric is the mean of what is expected.
-        spread: standard deviation of the metric.
-    """
-
-    point: Point
-    candidate: Candidate
-    spread: float
 
 
 def rungs_of(epochs: int) -> list[int]:
@@ -286,120 +242,6 @@ class Proposer:
             made = self.structure(point)
             if not one.failure and made and one.size_bytes and one.gzip_bytes:
                 yield Measured(point, made, one.size_bytes, one.gzip_bytes, one.latency_ratio)
-
-
-class Judge:
-    """Says how much a guess is worth: the expected gain in the objective, or of the frontier's volume.
-
-    Args:
-        baseline, budget: as of `Proposer`.
-        candidates: what has been measured.
-        frontier: whether it is the frontier that counts.
-    """
-
-    def __init__(
-        self, baseline: Candidate, budget: BudgetConfig, candidates: Sequence[Candidate], frontier: bool
-    ) -> None:
-        self.baseline, self.budget, self.frontier = baseline, budget, frontier
-        self.floor = limits.least_metric(baseline, budget)
-        known = [one for one in candidates if not one.failure]
-        good = [limits.cost(one, baseline, budget) for one in known if not limits.broken_limits(one, baseline, budget)]
-        self.best = min(good, default=None)
-        self.places = [place for place in (frontier_place(one, baseline) for one in known) if place]
-
-    def worth(self, guess: Guess) -> float:
-        """Returns what is expected of a guess; the more the better, 0 or less where nothing is."""
-        if self.frontier:
-            return self._of_frontier(guess)
-        value = guess.candidate.value or 0.0
-        optimistic = {**guess.candidate.metric, "value": max(value, self.floor)}
-        hopeful = dataclasses.replace(guess.candidate, metric=optimistic)
-        outside = limits.excess(limits.broken_limits(hopeful, self.baseline, self.budget))
-        likely = _normal(value - self.floor, guess.spread)
-        if self.budget.objective == limits.METRIC:
-            best = -WORST_DROP if self.best is None else -self.best
-            won = value + guess.spread - (self.baseline.value or 0.0) - best
-        else:
-            won = (1.0 if self.best is None else self.best) - limits.cost(guess.candidate, self.baseline, self.budget)
-        return likely * won / (1.0 + outside * 10.0) if math.isfinite(outside + won) else 0.0
-
-    def _of_frontier(self, guess: Guess) -> float:
-        """Returns what the frontier's volume gains in the mean, should the metric lie a spread above or below."""
-        place = frontier_place(guess.candidate, self.baseline)
-        if place is None:
-            return 0.0
-        drops = (place[0] - guess.spread, place[0] + guess.spread)
-        return sum(gain(self.places, (drop, *place[1:]), REFERENCE) for drop in drops) / 2.0
-
-
-REFERENCE = (WORST_DROP, 1.0, 1.0)
-
-
-def frontier_place(one: Candidate, baseline: Candidate) -> tuple[float, float, float] | None:
-    """Returns a candidate as (drop of the metric, packed size, latency), relative to the baseline; None if unknown."""
-    if one.value is None or baseline.value is None or not one.gzip_bytes or not baseline.gzip_bytes:
-        return None
-    time = one.latency_ratio
-    if time is None:
-        time = one.macs / baseline.macs if one.macs and baseline.macs else 0.5
-    return baseline.value - one.value, one.gzip_bytes / baseline.gzip_bytes, time
-
-
-class Surrogate:
-    """Predicts how much of the metric a point loses: a rough guess, and a Gaussian process over what it misses.
-
-    Args:
-        baseline: see `Proposer`.
-        trials: what is known.
-        epochs: the most that a point may have.
-    """
-
-    def __init__(self, baseline: Candidate, trials: Sequence[Trial], epochs: int) -> None:
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
-        self.epochs = epochs
-        known = [trial for trial in trials if trial.candidate.value is not None]
-        self.process: Any = None
-        if not known or baseline.value is None:
-            return
-        x = np.array([self._features(trial.point, trial.epochs) for trial in known])
-        drops = np.array([min(baseline.value - (trial.candidate.value or 0.0), 3 * WORST_DROP) for trial in known])
-        missed = drops - np.array([guessed_drop(trial.point, trial.epochs) for trial in known])
-        kernel = ConstantKernel(0.02**2, (1e-6, 0.1)) * Matern(0.7, (0.2, 5.0), nu=2.5) + WhiteKernel(
-            0.003**2, (1e-7, 1e-3)
-        )
-        self.process = GaussianProcessRegressor(kernel, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # A bound that the likelihood runs into is what the bound is for.
-            self.process.fit(x, missed)
-
-    def predict(self, asked: Sequence[tuple[Point, int]]) -> tuple[list[float], list[float]]:
-        """Returns the mean and the standard deviation of the drop of each (point, epochs)."""
-        guesses = np.array([guessed_drop(point, epochs) for point, epochs in asked])
-        if self.process is None:
-            return guesses.tolist(), [0.02] * len(guesses)
-        mean, spread = self.process.predict(
-            np.array([self._features(point, epochs) for point, epochs in asked]), return_std=True
-        )
-        return (guesses + mean).tolist(), np.maximum(spread, 1e-4).tolist()
-
-    def _features(self, point: Point, epochs: int) -> list[float]:
-        return [*point.features(), math.log1p(epochs) / math.log1p(self.epochs)]
-
-
-def guessed_drop(point: Point, epochs: int) -> float:
-    """Returns a rough guess of the metric that a point loses, before anything is known of the model."""
-    few = 0.0 if not point.clusters else 0.1 / point.clusters
-    whole = (0.06 * point.ratio**2 + 0.05 * point.sparsity**4 + few) * (1.0 if point.distil else 1.25)
-    return 0.001 + whole * (1.0 + 1.0 / (epochs or 1))
-
-
-def _normal(distance: float, spread: float) -> float:
-    """Returns the probability that a normal value lies less than `distance` below its mean."""
-    if not math.isfinite(distance):
-        return 1.0
-    return 0.5 * (1.0 + math.erf(distance / (spread * math.sqrt(2.0))))
 
 
 def _most_epochs(trials: Sequence[Trial]) -> dict[Point, int]:

@@ -23,11 +23,13 @@ from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
 from tfday7.compression.search.costs import Entry, Price, cost
+from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
 from tfday7.compression.search.log import Claim, Log, to_json, trials, used_seconds
-from tfday7.compression.search.proposing import Decision, Proposer, Trial, rungs_of
+from tfday7.compression.search.proposing import Proposer, rungs_of
 from tfday7.compression.search.space import Point
+from tfday7.compression.timing import timed
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
@@ -189,7 +191,7 @@ class Search:
         candidate = compressing.attempt(self.job, recipe)
         made = time.monotonic()
         if not candidate.failure and self.seconds is not None:
-            _, candidate = compressing.timed(self.job, [baseline, candidate], self.seconds * GLANCE)
+            _, candidate = timed(self.job, [baseline, candidate], self.seconds * GLANCE)
         seconds = {"making": round(made - started, 3), "measuring": round(time.monotonic() - made, 3)}
         self._say_result(candidate, baseline)
         return {"number": number, "decision": to_json(decision), "candidate": candidate.to_json(), "seconds": seconds}
@@ -206,7 +208,7 @@ class Search:
     def _measured_alone(self, baseline: Candidate) -> Candidate:
         if self.seconds is None:
             return baseline
-        return compressing.timed(self.job, [baseline], self.seconds * GLANCE)[0]
+        return timed(self.job, [baseline], self.seconds * GLANCE)[0]
 
     def structure(self, point: Point) -> Structure | None:
         """Returns what shrinking alone makes of the model at a point; None where it cannot spare as many channels."""
