@@ -1,7 +1,11 @@
-"""What a user without tfday7 would do to a ResNet-8: the recipes of other kits, written as their manuals say.
+"""What a user without tfday7 would do to a model: the recipes of other kits, written as their manuals say.
 
 Each takes the float model and the examples and returns the bytes of a `.tflite` file. They use TFMOT and TensorFlow's
-converter alone; what no kit does (removing channels) is done by hand, as a careful person would.
+converter alone; what no kit does (removing channels) is done by hand, as a careful person would: of ResNet-8, where it
+is known which filters are added to each other; any other model is built at half of its width and learns from the whole.
+
+Of a model of words TFMOT refuses the whole ("please initialize `Prune` with a supported layer"); its manual then wraps
+single layers, as is done here with every embedding and dense layer.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import numpy as np
 
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
-from tfday7.models import load
+from tfday7.models import ModelConfig, building, load
 
 BATCH = 128
 CALIBRATION = 200
@@ -21,7 +25,13 @@ CALIBRATION = 200
 
 def converted(model: Any, kind: str, x: np.ndarray) -> bytes:
     """Returns the file that TensorFlow's converter makes: float32, or int8 at both ends."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    words = reads_words(model)
+    if words:  # With a batch of any size the converter fails: "'tf.BiasAdd' op is neither a custom op nor a flex op".
+        one = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
+        function = tf.function(lambda tensor: model(tensor)).get_concrete_function(one)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    else:
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if kind == "int8":
 
         def batches() -> Iterator[list[np.ndarray]]:
@@ -31,8 +41,23 @@ def converted(model: Any, kind: str, x: np.ndarray) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = batches
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+        converter.inference_input_type = tf.float32 if words else tf.int8  # Numbers of words stay what they are.
+        converter.inference_output_type = tf.int8
     return bytes(converter.convert())
+
+
+def reads_words(model: Any) -> bool:
+    """Returns whether a model takes the numbers of words."""
+    return bool(model.inputs[0].dtype == tf.int32)
+
+
+def wrapped(model: Any, wrap: Callable[[Any], Any], kinds: tuple[str, ...] = ("Dense", "Embedding")) -> Any:
+    """Returns a copy that a function of TFMOT has wrapped: the whole, or the layers of a model of words that it takes."""
+    if not reads_words(model):
+        return wrap(load(model))
+    return keras.models.clone_model(
+        load(model), clone_function=lambda layer: wrap(layer) if type(layer).__name__ in kinds else layer
+    )
 
 
 def compiled(model: Any, steps: int, rate: float, loss: Any = None) -> Any:
@@ -62,7 +87,12 @@ def plain_int8(model: Any, data: Dataset, epochs: int) -> bytes:
 def tfmot_qat(model: Any, data: Dataset, epochs: int) -> bytes:
     import tensorflow_model_optimization as tfmot
 
-    return converted(tuned(tfmot.quantization.keras.quantize_model(load(model)), data, epochs), "int8", data.train.x[:])
+    kit = tfmot.quantization.keras
+    if reads_words(model):
+        quantized = kit.quantize_apply(wrapped(model, kit.quantize_annotate_layer, ("Dense",)))
+    else:
+        quantized = kit.quantize_model(load(model))
+    return converted(tuned(quantized, data, epochs), "int8", data.train.x[:])
 
 
 def _pruned(model: Any, data: Dataset, epochs: int, sparsity: float) -> Any:
@@ -70,9 +100,9 @@ def _pruned(model: Any, data: Dataset, epochs: int, sparsity: float) -> Any:
 
     steps = epochs * -(-len(data.train) // BATCH)
     schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity, 0, int(0.7 * steps), frequency=20)
-    wrapped = tfmot.sparsity.keras.prune_low_magnitude(load(model), pruning_schedule=schedule)
-    tuned(wrapped, data, epochs, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
-    return tfmot.sparsity.keras.strip_pruning(wrapped)
+    pruning = wrapped(model, lambda part: tfmot.sparsity.keras.prune_low_magnitude(part, pruning_schedule=schedule))
+    tuned(pruning, data, epochs, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
+    return tfmot.sparsity.keras.strip_pruning(pruning)
 
 
 def _prune_int8(sparsity: float) -> Callable[..., bytes]:
@@ -82,9 +112,12 @@ def _prune_int8(sparsity: float) -> Callable[..., bytes]:
 def tfmot_pqat(model: Any, data: Dataset, epochs: int) -> bytes:
     import tensorflow_model_optimization as tfmot
 
-    annotated = tfmot.quantization.keras.quantize_annotate_model(_pruned(model, data, epochs, 0.8))
+    pruned, kit = _pruned(model, data, epochs, 0.8), tfmot.quantization.keras
+    whole = not reads_words(model)
+    annotate = kit.quantize_annotate_model if whole else kit.quantize_annotate_layer
+    annotated = wrapped(pruned, annotate, ("Dense",))
     scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
-    quantized = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    quantized = kit.quantize_apply(annotated, scheme)
     return converted(tuned(quantized, data, epochs), "int8", data.train.x[:])
 
 
@@ -93,20 +126,24 @@ def tfmot_cluster(model: Any, data: Dataset, epochs: int) -> bytes:
 
     kit = tfmot.clustering.keras
     start = kit.CentroidInitialization.KMEANS_PLUS_PLUS
-    wrapped = kit.cluster_weights(load(model), number_of_clusters=16, cluster_centroids_init=start)
-    return converted(kit.strip_clustering(tuned(wrapped, data, epochs, 3e-4)), "int8", data.train.x[:])
+    clustering = wrapped(
+        model, lambda part: kit.cluster_weights(part, number_of_clusters=16, cluster_centroids_init=start)
+    )
+    return converted(kit.strip_clustering(tuned(clustering, data, epochs, 3e-4)), "int8", data.train.x[:])
 
 
 def half_width(model: Any, data: Dataset, epochs: int) -> bytes:
-    """Half of the filters, trained from scratch as the float model was."""
-    small = narrow(model)
+    """Half of the width, trained from scratch as the float model was."""
+    small = narrow(model, data)
     return converted(tuned(small, data, 8, 3e-3), "int8", data.train.x[:])
 
 
 def halved_by_hand(model: Any, data: Dataset, epochs: int) -> bytes:
-    """The half of each stage's filters with the largest weights stays, and learns from the float model."""
-    small = narrow(model)
-    _copy_largest(model, small)
+    """Half of the width learns from the float model; of ResNet-8 from the filters with the largest weights on."""
+    small = narrow(model, data)
+    known = any(layer.name == "stack_3_shortcut" for layer in model.layers)
+    if known:
+        _copy_largest(model, small)
     x = np.asarray(data.train.x[:])
     answers = model.predict(x, 1024, verbose=0)
     targets = np.concatenate([answers, np.asarray(data.train.y[:])[:, np.newaxis].astype(np.float32)], axis=1)
@@ -116,13 +153,17 @@ def halved_by_hand(model: Any, data: Dataset, epochs: int) -> bytes:
         hard = keras.losses.sparse_categorical_crossentropy(y_true[:, -1], y_pred, from_logits=True)
         return 0.9 * soft + 0.1 * hard
 
-    compiled(small, (epochs + 1) * -(-len(x) // BATCH), 1e-3, loss)
-    small.fit(x, targets, BATCH, epochs + 1, verbose=0)
+    rounds, rate = (epochs + 1, 1e-3) if known else (8, 3e-3)  # From scratch it learns as long as `half_width`.
+    compiled(small, rounds * -(-len(x) // BATCH), rate, loss)
+    small.fit(x, targets, BATCH, rounds, verbose=0)
     return converted(small, "int8", x)
 
 
-def narrow(model: Any) -> Any:
-    """Returns an untrained model with half of the filters of every convolution."""
+def narrow(model: Any, data: Dataset) -> Any:
+    """Returns an untrained model with half of the filters of every convolution; a transformer of half the width."""
+    if reads_words(model):
+        width = model.get_layer("norm").output.shape[-1]
+        return building.build(ModelConfig(model="transformer", width=width // 2), data.problem, "float32", 0)
     settings = model.get_config()
     for layer in settings["layers"]:
         if layer["class_name"] == "Conv2D":
