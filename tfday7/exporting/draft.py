@@ -148,7 +148,7 @@ class Draft:
 def request(job: Job, format: Format, kind: str, output: Path) -> Request:
     """Returns what a child process has to do to make a file of a job's model."""
     batch = 1 if format.fixed_batch else job.batch
-    saved_model = str(job.saved_model(kind, batch))
+    saved_model = str(job.saved_model(kind, batch, format.centered))
     calibration = str(job.calibration) if kind in CALIBRATED else None
     stay, sparse = job.float_layers(format, kind), job.options.sparse
     return Request(format.name, kind, saved_model, calibration, str(output), batch, stay, sparse)

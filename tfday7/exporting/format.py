@@ -65,6 +65,7 @@ class Format(abc.ABC):
     needs_own_process: ClassVar[bool] = False  # Whether a fork of a process that has loaded TensorFlow will not do.
     fixed_batch: ClassVar[bool] = False  # Whether its files take one example at a time, whatever is asked for.
     mixed_kinds: ClassVar[tuple[str, ...]] = ()  # In which single layers can stay in float32.
+    centered: ClassVar[bool] = False  # Whether layer normalizations are written as `normalization` says.
     attempts: ClassVar[int] = 1  # Conversions of a model before its file is refused, where they come out differently.
     verified_batch: ClassVar[int | None] = None  # Of files that take any number, whatever is asked for.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.data import Dataset, pipeline
 from tfday7.data.lazy import take
-from tfday7.exporting import feeding, vectors
+from tfday7.exporting import feeding, normalization, vectors
 from tfday7.exporting.affine import Affine, core_of, equalized
 from tfday7.exporting.calibration import calibration_examples
 from tfday7.exporting.format import CALIBRATED, Format
@@ -112,13 +113,19 @@ class Job:
         """Returns what a file of this kind leaves out at the way in and at the way out."""
         return self.core[1:] if kind in CALIBRATED else (None, None)
 
-    def saved_model(self, kind: str, batch: int | None) -> Path:
-        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone."""
-        part = "core" if kind in CALIBRATED else "whole"
-        path = self.scratch / f"{part}_{batch or 'any'}"
+    def saved_model(self, kind: str, batch: int | None, centered: bool = False) -> Path:
+        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone.
+
+        Args:
+            kind, batch: of the file that it is for.
+            centered: whether layer normalizations are written as `normalization` says.
+        """
+        model, part = (self.core[0], "core") if kind in CALIBRATED else (self.model, "whole")
+        anew = centered and bool(normalization.normalizations(model))
+        path = self.scratch / f"{part}_{batch or 'any'}{'_centered' if anew else ''}"
         if not path.exists():
-            model = self.core[0] if kind in CALIBRATED else self.model
-            save_with_batch(model, self.dataset.problem.input_shape, path, batch)
+            with normalization.centered(model) if anew else contextlib.nullcontext():
+                save_with_batch(model, self.dataset.problem.input_shape, path, batch)
         return path
 
     def write_vectors(self) -> str:

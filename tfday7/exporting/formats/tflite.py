@@ -35,6 +35,7 @@ class TFLite(Format):
     runtime = "litert"
     fixed_batch = True
     mixed_kinds = ("int8",)
+    centered = True
     attempts = 8
 
     def artefact_name(self, model: str, kind: str) -> str:
