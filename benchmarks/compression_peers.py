@@ -52,7 +52,7 @@ def reads_words(model: Any) -> bool:
 
 
 def wrapped(model: Any, wrap: Callable[[Any], Any], kinds: tuple[str, ...] = ("Dense", "Embedding")) -> Any:
-    """Returns a copy that a function of TFMOT has wrapped: the whole, or the layers of a model of words that it takes."""
+    """Returns a copy that a function of TFMOT has wrapped: the whole, or of a model of words the layers it takes."""
     if not reads_words(model):
         return wrap(load(model))
     return keras.models.clone_model(
