@@ -117,6 +117,14 @@ def test_half_an_hour_of_work_left_nothing_behind() -> None:
     assert record["flat"]
 
 
+def test_what_centered_normalizations_gain_is_what_was_measured() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "layer_normalization.json").read_text(encoding="utf-8"))
+    gain = {kind: f"{each['cpu']:.2f}" for kind, each in record["centered_to_keras"].items()}
+    page = " ".join((ROOT / "docs" / "exporting.md").read_text(encoding="utf-8").split())
+    assert f"takes {gain['int8']} of the time that it would take otherwise" in page
+    assert f"the dynamic one {gain['dynamic']}, float32 {gain['float32']} (x86" in page
+
+
 def test_every_benchmark_is_listed_with_its_question() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for script in (ROOT / "benchmarks").glob("*.py"):

@@ -1,9 +1,9 @@
 """Layer normalization (Ba et al., 2016, arXiv:1607.06450) in the operations that a `.tflite` file computes fast.
 
 TFLite has no operator for it. As Keras writes it, a file holds SQUARED_DIFFERENCE, which XNNPACK does not take in int8:
-the six of a small transformer took two fifths of its time. Here the mean goes first, and what is squared and scaled is
-the centered tensor, by SUB and MUL: two operators less, and none that falls back. That transformer's int8 file takes
-0.62 of the time that it took, the dynamic one 0.95, float32 0.97 (one thread, x86; the same answers).
+those of a small transformer were its slowest operators beside BATCH_MATMUL. Here the mean goes first, and what is
+squared and scaled is the centered tensor, by SUB and MUL: fewer operators, and none of them falls back. What that
+gains is measured by `benchmarks/layer_normalization.py`.
 """
 
 from __future__ import annotations
