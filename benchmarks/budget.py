@@ -156,13 +156,15 @@ def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
 
 
 def by_chance(job: compressing.Compression, minutes: float) -> Made:
-    """Returns random points of our own space, with all epochs, until the time is over."""
+    """Returns random points of our own space, each once, with all epochs, until the time is over."""
     ends, made = time.monotonic() + minutes * 60.0, []
     points, generator = [one for one in space.points() if not one.uneven], np.random.default_rng(0)
-    while time.monotonic() < ends:
+    drawn = {space.Point(kind="float32")}
+    while time.monotonic() < ends and len(drawn) < len(points):
         point = points[generator.integers(len(points))]
-        if point == space.Point(kind="float32"):
+        if point in drawn:
             continue
+        drawn.add(point)
         candidate = compressing.attempt(job, space.recipe(point, EPOCHS))
         done = not candidate.failure and candidate.path and candidate.value is not None
         if done and time.monotonic() <= ends:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfday7.compression.search import space
-from tfday7.compression.search.costs import IN_EPOCHS, Cost, Price, cost
+from tfday7.compression.search.costs import IN_EPOCHS, Beginnings, Cost, Costs, Price, beginnings
 from tfday7.compression.search.space import Point
 
 
@@ -15,41 +15,45 @@ def steps(point: Point, epochs: int) -> list[dict[str, Any]]:
     return [step.to_json() for step in space.recipe(point, epochs).steps]
 
 
+def told(point: Point, epochs: int) -> Beginnings:
+    return beginnings(steps(point, epochs))
+
+
 def entry(point: Point, seconds: float, *trained: tuple[int, float | None]) -> dict[str, Any]:
     """A candidate that took so many seconds, and trained so often (epochs, seconds of one)."""
-    told = [{"technique": "shrink", "finetuning": [{"epochs": n, "epoch_seconds": each}]} for n, each in trained]
+    made = [{"technique": "shrink", "finetuning": [{"epochs": n, "epoch_seconds": each}]} for n, each in trained]
     epochs = trained[0][0] if trained else 0
     recipe = {"name": "x", "steps": steps(point, epochs)}
-    candidate = {"steps": told or [{"technique": "quantize"}], "recipe": recipe}
+    candidate = {"steps": made or [{"technique": "quantize"}], "recipe": recipe}
     decision = {"point": point.to_json(), "epochs": epochs}
     return {"decision": decision, "candidate": candidate, "seconds": {"making": seconds - 1.0, "measuring": 1.0}}
 
 
 def test_a_cost_is_told_apart_into_what_hangs_on_epochs_and_the_rest() -> None:
-    assert cost([entry(Point(), 1.0)]) is None
+    assert Costs([entry(Point(), 1.0)]).of() is None
     int8 = entry(Point(0.5), 20.0, (4, 3.0), (2, 1.5))
-    assert cost([entry(Point(), 1.0), int8]) == Cost(20.0 - 15.0, 2.5)
+    assert Costs([entry(Point(), 1.0), int8]).of() == Cost(20.0 - 15.0, 2.5)
     assert Cost(5.0, 2.5).of(6) == 20.0
     qat = entry(Point(0.5, kind="qat"), 50.0, (6, 7.0))
-    assert cost([int8, qat]) == Cost(6.5, 4.75)
-    assert cost([int8, qat], Point(0.5, kind="dynamic")) == Cost(6.5, 2.5)
-    assert cost([int8, qat], Point(0.5, kind="qat")) == Cost(6.5, 7.0)
-    assert cost([entry(Point(0.5), 3.0, (1, None))]) == Cost(3.0, 0.0)  # Too short to be timed.
+    assert Costs([int8, qat]).of() == Cost(6.5, 4.75)
+    assert Costs([int8, qat]).of(Point(0.5, kind="dynamic")) == Cost(6.5, 2.5)
+    assert Costs([int8, qat]).of(Point(0.5, kind="qat")) == Cost(6.5, 7.0)
+    assert Costs([entry(Point(0.5), 3.0, (1, None))]).of() == Cost(3.0, 0.0)  # Too short to be timed.
     # One that went on from a trained beginning says nothing of an epoch, but of the rest.
     again = entry(Point(0.5, kind="dynamic"), 8.0, (6, None))
-    assert cost([int8, again]) == cost([int8, again], Point(0.5, True, kind="dynamic")) == Cost(6.5, 2.5)
+    assert Costs([int8, again]).of() == Costs([int8, again]).of(Point(0.5, True, kind="dynamic")) == Cost(6.5, 2.5)
 
 
 def test_the_nearest_ratio_tells_most() -> None:
     log = [entry(Point(0.25), 13.0, (1, 10.0)), entry(Point(0.75), 8.0, (1, 6.0))]
-    assert cost(log, Point(0.25)) == Cost(2.5, 10.0)
-    assert cost(log, Point(0.8125)) == Cost(2.5, 6.0)
-    assert cost(log, Point(0.5)) == Cost(2.5, 8.0)
+    assert Costs(log).of(Point(0.25)) == Cost(2.5, 10.0)
+    assert Costs(log).of(Point(0.8125)) == Cost(2.5, 6.0)
+    assert Costs(log).of(Point(0.5)) == Cost(2.5, 8.0)
 
 
 def test_what_begins_as_something_trained_costs_what_is_left() -> None:
     log = [entry(Point(), 4.0), entry(Point(0.5), 20.0, (6, 3.0))]
-    price = Price(log, steps, in_seconds=True)
+    price = Price(log, told, in_seconds=True)
     assert price(Point(kind="dynamic"), 0) == 4.0
     assert price(Point(0.75), 6) == pytest.approx(1.1 * 20.0)
     assert price(Point(0.5, distil=False), 6) == pytest.approx(1.1 * 20.0)
@@ -60,7 +64,7 @@ def test_what_begins_as_something_trained_costs_what_is_left() -> None:
 
 
 def test_without_seconds_epochs_are_what_counts() -> None:
-    price = Price([entry(Point(0.5), 20.0, (6, 3.0))], steps, in_seconds=False)
+    price = Price([entry(Point(0.5), 20.0, (6, 3.0))], told, in_seconds=False)
     assert price(Point(kind="dynamic"), 0) == IN_EPOCHS.of(0) == 1.0
     assert price(Point(0.75), 6) == 7.0
     assert price(Point(0.5, clusters=8), 6) == 3.0
@@ -69,4 +73,4 @@ def test_without_seconds_epochs_are_what_counts() -> None:
 def test_a_candidate_that_could_not_be_made_has_trained_nothing() -> None:
     failed = entry(Point(0.5), 20.0, (6, 3.0))
     failed["candidate"] = {**failed["candidate"], "steps": []}
-    assert Price([failed], steps, in_seconds=False)(Point(0.5), 6) == 7.0
+    assert Price([failed], told, in_seconds=False)(Point(0.5), 6) == 7.0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from tfday7.compression.search.estimates import Measured, Structure, bits, estimate
+from tfday7.compression.search.estimates import Estimate, Estimates, Measured, Structure, bits
 from tfday7.compression.search.space import Point
 
 WHOLE = Structure((80_000, 80_000), (9_000_000, 9_000_000))
 HALF = Structure((80_000, 21_000), (9_000_000, 2_400_000))
+
+
+def estimate(point: Point, structure: Structure, measured: Sequence[Measured] = ()) -> Estimate:
+    return Estimates(measured).of(point, structure)
 
 
 def test_half_the_channels_are_a_quarter_of_everything() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfday7.compression.search.hypervolume import gain, hypervolume
+from tfday7.compression.search.hypervolume import Frontier, hypervolume
 
 
 def test_boxes_by_hand() -> None:
@@ -32,11 +32,13 @@ def test_it_is_the_share_of_random_points_that_are_dominated(dimensions: int, se
     assert hypervolume(points, np.ones(dimensions)) == pytest.approx(dominated.mean(), abs=0.006)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_a_gain_is_the_difference_of_the_volumes(dimensions: int) -> None:
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
+def test_gains_are_the_differences_of_the_volumes(dimensions: int) -> None:
     generator = np.random.default_rng(dimensions)
-    for _ in range(50):
-        points, more = generator.uniform(0, 1.2, (5, dimensions)), generator.uniform(0, 1.2, dimensions)
-        difference = hypervolume([*points, more], np.ones(dimensions)) - hypervolume(points, np.ones(dimensions))
-        assert gain(points, more, np.ones(dimensions)) == pytest.approx(difference, abs=1e-12)
-    assert gain([], [0.5] * dimensions, [1.0] * dimensions) == pytest.approx(0.5**dimensions)
+    for number in range(40):
+        points = generator.integers(-1, 8, (number % 12, dimensions)) / 6.0  # Equals, and some outside, included.
+        more = generator.integers(-1, 8, (20, dimensions)) / 6.0
+        limit = np.ones(dimensions)
+        differences = [hypervolume([*points, one], limit) - hypervolume(points, limit) for one in more]
+        np.testing.assert_allclose(Frontier(points, limit).gains(more), differences, atol=1e-12)
+    assert Frontier([], [1.0] * dimensions).gains([0.5] * dimensions) == pytest.approx(0.5**dimensions)

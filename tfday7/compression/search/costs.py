@@ -16,7 +16,7 @@ from typing import Any
 from tfday7.compression.search.space import Point
 
 Entry = dict[str, Any]  # Of a search's log; see `log`.
-Steps = Sequence[Mapping[str, Any]]
+Beginnings = Sequence[tuple[str, int]]
 MARGIN = 1.1  # Of an expected time.
 QAT = "qat"
 
@@ -36,24 +36,32 @@ class Cost:
 IN_EPOCHS = Cost(1.0, 1.0)  # Where seconds are unknown, or must decide nothing.
 
 
-def cost(log: Sequence[Entry], point: Point | None = None) -> Cost | None:
-    """Returns the median cost in seconds of the candidates that trained; None where none did.
+class Costs:
+    """What candidates have cost, and so what others will.
 
     Args:
         log: what was tried.
-        point: whose cost is asked for. Its epochs take as long as those of the candidates with the nearest ratio of
-            channels, with or without rounding as it has. None for the cost of all.
     """
-    found = [(Point(**entry["decision"]["point"]), *_parts(entry)) for entry in log if entry["decision"]["epochs"]]
-    if not found:
-        return None
-    timed = [(one, epoch) for one, _, epoch in found if epoch is not None]
-    if point is not None and timed:
-        timed = [each for each in timed if (each[0].kind == QAT) == (point.kind == QAT)] or timed
-        nearest = min(abs(one.ratio - point.ratio) for one, _ in timed)
-        timed = [each for each in timed if abs(each[0].ratio - point.ratio) == nearest]
-    constant = statistics.median(rest for _, rest, _ in found)
-    return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else 0.0)
+
+    def __init__(self, log: Sequence[Entry]) -> None:
+        self._found = [(Point(**one["decision"]["point"]), *_parts(one)) for one in log if one["decision"]["epochs"]]
+
+    def of(self, point: Point | None = None) -> Cost | None:
+        """Returns the median cost in seconds of the candidates that trained; None where none did.
+
+        Args:
+            point: whose cost is asked for. Its epochs take as long as those of the candidates with the nearest ratio
+                of channels, with or without rounding as it has. None for the cost of all.
+        """
+        if not self._found:
+            return None
+        timed = [(one, epoch) for one, _, epoch in self._found if epoch is not None]
+        if point is not None and timed:
+            timed = [each for each in timed if (each[0].kind == QAT) == (point.kind == QAT)] or timed
+            nearest = min(abs(one.ratio - point.ratio) for one, _ in timed)
+            timed = [each for each in timed if abs(each[0].ratio - point.ratio) == nearest]
+        constant = statistics.median(rest for _, rest, _ in self._found)
+        return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else 0.0)
 
 
 def _parts(entry: Entry) -> tuple[float, float | None]:
@@ -80,14 +88,16 @@ class Price:
 
     Args:
         log: what was tried.
-        steps: of the recipe of a point with so many epochs, as JSON values.
+        steps: of the recipe of a point with so many epochs, each as what tells its beginning from others (see
+            `beginnings`) and the epochs that it trains for.
         in_seconds: whether seconds are what counts, with a margin; otherwise epochs are (`IN_EPOCHS`).
     """
 
-    def __init__(self, log: Sequence[Entry], steps: Callable[[Point, int], Steps], in_seconds: bool) -> None:
-        self.log, self.steps, self.in_seconds = log, steps, in_seconds
+    def __init__(self, log: Sequence[Entry], steps: Callable[[Point, int], Beginnings], in_seconds: bool) -> None:
+        self.steps, self.in_seconds = steps, in_seconds
+        self._known = Costs(log)
         recipes = [entry["candidate"]["recipe"] for entry in log if entry["candidate"]["steps"]]
-        self._trained = {beginning for one in recipes if one for beginning in _beginnings(one["steps"])}
+        self._trained = {beginning for one in recipes if one for beginning, _ in beginnings(one["steps"])}
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
         self._fixed = max(fixed, default=0.0)
         self._costs: dict[tuple[bool, float], Cost | None] = {}
@@ -101,17 +111,20 @@ class Price:
 
     def untrained(self, point: Point, epochs: int) -> int:
         """Returns how many epochs are left to train."""
-        steps = self.steps(point, epochs)
-        beginnings = zip(steps, _beginnings(steps), strict=True)
-        return sum(step.get("epochs", 0) for step, beginning in beginnings if beginning not in self._trained)
+        return sum(trained for beginning, trained in self.steps(point, epochs) if beginning not in self._trained)
 
     def _cost(self, point: Point) -> Cost | None:
         key = (point.kind == QAT, point.ratio)
         if key not in self._costs:
-            self._costs[key] = cost(self.log, point)
+            self._costs[key] = self._known.of(point)
         return self._costs[key]
 
 
-def _beginnings(steps: Steps) -> Iterator[str]:
-    """Yields what tells the first step, the first two, and so on, from others."""
-    return itertools.accumulate(json.dumps(step, sort_keys=True) for step in steps)
+def beginnings(steps: Sequence[Mapping[str, Any]]) -> Beginnings:
+    """Returns what tells the first step, the first two, and so on, from others, each with the last one's epochs.
+
+    Args:
+        steps: of a recipe, as JSON values.
+    """
+    told = itertools.accumulate(json.dumps(step, sort_keys=True) for step in steps)
+    return [(each, step.get("epochs", 0)) for each, step in zip(told, steps, strict=True)]

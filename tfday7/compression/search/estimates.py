@@ -18,8 +18,8 @@ from statistics import median
 from tfday7.compression.search.space import Point
 
 # Bits of a weight that neither pruning nor clustering touched, as gzip packs it.
-BITS = {"float32": 29.5, "float16": 15.0, "dynamic": 6.9, "int8": 6.7, "qat": 6.7}
-STORED = {"float32": 32.0, "float16": 16.0, "dynamic": 8.0, "int8": 8.0, "qat": 8.0}
+BITS = {"float32": 29.5, "float16": 15.0, "dynamic": 6.9, "int8": 6.7}
+STORED = {"float32": 32.0, "float16": 16.0, "dynamic": 8.0, "int8": 8.0}
 FIXED_BYTES = 4_000  # Of a packed file that is no weight: operators, names, metadata.
 NEAREST = 3  # Measured candidates that correct an estimate.
 FIXED_TIME = 0.05  # Of the float32 file's time, which does not shrink with the arithmetic.
@@ -56,7 +56,7 @@ class Measured:
 
 def bits(point: Point) -> float:
     """Returns the bits that a weight takes in the packed file."""
-    whole = BITS[point.kind]
+    whole = BITS[point.file_kind]
     if point.clusters:
         # Runs of the same value are packed a little better than their number says; a cluster of zeros more so.
         return min(whole, math.log2(point.clusters) * 1.1)
@@ -68,39 +68,49 @@ def bits(point: Point) -> float:
     return whole
 
 
-def estimate(point: Point, structure: Structure, measured: Sequence[Measured] = ()) -> Estimate:
-    """Returns what is expected of a point.
+class Estimates:
+    """What is expected of points, by what is known of others.
 
     Args:
-        point: what is to be done.
-        structure: of the model after its shrinking.
-        measured: what is known of other points; the more, the better.
+        measured: what is known; the more, the better.
     """
-    size, packed, time = _arithmetic(point, structure)
-    alike = [one for one in measured if one.point.kind == point.kind] or list(measured)
-    parameters = max(1, structure.parameters[1])
-    alike = sorted(alike, key=lambda one: abs(math.log(max(1, one.structure.parameters[1]) / parameters)))[:NEAREST]
-    size *= _correction([(one.size_bytes, _arithmetic(one.point, one.structure)[0]) for one in alike])
-    packed *= _correction([(one.gzip_bytes, _arithmetic(one.point, one.structure)[1]) for one in alike])
-    time *= _correction(
-        [
-            (one.latency_ratio, _arithmetic(one.point, one.structure)[2])
-            for one in alike
-            if one.latency_ratio is not None
-        ]
-    )
-    return Estimate(size, packed, time, structure.macs[1] if structure.macs else None)
+
+    def __init__(self, measured: Sequence[Measured] = ()) -> None:
+        self._measured: dict[str | None, list[tuple[int, tuple[float | None, ...]]]] = {}
+        for one in measured:
+            found = one.size_bytes, one.gzip_bytes, one.latency_ratio
+            expected = _arithmetic(one.point, one.structure)
+            missed = tuple(None if a is None else a / b for a, b in zip(found, expected, strict=True))
+            for kind in (one.point.file_kind, None):
+                self._measured.setdefault(kind, []).append((max(1, one.structure.parameters[1]), missed))
+        self._corrections: dict[tuple[str, int], list[float]] = {}
+
+    def of(self, point: Point, structure: Structure) -> Estimate:
+        """Returns what is expected of a point.
+
+        Args:
+            point: what is to be done.
+            structure: of the model after its shrinking.
+        """
+        correction = self._correction(point.file_kind, max(1, structure.parameters[1]))
+        size, packed, time = (a * b for a, b in zip(_arithmetic(point, structure), correction, strict=True))
+        return Estimate(size, packed, time, structure.macs[1] if structure.macs else None)
+
+    def _correction(self, kind: str, parameters: int) -> list[float]:
+        """Returns measured over estimated of what is most alike: of size, packed size and time."""
+        if (kind, parameters) not in self._corrections:
+            alike = self._measured.get(kind) or self._measured.get(None, [])
+            nearest = sorted(alike, key=lambda one: abs(math.log(one[0] / parameters)))[:NEAREST]
+            known = ([missed[at] for _, missed in nearest if missed[at] is not None] for at in range(3))
+            self._corrections[kind, parameters] = [median(each) if each else 1.0 for each in known]
+        return self._corrections[kind, parameters]
 
 
 def _arithmetic(point: Point, structure: Structure) -> tuple[float, float, float]:
     parameters = structure.parameters[1]
     macs = structure.macs[1] / structure.macs[0] if structure.macs and structure.macs[0] else 1.0
     return (
-        FIXED_BYTES * 2 + parameters * STORED[point.kind] / 8.0,
+        FIXED_BYTES * 2 + parameters * STORED[point.file_kind] / 8.0,
         FIXED_BYTES + parameters * bits(point) / 8.0,
         FIXED_TIME + (1 - FIXED_TIME) * macs,
     )
-
-
-def _correction(pairs: Sequence[tuple[float, float]]) -> float:
-    return median(found / expected for found, expected in pairs) if pairs else 1.0

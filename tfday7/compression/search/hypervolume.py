@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,20 +24,55 @@ def hypervolume(points: Sequence[Sequence[float]] | np.ndarray, reference: Seque
     return _volume(known[np.all(known < limit, axis=1)], limit)
 
 
-def gain(
-    points: Sequence[Sequence[float]] | np.ndarray, more: Sequence[float], reference: Sequence[float] | np.ndarray
-) -> float:
-    """Returns what one more point adds to the volume: its box, less what the others already dominate of it.
+class Frontier:
+    """What points leave free in front of a reference point, as boxes that do not overlap: tells gains of many at once.
 
     Args:
         points, reference: as of `hypervolume`.
-        more: (dimensions,).
     """
-    limit, one = np.asarray(reference, float), np.asarray(more, float)
-    known = np.asarray(points, float).reshape(-1, len(limit))
-    if np.any(one >= limit) or np.any(np.all(known <= one, axis=1)):
-        return 0.0
-    return float(np.prod(limit - one)) - hypervolume(np.maximum(known, one), limit)
+
+    def __init__(self, points: Sequence[Sequence[float]] | np.ndarray, reference: Sequence[float] | np.ndarray) -> None:
+        limit = np.asarray(reference, float)
+        known = np.asarray(points, float).reshape(-1, len(limit))
+        boxes = np.array(list(_free(known[np.all(known < limit, axis=1)], limit)))
+        self._lower, self._upper = boxes[..., 0], boxes[..., 1]  # (boxes, dimensions)
+
+    def gains(self, more: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+        """Returns what each of some points alone would add to the volume: what of the free boxes it dominates.
+
+        Args:
+            more: (number, dimensions).
+
+        Returns:
+            (number,).
+        """
+        places = np.asarray(more, float).reshape(-1, self._lower.shape[1])
+        shares = np.ones((len(places), len(self._lower)))
+        for axis in range(places.shape[1]):
+            low = np.maximum(self._lower[:, axis], places[:, axis, None])
+            shares *= np.maximum(0.0, self._upper[:, axis] - low)
+        return np.asarray(shares.sum(axis=1))
+
+
+def _free(known: np.ndarray, limit: np.ndarray) -> Iterator[list[tuple[float, float]]]:
+    """Yields boxes, as (lower, upper) of each dimension: slices along the last axis, cut into boxes of one less."""
+    if len(limit) == 1:
+        yield [(-np.inf, float(known.min(initial=limit[0])))]
+        return
+    known = _undominated(known)
+    known = known[np.argsort(known[:, -1], kind="stable")]
+    edges = [-np.inf, *known[:, -1], limit[-1]]
+    for at, (low, high) in enumerate(itertools.pairwise(edges)):
+        if low < high:
+            for box in _free(known[:at, :-1], limit[:-1]):
+                yield [*box, (low, high)]
+
+
+def _undominated(points: np.ndarray) -> np.ndarray:
+    """Returns the points that no other is as good as everywhere, each one once."""
+    points = np.unique(points, axis=0)
+    better = np.all(points[:, None] <= points[None], axis=2)  # Each is as good as itself.
+    return points[better.sum(axis=0) == 1]
 
 
 def _volume(known: np.ndarray, limit: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from tfday7.compression import limits
 from tfday7.compression.config import BudgetConfig
 from tfday7.compression.limits import WORST_DROP
 from tfday7.compression.records import Candidate
-from tfday7.compression.search.hypervolume import gain
+from tfday7.compression.search.hypervolume import Frontier
 from tfday7.compression.search.space import Point
 
 REFERENCE = (WORST_DROP, 1.0, 1.0)
@@ -42,17 +42,21 @@ class Judge:
     def __init__(
         self, baseline: Candidate, budget: BudgetConfig, candidates: Sequence[Candidate], frontier: bool
     ) -> None:
-        self.baseline, self.budget, self.frontier = baseline, budget, frontier
+        self.baseline, self.budget = baseline, budget
         self.floor = limits.least_metric(baseline, budget)
         known = [one for one in candidates if not one.failure]
         good = [limits.cost(one, baseline, budget) for one in known if not limits.broken_limits(one, baseline, budget)]
         self.best = min(good, default=None)
-        self.places = [place for place in (frontier_place(one, baseline) for one in known) if place]
+        places = [place for place in (frontier_place(one, baseline) for one in known) if place]
+        self._reached = Frontier(places, REFERENCE) if frontier else None
 
-    def worth(self, guess: Guess) -> float:
-        """Returns what is expected of a guess; the more the better, 0 or less where nothing is."""
-        if self.frontier:
-            return self._of_frontier(guess)
+    def worths(self, guesses: Sequence[Guess]) -> list[float]:
+        """Returns what is expected of each guess; the more the better, 0 or less where nothing is."""
+        if self._reached is None:
+            return [self._of_objective(one) for one in guesses]
+        return self._of_frontier(self._reached, guesses)
+
+    def _of_objective(self, guess: Guess) -> float:
         value = guess.candidate.value or 0.0
         optimistic = {**guess.candidate.metric, "value": max(value, self.floor)}
         hopeful = dataclasses.replace(guess.candidate, metric=optimistic)
@@ -65,13 +69,16 @@ class Judge:
             won = (1.0 if self.best is None else self.best) - limits.cost(guess.candidate, self.baseline, self.budget)
         return likely * won / (1.0 + outside * 10.0) if math.isfinite(outside + won) else 0.0
 
-    def _of_frontier(self, guess: Guess) -> float:
+    def _of_frontier(self, reached: Frontier, guesses: Sequence[Guess]) -> list[float]:
         """Returns what the frontier's volume gains in the mean, should the metric lie a spread above or below."""
-        place = frontier_place(guess.candidate, self.baseline)
-        if place is None:
-            return 0.0
-        drops = (place[0] - guess.spread, place[0] + guess.spread)
-        return sum(gain(self.places, (drop, *place[1:]), REFERENCE) for drop in drops) / 2.0
+        places = [frontier_place(one.candidate, self.baseline) or REFERENCE for one in guesses]
+        gains = [
+            reached.gains(
+                [(drop + side * one.spread, *rest) for one, (drop, *rest) in zip(guesses, places, strict=True)]
+            )
+            for side in (-1.0, 1.0)
+        ]
+        return [float(gain) for gain in (gains[0] + gains[1]) / 2.0]
 
 
 def frontier_place(one: Candidate, baseline: Candidate) -> tuple[float, float, float] | None:

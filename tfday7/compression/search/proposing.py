@@ -1,10 +1,12 @@
 """What to try next: a pure function of what has been tried, so that a log can be replayed.
 
-Points start with few epochs of fine-tuning, or with all where that costs little more; of those that have as many, the
-best third may have more (successive halving, without waiting for a whole round). New points are those of which a
-surrogate expects most for what they cost: a Gaussian process over the point and its epochs that predicts how much of
-the metric is lost, on top of a rough guess. Size, time and MACs are not learned but estimated (`estimates`). One
-decision serves the budget, the next one the frontier. Nothing is begun that all epochs could not follow.
+Searches begin with the same few points, but for those of which nothing is expected: rounded ones, where a device takes
+longer for rounded numbers. Points start with few epochs of fine-tuning, or with all where that costs little more; of
+those that have as many, the best third may have more (successive halving, without waiting for a whole round). New
+points are those of which a surrogate expects most for what they cost: a Gaussian process over the point and its epochs
+that predicts how much of the metric is lost, on top of a rough guess. Size, time and MACs are not learned but estimated
+(`estimates`). One decision serves the budget, the next one the frontier. Nothing is begun that all epochs could not
+follow.
 
 Sources: L. Li et al., A system for massively parallel hyperparameter tuning (ASHA), MLSys 2020, arXiv:1810.05934;
 J. Snoek et al., Practical Bayesian optimization of machine learning algorithms, NeurIPS 2012, section 3.2 (what is
@@ -24,7 +26,7 @@ from tfday7.compression.records import Candidate
 from tfday7.compression.search import space
 from tfday7.compression.search.costs import IN_EPOCHS
 from tfday7.compression.search.decisions import Decision, Trial
-from tfday7.compression.search.estimates import Estimate, Measured, Structure, estimate
+from tfday7.compression.search.estimates import Estimate, Estimates, Measured, Structure
 from tfday7.compression.search.judging import Guess, Judge
 from tfday7.compression.search.space import Point
 from tfday7.compression.search.surrogate import Surrogate
@@ -92,20 +94,33 @@ class Proposer:
             trials: what has been tried, in order.
             finish: whether to give what is most promising all epochs now, and to begin nothing new.
         """
-        known = {trial.point for trial in trials}
-        if not finish:
-            for point in FIRST:
-                if point in known or (point.trains and not self.begins):
-                    continue
-                if point.kind in self.kinds and self._is_affordable(point) and self._possible(point, trials):
-                    return Decision("start", point, self._first_epochs(point))
         surrogate = Surrogate(self.baseline, trials, self.rungs[-1])
-        made = [trial.candidate for trial in trials]
         if finish:
             return self._finished(trials, surrogate)
+        made = [trial.candidate for trial in trials]
         frontier = len(trials) % FRONTIER_EVERY == FRONTIER_EVERY - 1
         judges = [Judge(self.baseline, self.budget, made, which) for which in (frontier, not frontier)]
-        return self._promoted(trials, surrogate, judges[0]) or self._proposed(trials, known, surrogate, judges)
+        estimates = Estimates(list(self._files(trials)))
+        return (
+            self._started(trials, estimates, surrogate, judges)
+            or self._promoted(trials, surrogate, judges[0])
+            or self._proposed(trials, estimates, surrogate, judges)
+        )
+
+    def _started(
+        self, trials: Sequence[Trial], estimates: Estimates, surrogate: Surrogate, judges: Sequence[Judge]
+    ) -> Decision | None:
+        """Returns a point that every search begins with; one that trains only where a judge expects anything of it."""
+        known = {trial.point for trial in trials}
+        for point in FIRST:
+            if point in known or point.kind not in self.kinds or (point.trains and not self.begins):
+                continue
+            if not self._is_affordable(point) or not self._possible(point, estimates):
+                continue
+            guesses = self._guesses([point], estimates, surrogate)
+            if not point.trains or any(judge.worths(guesses)[0] > LEAST_WORTH for judge in judges):
+                return Decision("start", point, self._first_epochs(point))
+        return None
 
     def _first_epochs(self, point: Point) -> int:
         """Returns how many epochs a point begins with: the most that cost little more than the least."""
@@ -125,10 +140,10 @@ class Proposer:
                 continue
             there = [trial for trial in trials if trial.epochs == rung and trial.tells]
             guesses = [self._of_trial(trial, surrogate) for trial in there]
-            order = sorted(guesses, key=lambda one: (-judge.worth(one), one.point))
-            for one in order[: len(order) // REDUCTION]:
+            order = _by_worth(guesses, judge)
+            for worth, one in order[: len(order) // REDUCTION]:
                 affordable = self.price(one.point, more) <= self.left
-                if reached[one.point] == rung and affordable and judge.worth(one) > LEAST_WORTH:
+                if reached[one.point] == rung and affordable and worth > LEAST_WORTH:
                     return Decision("promote", one.point, more, _told(one))
         return None
 
@@ -152,14 +167,14 @@ class Proposer:
         return Decision("finish", best.point, self.rungs[-1], _told(best)) if best else None
 
     def _most_worth(self, guesses: Sequence[Guess], judge: Judge) -> Guess | None:
-        best = min(guesses, key=lambda one: (-judge.worth(one), one.point), default=None)
-        return best if best is not None and judge.worth(best) > LEAST_WORTH else None
+        worth, best = next(iter(_by_worth(guesses, judge)), (0.0, None))
+        return best if worth > LEAST_WORTH else None
 
     def _proposed(
-        self, trials: Sequence[Trial], known: set[Point], surrogate: Surrogate, judges: Sequence[Judge]
+        self, trials: Sequence[Trial], estimates: Estimates, surrogate: Surrogate, judges: Sequence[Judge]
     ) -> Decision | None:
         """Returns the new point that is worth most for its price by the first judge that expects anything of any."""
-        pool = set(space.points())
+        known, pool = {trial.point for trial in trials}, set(space.points())
         for trial in trials:
             if not trial.candidate.failure and trial.point.trains:
                 pool |= set(space.neighbours(trial.point))
@@ -167,23 +182,16 @@ class Proposer:
             one for one in sorted(pool - known) if one.trains and one.kind in self.kinds and self._is_affordable(one)
         ]
         made = {self._made_of(point) for point in known}
-        possible = [one for one in new if self._possible(one, trials) and self._made_of(one) not in made]
+        possible = [one for one in new if self._possible(one, estimates) and self._made_of(one) not in made]
         if not possible:
             return None
-        measured = self._measured(trials)
-        drops, spreads = surrogate.predict([(one, self.rungs[-1]) for one in possible])
-        guesses = [
-            self._guess(one, estimate(one, self._structure(one), measured), drop, spread)
-            for one, drop, spread in zip(possible, drops, spreads, strict=True)
-        ]
+        guesses = self._guesses(possible, estimates, surrogate)
         for judge in judges:
-            worths = {one.point: judge.worth(one) for one in guesses}
-            best = min(
-                (one for one in guesses if worths[one.point] > LEAST_WORTH),
-                key=lambda one: (-worths[one.point] / self.price(one.point, self.rungs[-1]), one.point),
-                default=None,
-            )
-            if best is not None:
+            worth = [each for each in zip(judge.worths(guesses), guesses, strict=True) if each[0] > LEAST_WORTH]
+            if worth:
+                best = min(
+                    worth, key=lambda each: (-each[0] / self.price(each[1].point, self.rungs[-1]), each[1].point)
+                )[1]
                 return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
         return None
 
@@ -195,6 +203,14 @@ class Proposer:
         (drop,), (spread,) = surrogate.predict([(trial.point, self.rungs[-1])])
         metric = {**trial.candidate.metric, "value": (self.baseline.value or 0.0) - drop}
         return Guess(trial.point, dataclasses.replace(trial.candidate, metric=metric), spread)
+
+    def _guesses(self, points: Sequence[Point], estimates: Estimates, surrogate: Surrogate) -> list[Guess]:
+        """Returns what is expected of possible points with all epochs."""
+        drops, spreads = surrogate.predict([(one, self.rungs[-1]) for one in points])
+        return [
+            self._guess(one, estimates.of(one, self._structure(one)), drop, spread)
+            for one, drop, spread in zip(points, drops, spreads, strict=True)
+        ]
 
     def _guess(self, point: Point, expected: Estimate, drop: float, spread: float) -> Guess:
         ratio, before = expected.latency_ratio, self.baseline.latency_ms
@@ -217,13 +233,13 @@ class Proposer:
             raise ValueError(f"{point} was not checked")
         return found
 
-    def _possible(self, point: Point, trials: Sequence[Trial]) -> bool:
+    def _possible(self, point: Point, estimates: Estimates) -> bool:
         """Returns whether a point can be made and may keep the limits of size and MACs; else its reason is noted."""
         structure = self.structure(point)
         if structure is None:
             self.rejected.setdefault(point.name, "the model cannot spare as many channels")
             return False
-        expected = estimate(point, structure, self._measured(trials))
+        expected = estimates.of(point, structure)
         figures = {"max_size_kb": expected.size_bytes, "max_gzip_kb": expected.gzip_bytes, "max_macs": expected.macs}
         for limit, value in figures.items():
             allowed, unit = getattr(self.budget, limit), limits.UPPER[limit][1]
@@ -233,11 +249,8 @@ class Proposer:
         self.rejected.pop(point.name, None)
         return True
 
-    def _measured(self, trials: Sequence[Trial]) -> list[Measured]:
-        """Returns what is known of files: those of trials, and the given model's own."""
-        return list(self._files(trials))
-
     def _files(self, trials: Sequence[Trial]) -> Iterator[Measured]:
+        """Yields what is known of files: those of trials, and the given model's own."""
         for point, one in [(GIVEN, self.baseline), *((trial.point, trial.candidate) for trial in trials)]:
             made = self.structure(point)
             if not one.failure and made and one.size_bytes and one.gzip_bytes:
@@ -249,6 +262,11 @@ def _most_epochs(trials: Sequence[Trial]) -> dict[Point, int]:
     for trial in trials:
         most[trial.point] = max(most.get(trial.point, 0), trial.epochs)
     return most
+
+
+def _by_worth(guesses: Sequence[Guess], judge: Judge) -> list[tuple[float, Guess]]:
+    """Returns (worth, guess), what is worth most first."""
+    return sorted(zip(judge.worths(guesses), guesses, strict=True), key=lambda each: (-each[0], each[1].point))
 
 
 def _told(guess: Guess) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
-from tfday7.compression.search.costs import Entry, Price, cost
+from tfday7.compression.search.costs import Beginnings, Costs, Entry, Price, beginnings
 from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
@@ -62,7 +62,7 @@ class Search:
         self.folder: Path = self.job.folder
         self.log = Log(self.folder, self._key())
         self._structures: dict[tuple[float, bool], tuple[Structure | None, dict[str, int] | None]] = {}
-        self._recipes: dict[tuple[Point, int], list[dict[str, Any]]] = {}
+        self._steps_of: dict[tuple[Point, int], Beginnings] = {}
         self._costs: list[groups.GroupCost] | None = None
 
     def run(self) -> dict[str, Any]:
@@ -142,7 +142,8 @@ class Search:
         total = self.config.minutes * 60.0
         last = most is not None and len(known) >= most - max(1, round(most * FINISHING))
         finishing = last or left < total * FINISHING
-        if left <= self._ending(log):
+        left -= self._ending(log)
+        if left <= 0:
             return None
         self._pace(log, left)
         decision = self.proposer.next(known, finishing and bool(log))
@@ -158,18 +159,19 @@ class Search:
         too, most of it goes to what is expected of the model instead of to the points that every search begins with.
         Where time decides nothing, as a rerun has to give the same choice, epochs are what counts.
         """
-        rungs, known, total = rungs_of(self.config.search_epochs), cost(log), self.config.minutes * 60.0
+        rungs, known, total = rungs_of(self.config.search_epochs), Costs(log).of(), self.config.minutes * 60.0
         in_seconds = known is not None and total != float("inf")
         few = known is not None and total < FEW * known.of(rungs[-1])
         self.proposer.rungs = rungs[-1:] if few else rungs
         self.proposer.begins = not in_seconds or used_seconds(log) < total * STARTING
         self.proposer.price = Price(log, self._steps, in_seconds)
-        self.proposer.left = left - self._ending(log) if in_seconds else float("inf")
+        self.proposer.left = left if in_seconds else float("inf")
 
-    def _steps(self, point: Point, epochs: int) -> list[dict[str, Any]]:
-        if (point, epochs) not in self._recipes:
-            self._recipes[point, epochs] = [step.to_json() for step in self._recipe(point, epochs).steps]
-        return self._recipes[point, epochs]
+    def _steps(self, point: Point, epochs: int) -> Beginnings:
+        if (point, epochs) not in self._steps_of:
+            steps = [step.to_json() for step in self._recipe(point, epochs).steps]
+            self._steps_of[point, epochs] = beginnings(steps)
+        return self._steps_of[point, epochs]
 
     def _recipe(self, point: Point, epochs: int) -> Recipe:
         """Returns a point's recipe; zeros are left out where it is the file's own size that counts."""

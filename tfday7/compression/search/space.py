@@ -46,6 +46,11 @@ class Point:
         return bool(self.ratio or self.sparsity or self.clusters or self.kind == "qat")
 
     @property
+    def file_kind(self) -> str:
+        """Numbers of the file: rounded ones are as large and as fast however they came about."""
+        return "int8" if self.kind == "qat" else self.kind
+
+    @property
     def name(self) -> str:
         """A name that no other point has, for example "s50u_p70_qat"."""
         parts = []
@@ -156,10 +161,9 @@ def recipe(point: Point, epochs: int, counts: Mapping[str, int] | None = None, s
         steps.append({"technique": "qat", **distil})
     for step, share in zip(steps, shared_out(epochs, len(steps)), strict=True):
         step["epochs"] = share
-    kind = "int8" if point.kind == "qat" else point.kind
-    if kind != "float32":
+    if point.file_kind != "float32":
         stored = {"sparse": False} if point.sparsity and not sparse else {}
-        steps.append({"technique": "quantize", "kind": kind, **stored})
+        steps.append({"technique": "quantize", "kind": point.file_kind, **stored})
     if not steps:
         raise ValueError("a point of no technique is the given model itself")
     name = f"{point.name}_{epochs}" if point.trains else point.name
