@@ -52,15 +52,25 @@ def test_more_epochs_go_on_from_a_finished_run(tmp_path: Path) -> None:
     assert run_command("train", *SMALL, run, "--epochs=3", cwd=tmp_path).code == 2
 
 
+LONG = ("--epochs=100", "--deterministic")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long run that nothing has stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    child = start(folder, *LONG)
+    _, errors = child.communicate(timeout=300)
+    assert child.returncode == 0, errors
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_same_command_ends_with_the_same_weights(
-    number: signal.Signals, code: int, tmp_path: Path
+    number: signal.Signals, code: int, whole: Path, tmp_path: Path
 ) -> None:
-    epochs = "--epochs=150"
-    whole = start(tmp_path / "whole", epochs, "--deterministic")
-    assert whole.wait(timeout=300) == 0, whole.communicate()
-    stopped = start(tmp_path / "stopped", epochs, "--deterministic")
+    stopped = start(tmp_path / "stopped", *LONG)
     wait_for_epochs(tmp_path / "stopped", 5, stopped)
     stopped.send_signal(number)
     _, errors = stopped.communicate(timeout=60)
@@ -68,23 +78,20 @@ def test_a_signal_saves_and_the_same_command_ends_with_the_same_weights(
     assert errors.startswith("error: stopped in epoch ")
     assert "Traceback" not in errors
     assert json.loads((tmp_path / "stopped" / "run.json").read_text())["status"] == "interrupted"
-    resumed = start(tmp_path / "stopped", epochs, "--deterministic")
+    resumed = start(tmp_path / "stopped", *LONG)
     assert resumed.wait(timeout=300) == 0, resumed.communicate()
-    assert same_final_weights(tmp_path / "whole", tmp_path / "stopped")
+    assert same_final_weights(whole, tmp_path / "stopped")
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
-    epochs = "--epochs=150"
-    whole = start(tmp_path / "whole", epochs, "--deterministic")
-    assert whole.wait(timeout=300) == 0, whole.communicate()
-    killed = start(tmp_path / "killed", epochs, "--deterministic")
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    killed = start(tmp_path / "killed", *LONG)
     wait_for_epochs(tmp_path / "killed", 20, killed)
     killed.kill()
     killed.communicate()
-    resumed = start(tmp_path / "killed", epochs, "--deterministic")
+    resumed = start(tmp_path / "killed", *LONG)
     assert resumed.wait(timeout=300) == 0, resumed.communicate()
-    assert same_final_weights(tmp_path / "whole", tmp_path / "killed")
+    assert same_final_weights(whole, tmp_path / "killed")
     assert not list((tmp_path / "killed").glob(".partial-*"))
 
 

@@ -254,11 +254,18 @@ def test_a_chief_that_never_comes_is_an_error_in_time() -> None:
 
 
 def test_a_chief_that_drops_connections_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "create_connection", lambda *a, **k: time.sleep(60))  # As a resolver that hangs.
+    over = threading.Event()
+
+    def hang(*arguments: Any, **named: Any) -> None:  # As a resolver does.
+        over.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(socket, "create_connection", hang)
     started = time.monotonic()
     with pytest.raises(UserError, match="no answer"):
         wait_for_chief(waiting("10.0.0.1:1"), 0.5)
     assert time.monotonic() - started < 5
+    over.set()
 
 
 def test_a_name_that_cannot_be_resolved_is_tried_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,16 +110,16 @@ def test_a_finished_group_is_left_alone_by_all(tmp_path: Path) -> None:
 
 
 def test_a_signal_to_one_worker_stops_all_and_the_group_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
-    workers = start(tmp_path / "stopped", "--epochs=60")
+    workers = start(tmp_path / "stopped", "--epochs=20")
     wait_for_epochs(tmp_path / "stopped", 3, workers)
     workers[1].send_signal(signal.SIGTERM)
     stopped = ended(workers)
     assert [code for code, _, _ in stopped] == [143, 143], stopped
-    assert len(metrics(tmp_path / "stopped")) < 60
-    assert [code for code, _, _ in ended(start(tmp_path / "stopped", "--epochs=60"))] == [0, 0]
-    assert run_command("train", *COMMON, "--epochs=60", f"--run_dir={tmp_path}/one", cwd=tmp_path).code == 0
+    assert len(metrics(tmp_path / "stopped")) < 20
+    assert [code for code, _, _ in ended(start(tmp_path / "stopped", "--epochs=20"))] == [0, 0]
+    assert run_command("train", *COMMON, "--epochs=20", f"--run_dir={tmp_path}/one", cwd=tmp_path).code == 0
     stopped_then, one = (without_time(metrics(tmp_path / name)) for name in ("stopped", "one"))
-    assert len(stopped_then) == 60
+    assert len(stopped_then) == 20
     for record, other in zip(stopped_then, one, strict=True):
         assert record == pytest.approx(other, abs=2e-5)
 

@@ -9,6 +9,7 @@ import pytest
 
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset, Examples
+from tfday7.data.lazy import Mapped
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 from tfday7.diagnosis.health import from_json
@@ -97,9 +98,9 @@ def test_repeated_inputs_with_other_labels_bound_the_accuracy() -> None:
     x = np.repeat(np.arange(40, dtype=np.float32), 10)[:, None]
     y = np.tile([0, 0, 0, 0, 0, 0, 0, 1, 1, 1], 40)
     dataset = prepare(Raw(x, y), "repeats")
-    part = Examples(x, y)
-    assert inspection._ceiling(dataset.problem, part) == pytest.approx(0.7)
-    assert inspection._ceiling(dataset.problem, Examples(np.arange(400.0)[:, None], y)) is None
+    repeated, unlike = (inspection._sample(Examples(each, y)) for each in (x, np.arange(400.0)[:, None]))
+    assert inspection._ceiling(dataset.problem, repeated) == pytest.approx(0.7)
+    assert inspection._ceiling(dataset.problem, unlike) is None
 
 
 def test_large_images_are_pooled_and_the_mean_stays() -> None:
@@ -107,6 +108,17 @@ def test_large_images_are_pooled_and_the_mean_stays() -> None:
     pooled = inspection._pooled(x)
     assert pooled.shape == (3, 32, 32, 1)
     np.testing.assert_allclose(pooled.mean(axis=(1, 2, 3)), x.mean(axis=(1, 2, 3)))
+
+
+def test_a_sample_of_lazy_images_is_that_of_the_same_images_in_memory(tmp_path) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (300, 80, 64, 3), np.uint8)  # More than one chunk.
+    np.save(tmp_path / "x.npy", x)
+    y = np.arange(300)
+    lazy = Mapped(np.load(tmp_path / "x.npy", mmap_mode="r"), 255.0)
+    here, mapped = (inspection._sample(Examples(each, y)) for each in ((x / np.float32(255)), lazy))
+    assert mapped.x.shape == (300, 26, 32, 3)
+    for one, other in zip(here, mapped, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_was_found_is_added_to_the_record_and_comes_back(blobs: Dataset, tmp_path) -> None:

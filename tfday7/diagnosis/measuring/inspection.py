@@ -7,6 +7,7 @@ of the data. The test split is not touched. Loads no TensorFlow.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, Nearest
 from tfday7.core import files
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset, Examples, Problem
+from tfday7.data.lazy import chunks, take
 from tfday7.data.scoring import baseline, score
 from tfday7.diagnosis.health import DataHealth, References
 
@@ -67,19 +69,29 @@ def record(dataset: Dataset, folder: RunFolder) -> None:
 
 
 class _Sample(NamedTuple):
-    """Some examples of a split, in memory."""
+    """Some examples of a split, in memory.
+
+    Attributes:
+        x: inputs, images pooled.
+        y: targets.
+        contents: a digest of each whole input; equal inputs have equal ones.
+    """
 
     x: np.ndarray
     y: np.ndarray
+    contents: list[bytes]
 
 
 def _sample(part: Examples) -> _Sample:
-    """Returns at most EXAMPLES examples as arrays, at most 50 million values."""
+    """Returns at most EXAMPLES examples, of at most 50 million values; of images only a part is in memory at a time."""
     size = max(1, int(np.prod(part.x.shape[1:])))
     count = min(len(part), EXAMPLES, max(50, 50_000_000 // size))
     chosen = np.sort(np.random.default_rng(0).permutation(len(part))[:count])
-    x = np.asarray(part.x[chosen])
-    return _Sample(x, x if part.y is part.x else np.asarray(part.y[chosen]))
+    pooled, contents = [], []
+    for inputs in chunks(take(part.x, chosen)):
+        pooled.append(_pooled(inputs))
+        contents += [hashlib.blake2b(each.tobytes(), digest_size=16).digest() for each in inputs]
+    return _Sample(np.concatenate(pooled), np.asarray(part.y[chosen]), contents)
 
 
 def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +102,7 @@ def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tu
         common = np.argsort(-often, kind="stable")[:FEATURES]
         parts = [np.concatenate([_word_counts(x, common), _rarity(x)], axis=1) for x in (train, validation)]
     else:
-        parts = [_pooled(x).reshape(len(x), -1).astype(np.float64) for x in (train, validation)]
+        parts = [x.reshape(len(x), -1).astype(np.float64) for x in (train, validation)]
         step = max(1, math.ceil(parts[0].shape[1] / FEATURES))
         parts = [part[:, ::step] for part in parts]
     mean, std = parts[0].mean(axis=0), parts[0].std(axis=0)
@@ -180,8 +192,8 @@ def _twins(
 ) -> float | None:
     """Returns the share of validation examples with a twin in training: the same words, or inputs far too near."""
     if problem.vocabulary:
-        known = {row.tobytes() for row in train.x}
-        return float(np.mean([row.tobytes() in known for row in validation.x]))
+        known = set(train.contents)
+        return float(np.mean([each in known for each in validation.contents]))
     if len(train.x) < 3 * NEIGHBOURS:
         return None
     index = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(features[0])
@@ -237,8 +249,8 @@ def _ceiling(problem: Problem, train: _Sample) -> float | None:
     if problem.task != "classification":
         return None
     labels: dict[bytes, list[int]] = {}
-    for row, label in zip(train.x, train.y, strict=True):
-        labels.setdefault(row.tobytes(), []).append(int(label))
+    for content, label in zip(train.contents, train.y, strict=True):
+        labels.setdefault(content, []).append(int(label))
     repeated = [each for each in labels.values() if len(each) > 1]
     count = sum(len(each) for each in repeated)
     if count < len(train.x) / 10:
