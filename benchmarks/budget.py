@@ -8,9 +8,9 @@ On each workload the same float model is given to three: `compression.search.sea
 long that takes, and again with other seeds until the time is over; and points drawn at random from our own space
 (uneven ones aside, whose channels the search has to measure first), with all epochs each, for the same time. What is
 not done when it is over does not count. What each would show, by validation, as its frontier of metric, packed size
-and latency is then scored on the test split, all files timed together. Compared is the hypervolume behind the drop of
+and latency is then scored on the test split, all files timed by turns. Compared is the hypervolume behind the drop of
 the metric (at most 0.1), and packed size and latency relative to the float32 file (at most 1). What each made stays in
-runs/bench_budget: a benchmark that was interrupted goes on behind it.
+runs/bench_budget: a benchmark that was interrupted goes on behind it. How it is scored: `budget_scoring`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import gzip
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import budget_scoring as scoring
 import compression as bench
 from compression_peers import PEERS
 
@@ -39,8 +39,6 @@ from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import compressing
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.search import space
-from tfday7.compression.search.hypervolume import hypervolume
-from tfday7.compression.search.judging import REFERENCE
 from tfday7.compression.search.searching import Search
 from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json
@@ -48,7 +46,6 @@ from tfday7.core.frameworks import keras
 from tfday7.core.settings import to_text
 from tfday7.data import Dataset
 from tfday7.data.config import DataConfig
-from tfday7.data.scoring import score
 from tfday7.exporting.exporting import Origin
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers.config import OptimizerConfig
@@ -79,7 +76,6 @@ WORKLOADS = {
     "digits_cnn": Workload(DataConfig(data="digits"), ModelConfig(model="cnn"), 3e-3, 30),
     "text_transformer": Workload(DataConfig(data="stdlib_text"), ModelConfig(model="transformer"), 1e-3, 6),
 }
-Made = list[tuple[str, float, bytes]]  # (name, validation metric, file)
 
 
 def dataset_of(work: Workload) -> Dataset:
@@ -100,7 +96,9 @@ def trained(name: str, work: Workload, dataset: Dataset) -> Any:
     return models.load(path)
 
 
-def kept(name: str, who: str, make: Callable[[], tuple[Made, dict[str, Any]]]) -> tuple[Made, dict[str, Any]]:
+def kept(
+    name: str, who: str, make: Callable[[], tuple[scoring.Made, dict[str, Any]]]
+) -> tuple[scoring.Made, dict[str, Any]]:
     """Returns what one of the three has made, and says of itself; made now, where it was not made before."""
     folder = RUNS / name / f"{who}_made"
     if not (folder / "made.json").exists():
@@ -124,7 +122,7 @@ def job_of(name: str, work: Workload, dataset: Dataset, model: Any, who: str) ->
     )  # fmt: skip
 
 
-def ours(job: compressing.Compression, minutes: float) -> tuple[Made, dict[str, Any]]:
+def ours(job: compressing.Compression, minutes: float) -> tuple[scoring.Made, dict[str, Any]]:
     """Returns what the search finds, and what it says of itself."""
     record = Search(job, BUDGET, SearchConfig(search_minutes=minutes, search_epochs=EPOCHS)).run()
     made = [
@@ -138,9 +136,9 @@ def ours(job: compressing.Compression, minutes: float) -> tuple[Made, dict[str, 
     }
 
 
-def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
+def peers(model: Any, dataset: Dataset, minutes: float) -> scoring.Made:
     """Returns the files of other kits' recipes: each one once, and seed after seed until the time is over."""
-    ends, made = time.monotonic() + minutes * 60.0, []
+    ends, made, path = time.monotonic() + minutes * 60.0, [], RUNS / "scored.tflite"
     for seed in range(100):
         for name, make in PEERS.items():
             if seed and time.monotonic() > ends:
@@ -149,13 +147,15 @@ def peers(model: Any, dataset: Dataset, minutes: float) -> Made:
             content, failure, _ = bench.attempt(lambda make=make: make(model, dataset, EPOCHS))
             print(f"peer {name}, seed {seed}: {failure or 'made'}", flush=True)
             if content and (not seed or time.monotonic() <= ends):
-                made.append((f"{name}, seed {seed}", metric(content, dataset, "validation"), content))
+                path.write_bytes(content)
+                accuracy = float(scoring.right(path, dataset, "validation").mean())
+                made.append((f"{name}, seed {seed}", accuracy, content))
         if not made:
             return []
     return made
 
 
-def by_chance(job: compressing.Compression, minutes: float) -> Made:
+def by_chance(job: compressing.Compression, minutes: float) -> scoring.Made:
     """Returns random points of our own space, each once, with all epochs, until the time is over."""
     ends, made = time.monotonic() + minutes * 60.0, []
     points, generator = [one for one in space.points() if not one.uneven], np.random.default_rng(0)
@@ -172,64 +172,6 @@ def by_chance(job: compressing.Compression, minutes: float) -> Made:
     return made
 
 
-def metric(content: bytes, dataset: Dataset, part: str) -> float:
-    """Returns the metric of a file on a split, through LiteRT."""
-    from tfday7.runtimes import open_artefact
-
-    path = RUNS / "scored.tflite"
-    path.write_bytes(content)
-    split = getattr(dataset, part)
-    return score(dataset.problem, open_artefact(path, "litert").predict(np.asarray(split.x[:])), split.y, "logits")
-
-
-def compared(whole: bytes, sets: dict[str, Made], chosen: str, dataset: Dataset, folder: Path) -> dict[str, Any]:
-    """Returns each set's frontier by validation, scored on the test split, and its volume; all files timed together.
-
-    Args:
-        whole: the float32 file.
-        sets: what each has made.
-        chosen: the name of what the search has chosen.
-        dataset: scores.
-        folder: for the files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    listed = [("float32", "float32", 0.0, whole), *((who, *one) for who, made in sets.items() for one in made)]
-    paths = {f"{at}": folder / f"{at}.tflite" for at in range(len(listed))}
-    for path, (*_, content) in zip(paths.values(), listed, strict=True):
-        path.write_bytes(content)
-    times = bench.ratios(paths, BUDGET.device if amx.is_there() else "cpu")
-    packed = [len(gzip.compress(content, 9, mtime=0)) for *_, content in listed]
-    top = {part: metric(whole, dataset, part) for part in ("validation", "test")}
-
-    def place(at: int) -> tuple[float, float, float]:
-        return top["validation"] - listed[at][2], packed[at] / packed[0], times[str(at)]["latency_ratio"]
-
-    def row(at: int) -> dict[str, Any]:
-        drop, size, ratio = place(at)
-        scored = metric(listed[at][3], dataset, "test")
-        return {
-            "name": listed[at][1], "drop": drop, "gzip_ratio": size, "latency_ratio": ratio, "test_metric": scored,
-        }  # fmt: skip
-
-    found: dict[str, Any] = {"float32": {**top, "gzip_bytes": packed[0]}, "chosen": None}
-    for who in sets:
-        own = {at: place(at) for at, (whose, *_) in enumerate(listed) if whose == who}
-        rows = [row(at) for at in frontier(own)]
-        places = [(top["test"] - each["test_metric"], each["gzip_ratio"], each["latency_ratio"]) for each in rows]
-        found[who] = {"made": len(sets[who]), "hypervolume": hypervolume(places, REFERENCE), "frontier": rows}
-        if who == "search":
-            found["chosen"] = next((row(at) for at in own if listed[at][1] == chosen), None)
-    return found
-
-
-def frontier(places: dict[int, tuple[float, float, float]]) -> Iterator[int]:
-    """Yields the numbers of what nothing else is better than, the first one of equals."""
-    for at, place in places.items():
-        rest = [other for number, other in places.items() if number != at and (other != place or number < at)]
-        if not any(all(np.array(other) <= place) for other in rest):
-            yield at
-
-
 def workload(name: str, minutes: float) -> dict[str, Any]:
     """Returns the record of a workload."""
     work = WORKLOADS[name]
@@ -244,7 +186,7 @@ def workload(name: str, minutes: float) -> dict[str, Any]:
         "peers": kept(name, "peers", lambda: (peers(model, dataset, minutes), {}))[0],
         "chance": kept(name, "chance", lambda: (by_chance(chance, minutes), {}))[0],
     }
-    record = compared(baseline, sets, about["chosen"] or "", dataset, RUNS / name / "timed")
+    record = scoring.compared(baseline, sets, about["chosen"] or "", dataset, RUNS / name / "timed", BUDGET.device)
     return {"minutes": minutes, "search_says": about, **record}
 
 
@@ -264,7 +206,8 @@ def main() -> None:
             "versions": environment.versions(),
         }
         write_json(RESULTS, record)
-        print(name, {who: record["workloads"][name][who]["hypervolume"] for who in ("search", "peers", "chance")})
+        found = record["workloads"][name]
+        print(name, {who: found[who]["hypervolume"] for who in ("search", "peers", "chance")}, found["ahead"])
 
 
 if __name__ == "__main__":

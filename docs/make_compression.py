@@ -165,13 +165,15 @@ def budgets(record: Mapping[str, Any]) -> str:
         f"What {minutes} minutes find (`benchmarks/budget.py`, {record['date']}, {record['hardware']['cpu']}), beside",
         "other kits' recipes and points drawn at random from the same space, in as much time. The volume behind each",
         "one's frontier on the test split, of the metric's drop (at most 0.1), and packed size and time relative to",
-        "the float32 file; more is better:",
+        "the float32 file; more is better. How far the search is ahead: 95% of 500 draws of test examples, with",
+        "repetition, lie between these.",
         "",
     ]
     rows, notes = [], []
     for name, found in record["workloads"].items():
         sets = [found[who] for who in ("search", "peers", "chance")]
         rows.append([name, *(f"{each['hypervolume']:.4f} ({each['made']} files)" for each in sets)])
+        rows[-1] += [" to ".join(f"{each:+.4f}" for each in found["ahead"][who]) for who in ("peers", "chance")]
         rows[-1].append(f"{found['search_says']['overhead_share']:.1%}")
         one, whole = found["chosen"], found["float32"]["test"]
         if one is not None:
@@ -179,7 +181,7 @@ def budgets(record: Mapping[str, Any]) -> str:
                 f"- {name}: chosen is `{one['name']}`, {one['test_metric']:.4f} on test (float32: {whole:.4f}), "
                 f"1/{1 / one['gzip_ratio']:.1f} of its packed size, {one['latency_ratio']:.2f} of its time."
             )
-    head = ("workload", "search", "other kits", "chance", "share of deciding")
+    head = ("workload", "search", "other kits", "chance", "ahead of other kits", "ahead of chance", "deciding")
     return "\n".join([*said, *table(head, rows), *(["", *notes] if notes else []), ""])
 
 

@@ -16,6 +16,8 @@ def test_every_point_is_there_once_with_a_name_of_its_own() -> None:
     assert len({point.name for point in POINTS}) == len(set(POINTS)) == len(POINTS)
     assert Point() in POINTS
     assert Point(0.5, True, 0.7, 0, "qat", False) in POINTS
+    assert Point(sparsity=0.7, kind="dynamic") in POINTS
+    assert Point(sparsity=0.7, kind="float16") not in POINTS
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6, 20])

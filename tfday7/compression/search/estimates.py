@@ -101,7 +101,7 @@ class Estimates:
         if (kind, parameters) not in self._corrections:
             alike = self._measured.get(kind) or self._measured.get(None, [])
             nearest = sorted(alike, key=lambda one: abs(math.log(one[0] / parameters)))[:NEAREST]
-            known = ([missed[at] for _, missed in nearest if missed[at] is not None] for at in range(3))
+            known = ([each for _, missed in nearest if (each := missed[at]) is not None] for at in range(3))
             self._corrections[kind, parameters] = [median(each) if each else 1.0 for each in known]
         return self._corrections[kind, parameters]
 
