@@ -7,12 +7,13 @@ CONFIG ?= configs/quickstart.flags
 # goes to phones and microcontrollers, and an SSH server that stands for a device.
 SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0
 
-.PHONY: help install run test test-arm64 lint types tests models reference-tools audit mutation-tools format system-packages clean
+.PHONY: help install run test test-arm64 lint types tests coverage models reference-tools audit mutation-tools format system-packages clean
 
 help:
 	@echo "make run      install, then train, diagnose, export and report on the quickstart (CONFIG=... for another)"
 	@echo "make test     install, then lint, types and all tests"
 	@echo "make test-arm64  run the device's runner on aarch64 under qemu-user (installs what it needs)"
+	@echo "make coverage  run the tests, and say which lines and branches they do not reach"
 	@echo "make models   make the committed reference models in tflite_models, and the table of its README, again"
 	@echo "make install  make .venv with the exact versions of constraints.txt"
 	@echo "make mutation-tools  install what benchmarks/mutation.py changes the code with"
@@ -43,6 +44,13 @@ types: install
 
 tests: install
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+# Which lines and branches the tests run, those of the commands and converters that they start among them.
+coverage: install
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 models: install
 	$(BIN)/python tflite_models/make_models.py
@@ -83,4 +91,4 @@ system-packages:
 	apt-get install --quiet=2 --yes --no-install-recommends $(SYSTEM_PACKAGES)
 
 clean:
-	rm -rf $(VENV) .reference .arm64 .audit .mutation build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .reference .arm64 .audit .mutation .coverage* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

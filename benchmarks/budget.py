@@ -187,7 +187,7 @@ def workload(name: str, minutes: float) -> dict[str, Any]:
         "chance": kept(name, "chance", lambda: (by_chance(chance, minutes), {}))[0],
     }
     record = scoring.compared(baseline, sets, about["chosen"] or "", dataset, RUNS / name / "timed", BUDGET.device)
-    return {"minutes": minutes, "search_says": about, **record}
+    return {"date": datetime.date.today().isoformat(), "minutes": minutes, "search_says": about, **record}
 
 
 def main() -> None:

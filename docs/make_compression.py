@@ -165,8 +165,8 @@ def budgets(record: Mapping[str, Any]) -> str:
         f"What {minutes} minutes find (`benchmarks/budget.py`, {record['date']}, {record['hardware']['cpu']}), beside",
         "other kits' recipes and points drawn at random from the same space, in as much time. The volume behind each",
         "one's frontier on the test split, of the metric's drop (at most 0.1), and packed size and time relative to",
-        "the float32 file; more is better. How far the search is ahead: 95% of 500 draws of test examples, with",
-        "repetition, lie between these.",
+        "the float32 file; more is better, and 0 where no file is both smaller and faster than float32. How far the",
+        "search is ahead: 95% of 500 draws of test examples, with repetition, lie between these.",
         "",
     ]
     rows, notes = [], []
