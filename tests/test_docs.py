@@ -117,6 +117,14 @@ def test_half_an_hour_of_work_left_nothing_behind() -> None:
     assert record["flat"]
 
 
+def test_five_gigabytes_were_trained_in_the_memory_that_readme_says() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "large_data.json").read_text(encoding="utf-8"))
+    small, large = record["small"], record["large"]
+    assert large["data_bytes"] > 99 * small["data_bytes"]
+    assert large["data_bytes"] >= 5e9
+    assert large["peak_bytes"] - small["peak_bytes"] < 2 * 2**30
+
+
 def test_what_centered_normalizations_gain_is_what_was_measured() -> None:
     record = json.loads((ROOT / "benchmarks" / "results" / "layer_normalization.json").read_text(encoding="utf-8"))
     gain = {kind: f"{each['cpu']:.2f}" for kind, each in record["centered_to_keras"].items()}
