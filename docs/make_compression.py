@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from figures import HERE, between, bring_up_to_date, measured, table
 
+from tfday7.compression.search import space
+from tfday7.compression.search.proposing import GIVEN
+
 PAGE = HERE / "compression.md"
 BEGIN = "<!-- figures: python docs/make_compression.py -->\n"
 BEGIN_BUDGETS = "<!-- figures of searches: python docs/make_compression.py -->\n"
@@ -161,18 +164,22 @@ def _quantized(record: Mapping[str, Any]) -> list[str]:
 def budgets(record: Mapping[str, Any]) -> str:
     """Returns the section's text: what a search, other kits' recipes and chance have found in as much time."""
     minutes = " or ".join(f"{each:g}" for each in sorted({one["minutes"] for one in record["workloads"].values()}))
+    grid = sum(not one.uneven and one != GIVEN for one in space.points())
     said = [
         f"What {minutes} minutes find (`benchmarks/budget.py`, {record['date']}, {record['hardware']['cpu']}), beside",
         "other kits' recipes and points drawn at random from the same space, in as much time. The volume behind each",
         "one's frontier on the test split, of the metric's drop (at most 0.1), and packed size and time relative to",
         "the float32 file; more is better, and 0 where no file is both smaller and faster than float32. How far the",
-        "search is ahead: 95% of 500 draws of test examples, with repetition, lie between these.",
+        "search is ahead: 95% of 500 draws of test examples, with repetition, lie between these. A search keeps the",
+        f"files of its frontier, the others all that they have made. The space has {grid} points, and uneven ones,",
+        "which only a search can have: chance that has made as many has left little to find.",
         "",
     ]
     rows, notes = [], []
     for name, found in record["workloads"].items():
         sets = [found[who] for who in ("search", "peers", "chance")]
         rows.append([name, *(f"{each['hypervolume']:.4f} ({each['made']} files)" for each in sets)])
+        rows[-1][1] = rows[-1][1].replace(" files", f" files of {found['search_says']['candidates']}")
         rows[-1] += [" to ".join(f"{each:+.4f}" for each in found["ahead"][who]) for who in ("peers", "chance")]
         rows[-1].append(f"{found['search_says']['overhead_share']:.1%}")
         one, whole = found["chosen"], found["float32"]["test"]
