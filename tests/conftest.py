@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ from tfday7.data.source import Raw
 # How long an example takes says how busy the machine is; a test that is about time measures it itself.
 hypothesis.settings.register_profile("tfday7", deadline=None)
 hypothesis.settings.load_profile("tfday7")
+
+# What a shell starts in the background ignores Ctrl-C, and so does what that starts; some tests are about it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
