@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tfday7.core.frameworks import keras, tf
+from tfday7 import models
+from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.data import Problem
 from tfday7.models import ModelConfig, building
 from tfday7.models.describe import describe
@@ -78,13 +82,70 @@ def test_shared_layers_count_each_time_and_nested_models_count() -> None:
     assert found.macs == 2 * 4 * 4 + 4 * 3
 
 
+HEADS, KEY, VALUE = 2, 3, 5
+PAIRS = 7 * 4  # Of 7 queries of 6 numbers, and 4 keys of 8.
+ATTENTION = 7 * 6 * HEADS * KEY + 4 * 8 * HEADS * (KEY + VALUE) + PAIRS * HEADS * (KEY + VALUE) + 7 * HEADS * VALUE * 6
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (lambda q, v: layers.MultiHeadAttention(HEADS, KEY, VALUE)(q, v), ATTENTION),
+        (lambda q, v: layers.Attention()([layers.Dense(8)(q), v]), 7 * 6 * 8 + PAIRS * (8 + 8)),
+        (lambda q, v: layers.Attention()([layers.Dense(9)(q), v, layers.Dense(9)(v)]), 9 * (42 + 32) + PAIRS * (9 + 8)),
+        (lambda q, v: layers.EinsumDense("btc,chd->bthd", (None, 3, 4))(q), 7 * 6 * 3 * 4),
+        (lambda q, v: layers.EinsumDense("...c,cd->...d", 9)(q), 7 * 6 * 9),
+        (lambda q, v: layers.EinsumDense("bthd,hde->bte", (None, 9))(layers.Reshape((7, 2, 3))(q)), 7 * 6 * 9),
+        (lambda q, v: tf.einsum("bqc,bvd->bqvcd", q, v), PAIRS * 6 * 8),
+        (lambda q, v: tf.einsum("btc->bct", q), 0),
+        (lambda q, v: tf.matmul(q, tf.ones((1, 5, 6)), transpose_b=True), 7 * 6 * 5),
+        (lambda q, v: tf.matmul(tf.ones((1, 5, 7)), q), 5 * 7 * 6),
+    ],
+)
+def test_products_of_two_tensors_by_arithmetic(product: Callable[[Any, Any], Any], expected: int) -> None:
+    queries, values = keras.Input((7, 6)), keras.Input((4, 8))
+    found = describe(keras.Model([queries, values], [product(queries, values), values]))
+    assert found.macs == expected
+
+
+def test_attention_over_one_axis_of_several() -> None:
+    inputs = keras.Input((3, 5, 8))
+    product = layers.MultiHeadAttention(HEADS, KEY, attention_axes=2)(inputs, inputs)
+    projections = 4 * 15 * 8 * HEADS * KEY
+    assert describe(keras.Model(inputs, product)).macs == projections + 3 * 5 * 5 * HEADS * 2 * KEY
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (lambda q, v: keras3.ops.einsum("bqc,bvd->bqvcd", q, v), PAIRS * 6 * 8),
+        (lambda q, v: keras3.ops.matmul(keras3.ops.ones((5, 7)), q), 5 * 7 * 6),
+        (lambda q, v: keras3.ops.transpose(q, (0, 2, 1)), 0),
+        (lambda q, v: keras3.ops.tensordot(q, v, axes=0), "no rule for the operation Tensordot"),
+    ],
+)
+def test_operations_of_keras_3_by_arithmetic(product: Callable[[Any, Any], Any], expected: int | str) -> None:
+    queries, values = keras3.layers.Input((7, 6)), keras3.layers.Input((4, 8))
+    found = describe(models.load(keras3.Model([queries, values], [product(queries, values), values])))
+    assert (found.macs, *found.not_counted.values()) in ((expected,), (None, expected))
+
+
 def test_what_has_no_rule_is_named_and_the_total_unknown() -> None:
     inputs = keras.Input((4, 6))
-    attention = layers.MultiHeadAttention(2, 3, name="attention")(inputs, inputs)
-    product = tf.einsum("abc,abd->acd", attention, inputs)
+    attention = layers.AdditiveAttention(name="attention")([inputs, inputs])
+    product = tf.tensordot(attention, tf.ones((6, 2)), 1)
     found = describe(keras.Model(inputs, product))
     assert found.macs is None
-    assert found.not_counted["attention"] == "no rule for MultiHeadAttention"
-    assert "no rule for tf.einsum" in found.not_counted.values()
-    open_size = keras.Input((None, 3))
-    assert describe(keras.Model(open_size, layers.LSTM(2)(open_size))).macs is None
+    assert found.not_counted["attention"] == "no rule for AdditiveAttention"
+    assert "no rule for tf.tensordot" in found.not_counted.values()
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [((None, 3), layers.LSTM(2)), ((None, 32, 2), layers.Conv2D(4, 3)), ((None, 5, 3), layers.Dense(4))],
+)
+def test_an_open_size_makes_the_total_unknown(shape: tuple[int | None, ...], layer: Any) -> None:
+    inputs = keras.Input(shape)
+    found = describe(keras.Model(inputs, layer(inputs)))
+    assert found.macs is None
+    assert "is open" in found.not_counted[layer.name]

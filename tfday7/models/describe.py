@@ -7,11 +7,14 @@ normalization, additions) is left out, as they do. What has no rule here is name
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfday7.core.frameworks import keras, tf
+from tfday7.models.door.template import filled
 
 Shape = tuple[Any, ...]
 
@@ -121,27 +124,89 @@ def _bidirectional(layer: Any, node: Any) -> int:
 
 def _dot(layer: Any, node: Any) -> int:
     axis = layer.axes[0] if isinstance(layer.axes, (list, tuple)) else layer.axes
-    return math.prod(_known(node.output_shapes[1:])) * _known(node.input_shapes[0])[axis]
+    return _summed(node.output_shapes, node.input_shapes[0][axis])
+
+
+def _einsum_dense(layer: Any, node: Any) -> int:
+    return _einsum(layer.equation, [node.input_shapes, layer.kernel.shape], node.output_shapes)
+
+
+def _multi_head_attention(layer: Any, node: Any) -> int:
+    """Returns those of the four projections, and of each query with each key and each value."""
+    given = inspect.signature(layer.call).bind(*node.call_args, **node.call_kwargs).arguments
+    query, value = (tuple(given[role].shape) for role in ("query", "value"))
+    ours, theirs = (math.prod(_known(shape[1:-1])) for shape in (query, value))
+    attended = math.prod(_known(tuple(value[axis] for axis in layer._attention_axes)))
+    kernels = {role: math.prod(getattr(layer, f"_{role}_dense").kernel.shape) for role in _PROJECTIONS}
+    projected = ours * (kernels["query"] + kernels["output"]) + theirs * (kernels["key"] + kernels["value"])
+    return projected + ours * attended * layer._num_heads * (layer._key_dim + layer._value_dim)
+
+
+def _attention(layer: Any, node: Any) -> int:
+    if layer.score_mode != "dot":
+        raise NotImplementedError(f"no rule for the score mode {layer.score_mode!r}")
+    query, value, *key = (tuple(one.shape) for one in node.call_args[0])
+    compared = (key[0] if key else value)[-1]
+    return math.prod(_known((*query[1:-1], value[-2]))) * sum(_known((compared, value[-1])))
 
 
 def _operation(layer: Any, node: Any) -> int:
     symbol = str(layer.symbol).removeprefix("compat.v1.")
     if symbol in ("linalg.matmul", "__operators__.matmul"):
-        first = node.input_shapes[0] if isinstance(node.input_shapes, list) else node.input_shapes
-        contracted = -2 if node.call_kwargs.get("transpose_a") else -1
-        return math.prod(_known(node.output_shapes[1:])) * _known(first[contracted:][:1])[0]
-    if symbol in ("einsum", "tensordot", "nn.conv2d", "nn.convolution", "nn.depthwise_conv2d"):
+        first = node.call_args[0] if node.call_args else node.call_kwargs["a"]
+        return _summed(node.output_shapes, first.shape[-2 if node.call_kwargs.get("transpose_a") else -1])
+    if symbol == "einsum":
+        equation, *operands = node.call_args
+        return _einsum(equation, [one.shape for one in operands], node.output_shapes)
+    if symbol in ("tensordot", "nn.conv2d", "nn.convolution", "nn.depthwise_conv2d"):
         raise NotImplementedError(f"no rule for tf.{symbol}")
     return 0
 
 
+def _keras_operation(layer: Any, node: Any) -> int:
+    if layer.operation in _KEPT_PRODUCTS:
+        raise NotImplementedError(f"no rule for the operation {layer.operation}")
+    operands, _ = filled(json.loads(layer.arguments), tf.nest.flatten(node.call_args))
+    if layer.operation == "Matmul":
+        return _summed(node.output_shapes, operands[0].shape[-1])
+    if layer.operation == "Einsum":
+        return _einsum(json.loads(layer.settings)["subscripts"], [one.shape for one in operands], node.output_shapes)
+    return 0
+
+
+def _einsum(equation: str, shapes: Sequence[Shape], output: Shape) -> int:
+    """Returns those of a sum of products of two tensors."""
+    left, arrow, written = equation.replace(" ", "").partition("->")
+    names = left.split(",")
+    if not arrow or len(names) > 2:
+        raise NotImplementedError(f"no rule for the einsum {equation}")
+    summed: dict[str, Any] = {}
+    for name, shape in zip(names, shapes, strict=True):
+        before, _, behind = name.partition("...")
+        sizes = [*zip(before, shape, strict=False), *zip(behind[::-1], shape[::-1], strict=False)]
+        summed |= {letter: size for letter, size in sizes if letter not in written}
+    return _summed(output, *summed.values()) if len(names) == 2 else 0
+
+
+def _summed(output: Shape, *sizes: Any) -> int:
+    """Returns those of a result of this shape, each number of which sums products along axes of these sizes."""
+    return math.prod(_known((*output[1:], *sizes)))
+
+
+_PROJECTIONS = ("query", "key", "value", "output")
+# Operations of Keras 3 that the door keeps and that multiply, but have no rule here.
+_KEPT_PRODUCTS = frozenset((
+    *("Dot", "Tensordot", "Inner", "Outer", "Vdot", "Kron", "Cross", "Convolve", "Correlate", "DotProductAttention"),
+    *("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv"),
+))  # fmt: skip
 _RULES: dict[str, Callable[[Any, Any], int]] = {
     "Conv1DTranspose": _transposed, "Conv2DTranspose": _transposed, "Conv3DTranspose": _transposed,
     "SeparableConv1D": _separable, "SeparableConv2D": _separable,
     "DepthwiseConv1D": _depthwise, "DepthwiseConv2D": _depthwise,
     "Conv1D": _convolution, "Conv2D": _convolution, "Conv3D": _convolution,
     "Dense": _dense, "LSTM": _recurrent, "GRU": _recurrent, "SimpleRNN": _recurrent,
-    "Bidirectional": _bidirectional, "Dot": _dot, "TFOpLambda": _operation,
+    "Bidirectional": _bidirectional, "Dot": _dot, "TFOpLambda": _operation, "KerasOperation": _keras_operation,
+    "EinsumDense": _einsum_dense, "MultiHeadAttention": _multi_head_attention, "Attention": _attention,
 }  # fmt: skip
 _ELEMENTWISE = {
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Normalization", "Embedding",
@@ -155,7 +220,7 @@ def _positions(layer: Any, shape: Shape) -> int:
 
 
 def _known(shape: Shape) -> Shape:
-    if None in shape[1:] or (len(shape) == 1 and shape[0] is None):
+    if None in shape:
         raise NotImplementedError(f"its size {shape} is open")
     return shape
 

@@ -176,8 +176,8 @@ def test_a_model_without_channels_that_can_go() -> None:
 
 def test_multiplications_that_are_not_known() -> None:
     inputs = keras.Input((5, 4))
-    x = keras.layers.MultiHeadAttention(2, 2, name="attention")(inputs, inputs)
+    x = keras.layers.AdditiveAttention(name="attention")([inputs, inputs])
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(8)(x)))
-    with pytest.raises(UserError, match="attention: no rule for MultiHeadAttention"):
+    with pytest.raises(UserError, match="attention: no rule for AdditiveAttention"):
         shrink.plan(model, macs_ratio=0.5)
     assert "MACs" in str(shrink.plan(model, ratio=0.5))

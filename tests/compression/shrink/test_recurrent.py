@@ -62,6 +62,14 @@ def test_states_that_start_another_layer_go_with_its_units() -> None:
     assert [(one.group.members, one.after) for one in plan.groups] == [(("reader", "writer"), 4)]
 
 
+def test_steps_in_the_place_of_the_batch_leave_the_units_whole() -> None:
+    inputs = keras.Input((3, 2))
+    x = keras.layers.LSTM(8, time_major=True, return_sequences=True, name="turned")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(6, name="free")(x)))
+    plan, _ = agree(model)
+    assert [one.group.name for one in plan.groups] == ["free"]
+
+
 def test_the_two_directions_may_keep_other_units() -> None:
     keras.backend.clear_session()
     model = series(lambda x: keras.layers.Bidirectional(keras.layers.LSTM(6), name="both")(x))

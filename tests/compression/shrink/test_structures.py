@@ -12,6 +12,7 @@ from compression.shrink.agreement import agree, gap, inputs_for, outputs
 from tfday7 import models
 from tfday7.compression import shrink
 from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.models import describe
 
 
 def test_a_shared_layer_keeps_the_same_channels_in_both_places() -> None:
@@ -125,6 +126,12 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "gather of steps": lambda x: tf.gather(x, [0, 2], axis=1),
     "a cut of which all might go": lambda x: tf.concat([x[..., :1] * 1e-3, x[..., 1:]], axis=-1),
     "sum of many": lambda x: tf.add_n([x, projected(x, 8), x]),
+    "one number spread by a constant": lambda x: projected(x, 1) * np.arange(1.0, 9.0, dtype=np.float32),
+    "turned, times a constant": lambda x: tf.matmul(
+        tf.transpose(projected(x, 4), [0, 2, 1]), np.eye(4, 5, dtype=np.float32), transpose_a=True
+    ),
+    "steps times a constant": lambda x: tf.matmul(x, np.eye(6, 5, dtype=np.float32), transpose_a=True),
+    "brought to length one along steps": lambda x: tf.math.l2_normalize(x, axis=1),
 }  # fmt: skip
 
 
@@ -133,8 +140,10 @@ def test_functions_of_tensorflow(operation: Callable[[Any], Any]) -> None:
     keras.backend.clear_session()
     inputs = keras.Input((6, 3))
     x = operation(keras.layers.Dense(8, activation="tanh", name="first")(inputs))
-    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+    plan, smaller = agree(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
     assert any("first" in one.group.members for one in plan.groups)
+    assert plan.macs is not None
+    assert describe.describe(smaller).macs == plan.macs[1] < plan.macs[0]
 
 
 FIXED: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -143,6 +152,16 @@ FIXED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "argmax": (lambda x: tf.cast(tf.argmax(x, axis=-1), tf.float32), "counted along"),
     "every other": (lambda x: x[..., ::2], "picked by number"),
     "number of channels": (lambda x: x / tf.cast(tf.shape(x)[2], tf.float32), "counted by"),
+    "times a constant": (lambda x: tf.matmul(x, np.eye(8, 5, dtype=np.float32)), "multiplied by a constant in"),
+    "brought to length one as a whole": (tf.math.l2_normalize, "normalized together"),
+    "brought to length one as a whole, turned": (
+        lambda x: tf.math.l2_normalize(tf.transpose(x, [0, 2, 1])),
+        "normalized together",
+    ),
+    "where something holds": (
+        lambda x: tf.zeros_like(x) + tf.reduce_sum(tf.cast(tf.where(x > 0.0), tf.float32)),
+        "read by the unknown layer",
+    ),
     "unknown function": (lambda x: tf.reverse(x, [-1]), "unknown layer TFOpLambda"),
 }
 
@@ -171,6 +190,16 @@ def test_heads_of_an_attention_that_is_written_out() -> None:
     kinds = {tuple(sorted(one.group.members)): (one.group.kind, one.before, one.after) for one in plan.groups}
     assert kinds[("key", "query", "value")] == ("heads", 4, 2)
     assert smaller.get_layer("query").kernel.shape == (5, 6)
+
+
+def test_an_attention_that_returns_several_axes_is_left_whole() -> None:
+    inputs = keras.Input((6, 5))
+    x = keras.layers.Dense(8, name="first")(inputs)
+    x = keras.layers.MultiHeadAttention(4, 3, output_shape=(2, 4), name="attention")(x, x)
+    x = keras.layers.Dense(6, name="free")(keras.layers.Flatten()(x))
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(2)(x)))
+    assert [one.group.name for one in plan.groups] == ["free"]
+    assert "unknown layer MultiHeadAttention" in next(one.reason for one in plan.skipped if one.layer == "first")
 
 
 def test_a_model_of_keras_3_comes_through_the_door() -> None:

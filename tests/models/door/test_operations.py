@@ -110,3 +110,9 @@ def test_an_operation_with_functions_inside_is_refused_by_name(functional: Calla
     model = functional(lambda x: keras3.ops.map(lambda row: row * 2.0, x), SEQUENCE)
     with pytest.raises(UserError, match="takes functions"):
         door.load(model)
+
+
+def test_an_operation_made_with_an_array_is_refused_by_name(functional: Callable[..., Any]) -> None:
+    limits = np.arange(1.0, 1.0 + SEQUENCE[-1], dtype=np.float32)
+    with pytest.raises(UserError, match=r"'clip\w*' \(Clip\) was made with what Keras cannot write down"):
+        door.load(functional(lambda x: keras3.ops.clip(x, -limits, limits), SEQUENCE))

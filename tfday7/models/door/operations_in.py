@@ -53,7 +53,13 @@ def _kept(call: Call, tensors: dict[int, Any], name: str) -> Any:
             "put it into a layer of your own and register a builder for that (docs/keras3_door.md)",
         )
     template, inputs = taken_apart([list(call.args), {**call.kwargs}], KERAS3.is_symbolic)
-    settings = dict(operation.get_config())
+    try:
+        settings = dict(operation.get_config())
+    except NotImplementedError as error:
+        raise UserError(
+            f"operation {operation.name!r} ({kind}) was made with what Keras cannot write down, such as an array",
+            "use numbers, or put it into a layer of your own with a builder (docs/keras3_door.md)",
+        ) from error
     settings.pop("name", None)
     layer = KerasOperation(kind, json.dumps(settings), json.dumps(template), name=name)
     new = [tensors[id(tensor)] for tensor in inputs]

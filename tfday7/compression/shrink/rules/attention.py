@@ -14,16 +14,16 @@ from tfday7.models.door.graph import TF_KERAS
 @rule("MultiHeadAttention")
 def _multi_head(visit: Visit) -> list[Labels]:
     layer = visit.layer
-    if visit.path:
+    if visit.path or len(layer._output_dense.kernel.shape) != 3:
         return unknown(visit)
     given = inspect.signature(layer.call).bind(*visit.call.args, **visit.call.kwargs).arguments
     query, value = given["query"], given["value"]
     key = given.get("key")
-    key = value if key is None else key
+    roles = {"query": query, "key": value if key is None else key, "value": value}
+    if not all(map(TF_KERAS.is_symbolic, roles.values())):
+        return unknown(visit)
     heads = visit.produce("heads", layer._num_heads, "heads")
-    for role, tensor in (("query", query), ("key", key), ("value", value)):
-        if not TF_KERAS.is_symbolic(tensor):
-            return unknown(visit)
+    for role, tensor in roles.items():
         labels = visit.only(visit.graph.labels[id(tensor)], -1, "attended over by")
         projection = getattr(layer, f"_{role}_dense")
         source = _position(visit, tensor)
@@ -32,6 +32,10 @@ def _multi_head(visit: Visit) -> list[Labels]:
         )  # fmt: skip
         visit.weight(projection.bias, [heads, None])
         visit.set(f"{role}_shape", counted(list(tensor.shape), labels))
+        visit.cost(tensor.shape[1:-1], [None] * (len(labels) - 2), projection.kernel)
+    pairs = [*query.shape[1:-1], *(value.shape[axis] for axis in layer._attention_axes)]
+    for size in (layer._key_dim, layer._value_dim):
+        visit.cost([*pairs, layer._num_heads, size], [*[None] * len(pairs), heads, None])
     for role in ("attention_mask", "query_mask", "value_mask", "key_mask"):
         if TF_KERAS.is_symbolic(given.get(role)):
             visit.fix_all(visit.graph.labels[id(given[role])], "the mask of")
@@ -41,11 +45,10 @@ def _multi_head(visit: Visit) -> list[Labels]:
 def _projected(visit: Visit, heads: Any) -> list[Labels]:
     layer = visit.layer
     dense = layer._output_dense
-    size = visit.outputs[0][-1]
-    if len(dense.kernel.shape) != 3:
-        return unknown(visit)
-    out = visit.produce("output", size, "channels")
+    out = visit.produce("output", visit.outputs[0][-1], "channels")
     visit.weight(dense.kernel, [heads, None, out], consumed=(0,), produced=(2,))
+    places = visit.outputs[0][1:-1]
+    visit.cost(places, [None] * len(places), dense.kernel)
     visit.weight(dense.bias, [out])
     visit.set("num_heads", heads)
     visit.set("output_shape", Count(out))
@@ -64,9 +67,12 @@ def _position(visit: Visit, tensor: Any) -> int:
 def _dot_product(visit: Visit) -> list[Labels]:
     """Values pass; queries and keys are compared as a whole."""
     query, value = visit.inputs[:2]
-    if len(visit.inputs) > 3 or len(visit.outputs) > 1 or visit.path:
+    if visit.path or len(visit.outputs) > 1 or len(visit.inputs) != len(visit.call.args[0]):  # A mask is one more.
         return unknown(visit)
     visit.fix_all(query, "compared as a whole by")
     visit.fix_all(visit.inputs[2] if len(visit.inputs) == 3 else value, "compared as a whole by")
     visit.fix_all(value[:-1], "attended over by")
+    pairs = [*visit.shapes[0][1:-1], visit.shapes[1][-2]]
+    for size, label in ((visit.shapes[-1][-1], None), (visit.shapes[1][-1], value[-1])):
+        visit.cost([*pairs, size], [*[None] * len(pairs), label])
     return [[*[None] * (len(visit.outputs[0]) - 1), value[-1]]]

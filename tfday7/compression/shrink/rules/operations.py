@@ -92,6 +92,8 @@ def _binary(visit: Visit, given: Given) -> list[Labels]:
 
 @operation("where")
 def _where(visit: Visit, given: Given) -> list[Labels]:
+    if given["x"] is None:  # Then it tells where the condition holds.
+        return unknown(visit)
     return [joined(visit, {name: given[name] for name in ("condition", "x", "y")})]
 
 
@@ -118,14 +120,32 @@ def joined(visit: Visit, operands: Given) -> Labels:
             visit.fix_all(labels, "joined to a variable in")
             continue
         array = np.asarray(value)
-        axes = labels[len(labels) - array.ndim :] if array.ndim <= len(labels) else []
-        if len(axes) != array.ndim:
-            visit.fix_all(labels, "joined to a constant of more axes in")
-            continue
+        beside = beside_constant(visit, labels, array.shape)
+        if beside is None:
+            return unknown(visit, "joined to a constant of more axes in")[0]
+        labels = beside
+        axes = labels[len(labels) - array.ndim :]
         own: Labels = [label if size != 1 else None for label, size in zip(axes, array.shape, strict=True)]
         if any(label is not None for label in own):
             visit.rewrite(name, Chosen(array, own))
     return labels
+
+
+def beside_constant(visit: Visit, labels: Labels, shape: tuple[int, ...]) -> Labels | None:
+    """Returns the labels of what is joined to a constant of a shape; None where that has more axes.
+
+    An axis of one number that becomes as many as the constant has is no channel any more.
+    """
+    first = len(labels) - len(shape)
+    if first < 0:
+        return None
+    result = list(labels)
+    for axis, size in enumerate(shape, start=first):
+        label = result[axis]
+        if label is not None and size not in (1, len(label)):
+            visit.fix(label, "spread over many channels by")
+            result[axis] = None
+    return result
 
 
 def axes_of(axis: Any, rank: int, default: Any) -> list[int]:
@@ -135,17 +155,22 @@ def axes_of(axis: Any, rank: int, default: Any) -> list[int]:
 
 @operation(*(f"{prefix}reduce_{kind}" for prefix in ("", "math.") for kind in ("sum", "mean", "max", "min", "prod")))
 def _reduce(visit: Visit, given: Given) -> list[Labels]:
+    return reduced(visit, given["axis"], bool(given["keepdims"]), plain_symbol(visit.layer.symbol).endswith("_sum"))
+
+
+def reduced(visit: Visit, axis: Any, keepdims: bool, sums: bool) -> list[Labels]:
+    """Returns the labels of a tensor whose values along some axes, all of them for None, become one number."""
     labels = list(visit.inputs[0])
-    axes = axes_of(given["axis"], len(labels), range(len(labels)))
-    for axis in axes:
-        if plain_symbol(visit.layer.symbol).endswith("_sum") and labels[axis] is not None:
-            visit.ignore(visit.graph.symbolic(visit.call)[0], axis)
+    axes = axes_of(axis, len(labels), range(len(labels)))
+    for one in axes:
+        if sums and labels[one] is not None:
+            visit.ignore(visit.graph.symbolic(visit.call)[0], one)
         else:
-            visit.fix(labels[axis], "reduced to one number by")
-    return [after_reduction(labels, axes, bool(given["keepdims"]))]
+            visit.fix(labels[one], "reduced to one number by")
+    return [_after_reduction(labels, axes, keepdims)]
 
 
-def after_reduction(labels: Labels, axes: list[int], keepdims: bool) -> Labels:
+def _after_reduction(labels: Labels, axes: list[int], keepdims: bool) -> Labels:
     """Returns the labels without the axes that a reduction takes."""
     if keepdims:
         return [None if axis in axes else label for axis, label in enumerate(labels)]
@@ -157,15 +182,20 @@ def _argmax(visit: Visit, given: Given) -> list[Labels]:
     labels = list(visit.inputs[0])
     axis = int(given["axis"] or 0) % len(labels)
     visit.fix(labels[axis], "counted along by")
-    return [after_reduction(labels, [axis], keepdims=False)]
+    return [_after_reduction(labels, [axis], keepdims=False)]
 
 
 @operation("nn.softmax", "nn.log_softmax", "math.l2_normalize", "nn.l2_normalize", "math.cumsum")
 def _along(visit: Visit, given: Given) -> list[Labels]:
+    usual = None if plain_symbol(visit.layer.symbol).endswith("l2_normalize") else -1
+    return along(visit, usual if given["axis"] is None else given["axis"])
+
+
+def along(visit: Visit, axis: Any) -> list[Labels]:
+    """Returns the labels of a tensor whose values along some axes, all of them for None, hang on each other."""
     labels = list(visit.inputs[0])
-    default = [0] if "cumsum" in plain_symbol(visit.layer.symbol) else [len(labels) - 1]
-    for axis in axes_of(given["axis"], len(labels), default):
-        visit.fix(labels[axis], "normalized together by")
+    for one in axes_of(axis, len(labels), range(len(labels))):
+        visit.fix(labels[one], "normalized together by")
     return [labels]
 
 

@@ -25,8 +25,13 @@ def _concat(visit: Visit, given: Given) -> list[Labels]:
 def _stack(visit: Visit, given: Given) -> list[Labels]:
     if not all(is_tensor(one) for one in given["values"]):
         return unknown(visit)
+    return stacked(visit, given["axis"])
+
+
+def stacked(visit: Visit, axis: int) -> list[Labels]:
+    """Returns the labels of tensors joined along a new axis."""
     labels = broadcast(visit, visit.inputs, visit.shapes)
-    axis = given["axis"] % (len(labels) + 1)
+    axis %= len(labels) + 1
     return [[*labels[:axis], None, *labels[axis:]]]
 
 
@@ -71,15 +76,25 @@ def _transpose(visit: Visit, given: Given) -> list[Labels]:
 
 @operation("expand_dims")
 def _expand(visit: Visit, given: Given) -> list[Labels]:
+    return expanded(visit, int(given["axis"]))
+
+
+def expanded(visit: Visit, axis: int) -> list[Labels]:
+    """Returns the labels of a tensor with a new axis."""
     labels = visit.inputs[0]
-    axis = int(given["axis"]) % (len(labels) + 1)
+    axis %= len(labels) + 1
     return [[*labels[:axis], None, *labels[axis:]]]
 
 
 @operation("squeeze")
 def _squeeze(visit: Visit, given: Given) -> list[Labels]:
+    return squeezed(visit, given["axis"])
+
+
+def squeezed(visit: Visit, given: Any) -> list[Labels]:
+    """Returns the labels of a tensor without axes of size 1: the given ones, or all of them."""
     labels, shape = visit.inputs[0], visit.shapes[0]
-    axes = axes_of(given["axis"], len(labels), [axis for axis, size in enumerate(shape) if size == 1])
+    axes = axes_of(given, len(labels), [axis for axis, size in enumerate(shape) if size == 1])
     visit.fix_all([labels[axis] for axis in axes], "squeezed by")
     return [[label for axis, label in enumerate(labels) if axis not in axes]]
 

@@ -15,18 +15,17 @@ from tfday7.compression.shrink.visit import Visit
 
 
 @operation("linalg.matmul", "__operators__.matmul")
-def _matmul(visit: Visit, given: Given) -> list[Labels]:
+def matmul(visit: Visit, given: Given) -> list[Labels]:
+    """Returns the labels of a matrix product of the first two arguments."""
     first, second = list(given.values())[:2]
     ranks = [len(one.shape) if is_tensor(one) else np.ndim(one) for one in (first, second)]
     if min(ranks) < 2 or any(given.get(name) for name in ("adjoint_a", "adjoint_b", "a_is_sparse", "b_is_sparse")):
         return unknown(visit)
+    turned = [bool(given.get(name)) for name in ("transpose_a", "transpose_b")]
     if not (is_tensor(first) and is_tensor(second)):
-        return _matmul_constant(visit, first, second)
+        return _matmul_constant(visit, first, second, turned[0])
     labels = [list(labels_of(visit, one)) for one in (first, second)]
-    axes = [(rank - 2, rank - 1) for rank in ranks]
-    for side, name in enumerate(("transpose_a", "transpose_b")):
-        if given.get(name):
-            axes[side] = axes[side][::-1]
+    axes = [(rank - 1, rank - 2) if swap else (rank - 2, rank - 1) for rank, swap in zip(ranks, turned, strict=True)]
     shapes = [tuple(one.shape) for one in (first, second)]
     inner = (axes[0][1], axes[1][0])
     summed = contracted(visit, [(first, inner[0], labels[0][inner[0]]), (second, inner[1], labels[1][inner[1]])])
@@ -36,13 +35,16 @@ def _matmul(visit: Visit, given: Given) -> list[Labels]:
     return [result]
 
 
-def _matmul_constant(visit: Visit, first: Any, second: Any) -> list[Labels]:
+def _matmul_constant(visit: Visit, first: Any, second: Any, turned: bool) -> list[Labels]:
     """A constant matrix on the right, say of a projection: its rows must stay, and what it makes is whole."""
     if not is_tensor(first) or np.ndim(second) != 2:
         return unknown(visit)
-    labels = labels_of(visit, first)
-    visit.fix(labels[-1], "multiplied by a constant in")
-    return [[*labels[:-1], None]]
+    *batch, rows, columns = labels_of(visit, first)
+    kept, summed = (columns, rows) if turned else (rows, columns)
+    visit.fix(summed, "multiplied by a constant in")
+    result = [*batch, kept, None]
+    visit.cost([*visit.outputs[0][1:], np.shape(second)[0]], [*result[1:], None])
+    return [result]
 
 
 @operation("einsum")
@@ -64,12 +66,18 @@ def einsum(visit: Visit, equation: str, operands: list[Any]) -> list[Labels]:
         for axis, letter in enumerate(names):
             ends.setdefault(letter, []).append((one, axis, labels_of(visit, one)[axis]))
     known: dict[str, Any] = {}
+    summed: list[tuple[Any, Any]] = []  # Sizes and labels.
     for letter, places in ends.items():
         if letter not in written:
-            contracted(visit, places)
+            tensor, axis, _ = places[0]
+            summed.append((tensor.shape[axis], contracted(visit, places)))
         else:
             known[letter] = places[0][2]
             for _, _, label in places[1:]:
                 if label is not known[letter]:
                     known[letter] = visit.join(known[letter], label)
-    return [[known[letter] for letter in written]]
+    result = [known[letter] for letter in written]
+    visit.cost(
+        [*visit.outputs[0][1:], *(size for size, _ in summed)], [*result[1:], *(label for _, label in summed)]
+    )  # fmt: skip
+    return [result]

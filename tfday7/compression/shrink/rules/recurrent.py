@@ -35,10 +35,11 @@ def _around_a_cell(visit: Visit) -> list[Labels]:
 
 
 def _unrolled(visit: Visit, cell: Any, gates: int) -> list[Labels]:
-    layer, units = visit.layer, _units(visit, cell, gates)
-    steps: Labels = [None, None, units] if layer.return_sequences else [None, units]
+    layer = visit.layer
     if getattr(layer, "time_major", False):
         return unknown(visit)
+    units = _units(visit, cell, gates)
+    steps: Labels = [None, None, units] if layer.return_sequences else [None, units]
     states = len(visit.outputs) - 1 if layer.return_state else 0
     return [steps, *([None, units] for _ in range(states))]
 
