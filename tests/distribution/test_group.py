@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from support import ROOT, run_command
 
 pytestmark = pytest.mark.slow
 COMMON = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--batch_size=50", "--deterministic")
+ACCUMULATED = ("--accumulate_steps=5", "--optimizer=adam", "--global_clipnorm=0.1")
 
 
 def ports(count: int) -> list[int]:
@@ -74,16 +76,22 @@ def wait_for_epochs(folder: Path, count: int, workers: list[subprocess.Popen[str
     raise AssertionError("training did not get that far")
 
 
-def test_two_workers_train_as_one_device_does(tmp_path: Path) -> None:
-    flags = ("--epochs=3", "--accumulate_steps=5", "--optimizer=adam", "--global_clipnorm=0.1")
-    assert [code for code, _, _ in ended(start(tmp_path / "two", *flags))] == [0, 0]
-    alone = run_command("train", *COMMON, "--epochs=3", *flags[2:], f"--run_dir={tmp_path}/one", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the run folder of two workers that have trained for 3 epochs."""
+    folder = tmp_path_factory.mktemp("group") / "two"
+    assert [code for code, _, _ in ended(start(folder, "--epochs=3", *ACCUMULATED))] == [0, 0]
+    return folder
+
+
+def test_two_workers_train_as_one_device_does(finished: Path, tmp_path: Path) -> None:
+    alone = run_command("train", *COMMON, "--epochs=3", *ACCUMULATED, f"--run_dir={tmp_path}/one", cwd=tmp_path)
     assert alone.code == 0, alone.err
-    several, one = without_time(metrics(tmp_path / "two")), without_time(metrics(tmp_path / "one"))
+    several, one = without_time(metrics(finished)), without_time(metrics(tmp_path / "one"))
     assert len(several) == 3
     for record, other in zip(several, one, strict=True):
         assert record == pytest.approx(other, abs=5e-6)
-    record = json.loads((tmp_path / "two" / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((finished / "run.json").read_text(encoding="utf-8"))
     assert record["distribution"]["strategy"] == "multiworker"
     assert (record["distribution"]["replicas"], record["distribution"]["micro_batch_size"]) == (2, 5)
     assert record["status"] == "finished"
@@ -102,11 +110,12 @@ def test_two_workers_share_a_mesh_and_a_signal(tmp_path: Path) -> None:
         assert record == pytest.approx(other, abs=5e-6)
 
 
-def test_a_finished_group_is_left_alone_by_all(tmp_path: Path) -> None:
-    assert [code for code, _, _ in ended(start(tmp_path / "run", "--epochs=1"))] == [0, 0]
+def test_a_finished_group_is_left_alone_by_all(finished: Path) -> None:
+    before = (finished / "metrics.jsonl").read_bytes()
     began = time.monotonic()
-    assert [code for code, _, _ in ended(start(tmp_path / "run", "--epochs=1"))] == [0, 0]
+    assert [code for code, _, _ in ended(start(finished, "--epochs=3", *ACCUMULATED))] == [0, 0]
     assert time.monotonic() - began < 90
+    assert (finished / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_signal_to_one_worker_stops_all_and_the_group_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
@@ -147,10 +156,10 @@ def test_a_worker_whose_chief_never_comes_says_so_in_time(tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
 
 
-def test_a_checkpoint_of_a_group_loads_on_one_device(tmp_path: Path) -> None:
-    assert [code for code, _, _ in ended(start(tmp_path / "run", "--epochs=2"))] == [0, 0]
-    more = run_command("train", *COMMON, "--epochs=3", f"--run_dir={tmp_path}/run", cwd=tmp_path)
+def test_a_checkpoint_of_a_group_loads_on_one_device(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    more = run_command("train", *COMMON, "--epochs=4", *ACCUMULATED, f"--run_dir={run}", cwd=tmp_path)
     assert more.code == 0, more.err
-    assert [record["epoch"] for record in metrics(tmp_path / "run")] == [1, 2, 3]
-    with np.load(sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]) as archive:
+    assert [record["epoch"] for record in metrics(run)] == [1, 2, 3, 4]
+    with np.load(sorted((run / "checkpoints").iterdir())[-1]) as archive:
         assert any(name.startswith("optimizer/") for name in archive.files)

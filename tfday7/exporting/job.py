@@ -114,13 +114,14 @@ class Job:
         return self.core[1:] if kind in CALIBRATED else (None, None)
 
     def saved_model(self, kind: str, batch: int | None, centered: bool = False) -> Path:
-        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone.
+        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone. Each is written once.
 
         Args:
             kind, batch: of the file that it is for.
             centered: whether layer normalizations are written as `normalization` says.
         """
-        model, part = (self.core[0], "core") if kind in CALIBRATED else (self.model, "whole")
+        model = self.core[0] if kind in CALIBRATED else self.model
+        part = "whole" if model is self.model else "core"
         anew = centered and bool(normalization.normalizations(model))
         path = self.scratch / f"{part}_{batch or 'any'}{'_centered' if anew else ''}"
         if not path.exists():

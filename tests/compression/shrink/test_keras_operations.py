@@ -85,6 +85,7 @@ WHOLE: dict[str, tuple[Operation, str]] = {
     "mean of channels": (lambda x: ops.mean(x, axis=-1), "reduced to one number by"),
     "mean of all": (lambda x: ops.mean(x, axis=(1, 2), keepdims=True), "reduced to one number by"),
     "softmax of channels": (lambda x: ops.log_softmax(x), "normalized together by"),
+    "einsum of three": (lambda x: ops.einsum("btc,btc,btc->bt", x, projected(x, 8), x), "read by the unknown layer"),
     "new axes": (lambda x: ops.squeeze(ops.expand_dims(x, (1, 2)), axis=(1, 2)), "read by the unknown layer"),
     "largest of channels": (lambda x: ops.max(x, axis=2), "reduced to one number by"),
     "some channels": (lambda x: x[..., 2:7], "cut by"),

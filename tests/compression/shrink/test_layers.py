@@ -10,8 +10,10 @@ import pytest
 from compression.shrink.agreement import agree
 
 from tfday7.compression import shrink
-from tfday7.core.frameworks import keras
+from tfday7.compression.shrink import visit
+from tfday7.core.frameworks import keras, tf
 from tfday7.models import describe
+from tfday7.models.door.applications import application_class
 
 Build = Callable[[Any], Any]
 
@@ -53,6 +55,14 @@ def squeeze_and_excite(x: Any) -> Any:
     scale = layers.Reshape((1, 1, 6))(scale)
     scale = layers.Conv2D(4, 1, activation="relu", name="squeeze")(scale)
     return layers.Multiply()([x, layers.Conv2D(6, 1, activation="sigmoid", name="excite")(scale)])
+
+
+def twin(x: Any) -> Any:
+    return keras.layers.Conv2D(6, 1)(x)
+
+
+def scored(x: Any, scores: Any) -> Any:
+    return x * tf.reduce_mean(tf.reduce_sum(scores, axis=1), axis=-1, keepdims=True)
 
 
 def residual(x: Any) -> Any:
@@ -106,6 +116,15 @@ IMAGE: dict[str, Build] = {
         [x, keras.layers.GlobalAveragePooling2D(keepdims=True)(x)]
     ),
     "einsum": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7), bias_axes="e")(x),
+    "einsum without bias": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7))(x),
+    "flatten, dense, activation, image": lambda x: keras.layers.Conv2D(3, 1)(
+        keras.layers.ReLU()(keras.layers.Reshape((2, 2, 6))(keras.layers.Dense(24)(keras.layers.Flatten()(x))))
+    ),
+    "layer scale": lambda x: application_class("tf_keras", "LayerScale")(1e-6, 6)(x),
+    "scaled sum": lambda x: application_class("tf_keras", "CustomScaleLayer")(0.3)([x, twin(x)]),
+    "dropout by rows": lambda x: keras.layers.Dropout(0.5, noise_shape=(None, None, 1, 1))(x),
+    "resized": lambda x: tf.image.resize(x, (5, 3)),
+    "pooled by functions": lambda x: tf.nn.avg_pool(tf.nn.max_pool(x, 2, 2, "VALID"), 2, 1, "SAME"),
 }
 SERIES: dict[str, Build] = {
     "conv": lambda x: keras.layers.Conv1D(8, 3, padding="causal", activation="relu")(x),
@@ -130,6 +149,20 @@ SERIES: dict[str, Build] = {
     "einsum to heads": lambda x: keras.layers.EinsumDense("bthd,hde->bte", (None, 5), bias_axes="e")(
         keras.layers.EinsumDense("btc,chd->bthd", (None, 4, 3), bias_axes="hd")(x)
     ),
+    "attention with a mask": lambda x: keras.layers.MultiHeadAttention(2, 3)(
+        x, x, attention_mask=tf.matmul(x, x, transpose_b=True) > 0.0
+    ),
+    "attention with a mask a head": lambda x: keras.layers.MultiHeadAttention(2, 3)(
+        x, x, attention_mask=tf.stack([tf.matmul(x, x, transpose_b=True) > 0.0] * 2, axis=1)
+    ),
+    "attention and its scores": lambda x: scored(
+        *keras.layers.MultiHeadAttention(4, 3)(x, x, return_attention_scores=True)
+    ),
+    "dot product attention with masks": lambda x: keras.layers.Attention()(
+        [keras.layers.Dense(4)(x), keras.layers.Dense(4)(x)], mask=[tf.reduce_sum(x, -1) > 0.0] * 2
+    ),
+    "softmax with a mask": lambda x: keras.layers.Softmax(axis=1)(x, mask=keras.layers.Conv1D(6, 1)(x) > 0.0),
+    "turned and flattened": lambda x: keras.layers.Flatten("channels_first")(keras.layers.Permute((2, 1))(x)),
     "dot": lambda x: keras.layers.Dot(axes=2)([x, keras.layers.Conv1D(6, 1)(x)]),
     "layer normalization of steps": lambda x: keras.layers.LayerNormalization(axis=1)(x),
 }
@@ -145,6 +178,12 @@ FLAT: dict[str, Build] = {
     "reshape and back": lambda x: keras.layers.Reshape((12,))(keras.layers.Reshape((3, 4))(x)),
     "reshape to one": lambda x: keras.layers.Flatten()(keras.layers.Reshape((1, 12, 1))(x)),
     "batch normalization": lambda x: keras.layers.BatchNormalization()(x),
+    "reshape of one number": lambda x: keras.layers.Multiply()(
+        [x, keras.layers.Reshape((1,))(keras.layers.Reshape((1, 1))(keras.layers.Dense(1)(x)))]
+    ),
+    "initializer of an array": lambda x: keras.layers.Dense(
+        8, kernel_initializer=keras.initializers.Constant(np.eye(12, 8))
+    )(x),
     "alpha dropout": lambda x: keras.layers.AlphaDropout(0.1)(keras.layers.Activation("selu")(x)),
 }
 TABLE = [
@@ -208,6 +247,15 @@ KEPT: dict[str, tuple[Build, str]] = {
         "moved over by",
     ),
     "scale of each channel": (lambda x: keras.layers.Rescaling([1, 2, 3, 4, 5, 6])(x), "numbers of its own"),
+    "dropout of a pattern": (lambda x: keras.layers.Dropout(0.5, (None, 1, 1, 6))(x), "dropped by a pattern"),
+    "batch normalization of rows": (lambda x: keras.layers.BatchNormalization(axis=[1, 3])(x), "along several axes"),
+    "masking": (lambda x: keras.layers.Masking()(x), "what decides which steps count in"),
+    "cosine": (
+        lambda x: keras.layers.Reshape((6, 6, 1))(
+            keras.layers.Dot(axes=2, normalize=True)([keras.layers.Reshape((6, 36))(x)] * 2)
+        ),
+        "brought to length one by",
+    ),
     "own activation": (lambda x: keras.layers.Activation(my_activation)(x), "activation 'my_activation'"),
 }
 
@@ -223,6 +271,37 @@ def test_what_cannot_go_is_kept_with_its_reason(build: Build, reason: str) -> No
     plan, _ = agree(model)
     assert "first" not in {one.group.name for one in plan.groups}
     assert reason in next(one.reason for one in plan.skipped if one.layer == "first")
+
+
+def test_what_stays_beside_channels_stays_where_it_is() -> None:
+    inputs = keras.Input((8, 8, 2))
+    x = keras.layers.Concatenate()([inputs, keras.layers.Conv2D(6, 3, padding="same", name="first")(inputs)])
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="second")(x))
+    plan, smaller = agree(keras.Model(inputs, keras.layers.Dense(3)(x)))
+    assert [(one.group.name, one.after) for one in plan.groups] == [("first", 3), ("second", 2)]
+    assert smaller.get_layer("second").kernel.shape == (3, 3, 2 + 3, 2)
+
+
+def test_groups_over_the_input_stay() -> None:
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(8, 3, groups=2, name="grouped")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(6, 1, name="free")(x))
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(3)(x)))
+    assert [one.group.name for one in plan.groups] == ["free"]
+    assert "made from channels that cannot go" in next(one.reason for one in plan.skipped if one.layer == "grouped")
+
+
+def test_a_normalization_computes_with_its_statistics() -> None:
+    normalization = keras.layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).normal(3.0, 2.0, (50, 5)))
+    inputs = keras.Input((5,))
+    x = keras.layers.Dense(12, activation="tanh")(normalization(inputs))
+    agree(keras.Model(inputs, keras.layers.Dense(3)(x)), random_weights=False)
+
+
+def test_a_layer_has_one_rule() -> None:
+    with pytest.raises(ValueError, match="two rules for Dense"):
+        visit.rule("Dense")(lambda call: [])
 
 
 def test_a_layer_of_the_users_own_is_left_alone() -> None:

@@ -31,6 +31,9 @@ RECURRENT: dict[str, Build] = {
     "rnn of a cell": lambda x: keras.layers.RNN(keras.layers.GRUCell(8), return_sequences=True)(x),
     "bidirectional": lambda x: keras.layers.Bidirectional(keras.layers.LSTM(6, return_sequences=True))(x),
     "bidirectional sum": lambda x: keras.layers.Bidirectional(keras.layers.GRU(6), merge_mode="sum")(x),
+    "bidirectional, apart": lambda x: keras.layers.Concatenate()(
+        keras.layers.Bidirectional(keras.layers.LSTM(6, return_sequences=True), merge_mode=None)(x)
+    ),
     "bidirectional of two kinds": lambda x: keras.layers.Bidirectional(
         keras.layers.LSTM(6), backward_layer=keras.layers.GRU(4, go_backwards=True)
     )(x),
@@ -42,6 +45,31 @@ def test_the_smaller_model_is_the_masked_one(build: Build) -> None:
     keras.backend.clear_session()
     plan, _ = agree(series(build))
     assert any(one.group.name == "first" for one in plan.groups)
+
+
+WHOLE: dict[str, tuple[Build, str]] = {
+    "stacked cells": (
+        lambda x: keras.layers.RNN([keras.layers.GRUCell(4), keras.layers.GRUCell(4)])(x),
+        "unknown cell StackedRNNCells",
+    ),
+    "bidirectional with states": (
+        lambda x: keras.layers.Bidirectional(keras.layers.LSTM(6, return_state=True))(x)[0],
+        "unknown layer Bidirectional",
+    ),
+    "something own at each step": (
+        lambda x: keras.layers.TimeDistributed(keras.layers.Lambda(lambda y: 2.0 * y))(x),
+        "unknown layer TimeDistributed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "reason"), WHOLE.values(), ids=WHOLE)
+def test_what_is_not_known_is_left_whole(build: Build, reason: str) -> None:
+    keras.backend.clear_session()
+    model = series(lambda x: keras.layers.Dense(6, name="free")(keras.layers.Flatten()(build(x))))
+    plan, _ = agree(model)
+    assert [one.group.name for one in plan.groups] == ["free"]
+    assert reason in next(one.reason for one in plan.skipped if one.layer == "first")
 
 
 def test_an_embedding_is_narrowed() -> None:

@@ -91,6 +91,17 @@ def test_open_sizes_stay_open() -> None:
     assert plan.macs is None
 
 
+@pytest.mark.parametrize(("channels", "followed"), [(6, True), (3, False)])
+def test_channels_are_followed_beside_open_sizes_as_long_as_they_stay(channels: int, followed: bool) -> None:
+    inputs = keras.Input((None, None, 2))
+    x = keras.layers.Reshape((-1, channels))(keras.layers.Conv2D(6, 3, padding="same", name="first")(inputs))
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Conv1D(4, 1, name="second")(x))
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(3)(x)))
+    assert [one.group.name for one in plan.groups] == ["first"] * followed + ["second"]
+    reasons = {one.layer: one.reason for one in plan.skipped}
+    assert followed or "reshaped together with open sizes by" in reasons["first"]
+
+
 def projected(x: Any, units: int, **settings: Any) -> Any:
     return keras.layers.Dense(units, **settings)(x)
 
@@ -104,6 +115,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "stack": lambda x: tf.reduce_mean(tf.stack([x, projected(x, 8)], axis=1), axis=1),
     "split and gate": lambda x: (lambda a, b: a * tf.sigmoid(b))(*tf.split(x, 2, axis=-1)),
     "split by sizes": lambda x: tf.split(x, [3, 5], axis=-1)[1],
+    "split of steps": lambda x: tf.split(x, 2, axis=1)[1],
     "slices": lambda x: x[..., 2:7],
     "one step": lambda x: x[:, 0],
     "new axis": lambda x: tf.squeeze(x[:, tf.newaxis], axis=1),
@@ -123,6 +135,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "products of channels, first turned": lambda x: tf.matmul(x, tf.nn.softmax(projected(x, 4)), transpose_a=True),
     "mixing steps": lambda x: tf.matmul(tf.nn.softmax(projected(x, 6)), x),
     "einsum": lambda x: tf.einsum("btc,bsc->bts", x, projected(x, 8)),
+    "einsum position by position": lambda x: tf.einsum("btc,btc->btc", x, projected(x, 8)),
     "gather of steps": lambda x: tf.gather(x, [0, 2], axis=1),
     "a cut of which all might go": lambda x: tf.concat([x[..., :1] * 1e-3, x[..., 1:]], axis=-1),
     "sum of many": lambda x: tf.add_n([x, projected(x, 8), x]),
@@ -160,6 +173,16 @@ FIXED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "where something holds": (
         lambda x: tf.zeros_like(x) + tf.reduce_sum(tf.cast(tf.where(x > 0.0), tf.float32)),
+        "read by the unknown layer",
+    ),
+    "split by a tensor of sizes": (lambda x: tf.split(x, tf.constant([3, 5]), axis=-1)[1], "read by the unknown layer"),
+    "a variable of each channel": (lambda x: x * tf.Variable(tf.ones(8), trainable=False), "joined to a variable in"),
+    "adjoint": (lambda x: tf.matmul(x, projected(x, 8), adjoint_b=True), "read by the unknown layer"),
+    "a constant times": (lambda x: tf.matmul(np.ones((1, 5, 6), np.float32), x), "read by the unknown layer"),
+    "einsum of one": (lambda x: tf.einsum("btc->bct", x), "read by the unknown layer"),
+    "einsum without an arrow": (lambda x: tf.einsum("btc,bsc", x, projected(x, 8)), "read by the unknown layer"),
+    "looked up for each example": (
+        lambda x: tf.gather(x, tf.argmax(x, axis=1)[:, :2], axis=1, batch_dims=1),
         "read by the unknown layer",
     ),
     "unknown function": (lambda x: tf.reverse(x, [-1]), "unknown layer TFOpLambda"),

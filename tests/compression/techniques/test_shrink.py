@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfday7.compression import shrink
-from tfday7.compression.shrink.schedule import schedule
 from tfday7.compression.technique import TECHNIQUES, Work, read_settings
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
@@ -57,12 +55,6 @@ def test_iterations_end_where_one_step_does(blobs: Dataset) -> None:
     record = SHRINK.apply(often, read_settings(SHRINK, {"ratio": 0.75, "epochs": 0, "iterations": 3}))
     assert record["iterations"] == 3
     assert weights_of(often.model) == weights_of(once.model) == parameters(2, 16, 16, 2)
-
-
-def test_the_steps_of_a_schedule_are_even(blobs: Dataset) -> None:
-    plan = shrink.plan(work_on(blobs, width=64, depth=1).model, ratio=0.75)
-    assert [list(counts.values()) for counts in schedule(plan, 3, 8)] == [[48], [32], [16]]
-    assert len(schedule(plan, 20, 8)) == 6  # 64, 56, ... 16: steps in which no multiple of 8 goes are left out.
 
 
 def test_fine_tuning_follows_each_step_and_recovers(blobs: Dataset) -> None:

@@ -36,6 +36,9 @@ def _multi_head(visit: Visit) -> list[Labels]:
     pairs = [*query.shape[1:-1], *(value.shape[axis] for axis in layer._attention_axes)]
     for size in (layer._key_dim, layer._value_dim):
         visit.cost([*pairs, layer._num_heads, size], [*[None] * len(pairs), heads, None])
+    mask = given.get("attention_mask")
+    if mask is not None and len(mask.shape) > len(query.shape):
+        visit.fix(heads, "masked each by its own in")
     for role in ("attention_mask", "query_mask", "value_mask", "key_mask"):
         if TF_KERAS.is_symbolic(given.get(role)):
             visit.fix_all(visit.graph.labels[id(given[role])], "the mask of")

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfday7.compression.shrink.labels import Labels
 from tfday7.compression.shrink.propagation import unknown
+from tfday7.compression.shrink.rules.merging import broadcast
 from tfday7.compression.shrink.visit import Visit, rule
 
 
@@ -36,12 +37,10 @@ def _dropout(visit: Visit) -> list[Labels]:
 
 @rule("Softmax")
 def _softmax(visit: Visit) -> list[Labels]:
-    labels = list(visit.inputs[0])
+    labels = broadcast(visit, visit.inputs, visit.shapes)  # A mask is added.
     axes = visit.layer.axis if isinstance(visit.layer.axis, (list, tuple)) else [visit.layer.axis]
     for axis in axes:
         visit.fix(labels[axis], "made to add up to one by")
-    for mask in visit.inputs[1:]:
-        visit.fix_all(mask, "the mask of")
     return [labels]
 
 

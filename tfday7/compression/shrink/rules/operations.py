@@ -199,7 +199,7 @@ def along(visit: Visit, axis: Any) -> list[Labels]:
     return [labels]
 
 
-@operation("image.resize", "nn.max_pool", "nn.avg_pool")
+@operation("image.resize", *(f"nn.{kind}_pool{rank}" for kind in ("max", "avg") for rank in ("", "1d", "2d", "3d")))
 def _over_pixels(visit: Visit, given: Given) -> list[Labels]:  # noqa: ARG001 - a rule's signature
     return [visit.only(visit.inputs[0], -1, "moved over by")]
 

@@ -1,0 +1,27 @@
+"""What the artefacts of a model share on their way: a SavedModel is written once for all that are made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from compression.qat.compared import images
+
+from tfday7.core.frameworks import keras
+from tfday7.exporting import job
+from tfday7.exporting.records import Origin
+
+
+@pytest.mark.parametrize(("ends", "written"), [(False, ["whole_1"]), (True, ["whole_1", "core_1"])])
+def test_a_core_that_is_the_whole_model_is_not_saved_again(
+    ends: bool, written: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    saved, save = list[str](), job.save_with_batch
+    monkeypatch.setattr(job, "save_with_batch", lambda *given: saved.append(given[2].name) or save(*given))
+    inputs = keras.Input((6, 4))
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, keras.layers.Rescaling(3.0, 1.0)(outputs) if ends else outputs)
+    made = job.Job(model, images((6, 4)), tmp_path, Origin("m", "", "logits"), tmp_path)
+    paths = [made.saved_model(kind, 1) for kind in ("float32", "int8", "float16", "int8")]
+    assert saved == written
+    assert [path.name for path in paths] == [written[0], written[-1], written[0], written[-1]]
