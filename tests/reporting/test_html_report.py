@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reporting import compression_records
 from reporting.page import Page
 from reporting.report_folders import (
     artefact,
@@ -60,6 +61,24 @@ def test_the_comparison_equals_arithmetic_on_the_records(tmp_path: Path) -> None
         "✗ broken The largest difference is 16.2% of the largest output; allowed 15.0%."
         " The accuracy drops by 0.0498; allowed 0.0050."
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        ("small", ["Compressed file", "40.0 kB", "small, 10% of float32, 0.8990 on test"]),
+        ("untried", ["Compressed file", "40.0 kB", "untried, 10% of float32"]),
+        ("", []),
+    ],
+)
+def test_the_file_that_a_compression_has_chosen_is_a_key_figure(tmp_path: Path, chosen: str, shown: list[str]) -> None:
+    baseline = compression_records.candidate("float32", size_bytes=400_000)
+    candidates = [compression_records.candidate("small", test_metric=0.899), compression_records.candidate("untried")]
+    record = compression_records.record(baseline=baseline, candidates=candidates, chosen=chosen or None)
+    texts = [text for _, text in page(complete(tmp_path / "run", compression=record)).texts]
+    start = texts.index(shown[0]) if shown else 0
+    assert texts[start : start + len(shown)] == shown
+    assert ("Compressed file" in texts) == bool(shown)
 
 
 def test_latencies_under_other_conditions_are_not_compared(tmp_path: Path) -> None:

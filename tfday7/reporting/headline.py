@@ -7,7 +7,7 @@ import dataclasses
 from tfday7.core.units import format_bytes, format_count, format_duration, format_number
 from tfday7.reporting.comparison import Comparison
 from tfday7.reporting.findings import Verdict
-from tfday7.reporting.records import RunRecords, count, number, string
+from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string
 from tfday7.reporting.words import Words, capitalized
 
 
@@ -40,8 +40,9 @@ def headline(verdict: Verdict, table: Comparison, words: Words) -> str:
 
 
 def tiles(records: RunRecords, table: Comparison, words: Words) -> list[Tile]:
-    """Returns the key figures that are known: metric, smallest file, latency, parameters, training."""
-    found = [_metric(records, table, words), _smallest(table, words), _fastest(table, words)]
+    """Returns the key figures that are known: metric, smallest and compressed file, latency, parameters, training."""
+    found = [_metric(records, table, words), _smallest(table, words), _compressed(records, words)]
+    found.append(_fastest(table, words))
     if table.parameters is not None:
         model = string(records.of_run("model").get("name"))
         found.append(Tile(words("tile.parameters"), format_count(table.parameters), model))
@@ -66,6 +67,20 @@ def _smallest(table: Comparison, words: Words) -> Tile | None:
     if row.size_ratio is not None and row.size_ratio != 1:
         note = words("tile.of_float32", name=row.label, percent=row.size_ratio * 100)
     return Tile(words("tile.smallest"), format_bytes(row.size_bytes), note)
+
+
+def _compressed(records: RunRecords, words: Words) -> Tile | None:
+    """Returns the file that a compression has chosen, with what is left of float32's size, and of the metric."""
+    record = records.compression
+    candidates = mappings(record.get("candidates"), "compression.json: candidates")
+    chosen = next((one for one in candidates if one.get("name") == record.get("chosen")), None)
+    if chosen is None:
+        return None
+    name, size, scored = string(chosen.get("name")), number(chosen.get("size_bytes")), number(chosen.get("test_metric"))
+    whole = number(mapping(record.get("baseline"), "compression.json: baseline").get("size_bytes"))
+    note = words("tile.of_float32", name=name, percent=100 * size / whole) if size and whole else name
+    told = words("tile.scored", value=format_number(scored)) if scored is not None else ""
+    return Tile(words("tile.compressed"), format_bytes(size), words.joined([note, *([told] * bool(told))]))
 
 
 def _fastest(table: Comparison, words: Words) -> Tile | None:
