@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gzip
+import hashlib
 import json
 import shutil
 import time
@@ -34,9 +36,12 @@ def compressed(run: Path) -> tuple[dict[str, Any], Path]:
         {"technique": "quantize", "kind": "int8"},
     ]
     recipe.write_text(json.dumps({"name": "small", "steps": steps}))
+    rounded = run.parent / "rounded.json"  # Its model, when it is opened again, becomes a file of other bytes.
+    steps = [{"technique": "qat", "epochs": 1}, {"technique": "quantize", "kind": "int8"}]
+    rounded.write_text(json.dumps({"name": "rounded", "steps": steps}))
     target = run.parent / "artefacts"
     ended = run_command(
-        "compress", f"--run_dir={run}", f"--recipe={recipe},int8", "--max_accuracy_drop=0.1", "--seconds=0.5",
+        "compress", f"--run_dir={run}", f"--recipe={recipe},int8,{rounded}", "--max_accuracy_drop=0.1", "--seconds=0.5",
         f"--export_dir={target}", "--json",
     )  # fmt: skip
     assert ended.code == 0, ended.err
@@ -45,8 +50,8 @@ def compressed(run: Path) -> tuple[dict[str, Any], Path]:
 
 def test_every_candidate_is_smaller_measured_and_delivered_with_its_recipe(compressed: Any) -> None:
     record, target = compressed
-    baseline, small, int8 = record["baseline"], *record["candidates"]
-    assert (small["name"], int8["name"]) == ("small", "int8")
+    baseline, small, int8, rounded = record["baseline"], *record["candidates"]
+    assert (small["name"], int8["name"], rounded["name"]) == ("small", "int8", "rounded")
     assert small["parameters"] < 0.5 * baseline["parameters"]
     assert small["macs"] < 0.5 * baseline["macs"]
     assert int8["parameters"] == baseline["parameters"]
@@ -59,7 +64,11 @@ def test_every_candidate_is_smaller_measured_and_delivered_with_its_recipe(compr
         if one["path"]:
             assert json.loads((target / one["name"] / "recipe.json").read_text())["name"] == one["name"]
             assert one["test_metric"] is not None
-    assert record["chosen"] in ("small", "int8")
+            content = Path(one["path"]).read_bytes()
+            assert one["size_bytes"] == len(content)
+            assert one["gzip_bytes"] == len(gzip.compress(content, 9, mtime=0))
+            assert one["sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["chosen"] in ("small", "int8", "rounded")
 
 
 def test_the_metric_is_the_file_s_own_on_the_split_that_it_says(compressed: Any) -> None:
@@ -316,7 +325,7 @@ def test_files_of_others_in_a_recipes_folder_are_not_replaced(run: Path, compres
     assert "README.md was not written by an export" in ended.err
     other = ("--model=keras.applications:MobileNet", "--data=digits", f"--run_dir={tmp_path}/other")
     delivered = next(path for path in target.iterdir() if path.name != "float32")
-    recipe = "int8" if delivered.name == "int8" else f"{run.parent}/small.json"
+    recipe = "int8" if delivered.name == "int8" else f"{run.parent}/{delivered.name}.json"
     ended = run_command("compress", *other, f"--recipe={recipe}", f"--export_dir={target}", "--only_check_args")
     assert ended.code == 2
     assert "holds the artefacts of another run or model" in ended.err

@@ -164,6 +164,8 @@ class Compression:
         parity = artefact.parity
         return dataclasses.replace(
             candidate,
+            size_bytes=artefact.size_bytes if artefact.path else candidate.size_bytes,
+            gzip_bytes=artefact.gzip_bytes if artefact.path else candidate.gzip_bytes,
             path=artefact.path,
             sha256=artefact.sha256,
             test_metric=parity.artefact_metric if parity else None,
