@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
+from support import ROOT
 
 from tfday7.data import Problem
 from tfday7.exporting.parity import LIMITS, compare
@@ -16,6 +18,19 @@ LABELS = Problem("multilabel", "tabular", (4,), 3, ("a", "b", "c"))
 VALUES = Problem("regression", "tabular", (4,), 1)
 EXPECTED = np.array([[4.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.9, 0.0]], np.float32)
 Y = np.array([0, 1, 2, 0])
+
+
+def test_the_limits_are_those_that_the_page_promises() -> None:
+    page = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w, ]+) \| ([\d.]+)% \| ([\d.]+) \| ([\d.]+)% \|$", page, re.MULTILINE)
+    promised = {
+        kind: {"relative_difference": float(a) / 100, "metric_drop": float(b), "agreement": float(c) / 100}
+        for kinds, a, b, c in rows
+        for kind in kinds.split(", ")
+    }
+    assert set(promised) == set(LIMITS)
+    for kind, limits in promised.items():
+        assert LIMITS[kind] == pytest.approx(limits)
 
 
 def test_equal_outputs_hold_with_no_difference() -> None:
@@ -90,6 +105,7 @@ def test_regression_has_no_agreement_and_r2_for_a_metric() -> None:
     assert parity.agreement is None
     assert parity.metric == "r2_score"
     assert parity.artefact_metric == pytest.approx(1 - 3 * 0.1**2 / 2, abs=1e-5)
+    assert parity.limits["metric_drop"] == LIMITS["int8"]["metric_drop"]  # No example more: R2 has no finest step.
 
 
 HEADS = (
