@@ -50,7 +50,7 @@ def test_a_stopped_export_takes_its_converters_along(number: signal.Signals, cod
         started = converters(export.pid)
         export.send_signal(number)
         _, said = export.communicate(timeout=60)
-    assert export.returncode == code
+    assert export.returncode == code, said
     assert "Traceback" not in said
     while any(Path(f"/proc/{child}").exists() for child in started):
         assert time.monotonic() < deadline
