@@ -100,6 +100,7 @@ ATTENTION = 7 * 6 * HEADS * KEY + 4 * 8 * HEADS * (KEY + VALUE) + PAIRS * HEADS 
         (lambda q, v: tf.einsum("btc->bct", q), 0),
         (lambda q, v: tf.matmul(q, tf.ones((1, 5, 6)), transpose_b=True), 7 * 6 * 5),
         (lambda q, v: tf.matmul(tf.ones((1, 5, 7)), q), 5 * 7 * 6),
+        (lambda q, v: tf.matmul([[[1.0] * 7] * 5], q), 5 * 7 * 6),
     ],
 )
 def test_products_of_two_tensors_by_arithmetic(product: Callable[[Any, Any], Any], expected: int) -> None:

@@ -13,6 +13,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfday7.core.frameworks import keras, tf
 from tfday7.models.door.template import filled
 
@@ -154,10 +156,10 @@ def _operation(layer: Any, node: Any) -> int:
     symbol = str(layer.symbol).removeprefix("compat.v1.")
     if symbol in ("linalg.matmul", "__operators__.matmul"):
         first = node.call_args[0] if node.call_args else node.call_kwargs["a"]
-        return _summed(node.output_shapes, first.shape[-2 if node.call_kwargs.get("transpose_a") else -1])
+        return _summed(node.output_shapes, _shape(first)[-2 if node.call_kwargs.get("transpose_a") else -1])
     if symbol == "einsum":
         equation, *operands = node.call_args
-        return _einsum(equation, [one.shape for one in operands], node.output_shapes)
+        return _einsum(equation, [_shape(one) for one in operands], node.output_shapes)
     if symbol in ("tensordot", "nn.conv2d", "nn.convolution", "nn.depthwise_conv2d"):
         raise NotImplementedError(f"no rule for tf.{symbol}")
     return 0
@@ -217,6 +219,11 @@ _ELEMENTWISE = {
 def _positions(layer: Any, shape: Shape) -> int:
     spatial = shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
     return math.prod(_known(spatial))
+
+
+def _shape(value: Any) -> Shape:
+    """Returns the shape of an argument: a tensor, or numbers as a list."""
+    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
 
 
 def _known(shape: Shape) -> Shape:
