@@ -76,25 +76,60 @@ def late():
 atexit.register(late)
 Command.run(type("C", (), {{"execute": lambda self, main, argv: 0}})(), None)
 """
-IGNORED = """
-import os, signal, sys, time
+LOST = """
+import ctypes, os, signal, time
 from tfday7.core import signals
 from tfday7.core.errors import Interrupted
 
+def receive():
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(0.1)
+
 class Kept:
     def __del__(self):
-        os.kill(os.getpid(), signal.{name})
-        time.sleep(0.1)
+        receive()
+
+class Asked:
+    def __getattr__(self, name):
+        receive()
+
+def ignored():
+    kept = Kept()
+    del kept
+
+def dropped():
+    assert not ctypes.pythonapi.PyObject_HasAttrString(ctypes.py_object(Asked()), b"missing")
 
 signals.stop_at_once_on_sigterm()
 signals.lose_no_signals()
 try:
-    kept = Kept()
-    del kept
+    {where}()
     time.sleep(5)
     print("lost")
 except (Interrupted, KeyboardInterrupt) as stopped:
-    print(type(stopped).__name__)
+    time.sleep(0.5)
+    print(isinstance(stopped, Interrupted))
+signals.end_by_signals()
+time.sleep(0.5)
+"""
+CLEANING = """
+import os, signal, time
+from tfday7.cli import Command
+
+def work(self, main, argv):
+    from tfday7.core.signals import stop_at_once_on_sigterm
+    stop_at_once_on_sigterm()
+    try:
+        try:
+            os.kill(os.getpid(), signal.{name})
+            time.sleep(5)
+        finally:
+            time.sleep(0.5)
+            print("cleaned")
+    except BaseException:
+        return 7
+
+Command.run(type("C", (), {{"execute": work}})(), None)
 """
 
 
@@ -105,7 +140,15 @@ def test_a_signal_in_the_last_moments_ends_the_process_without_a_word(name: str)
     assert ended.err == ""
 
 
-@pytest.mark.parametrize(("name", "error"), [("SIGTERM", "Interrupted"), ("SIGINT", "KeyboardInterrupt")])
-def test_a_signal_that_comes_where_python_ignores_exceptions_is_not_lost(name: str, error: str) -> None:
-    ended = run_python("-c", IGNORED.format(name=name))
-    assert (ended.out, ended.err) == (error + "\n", "")
+@pytest.mark.parametrize("where", ["ignored", "dropped"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_whose_exception_gets_lost_is_not_lost(name: str, where: str) -> None:
+    ended = run_python("-c", LOST.format(name=name, where=where))
+    assert (ended.out, ended.err) == (f"{name == 'SIGTERM'}\n", "")
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_was_heard_is_not_sent_again(name: str) -> None:
+    ended = run_python("-c", CLEANING.format(name=name))
+    assert (ended.out, ended.err, ended.code) == ("cleaned\n", "", 7)

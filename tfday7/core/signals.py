@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 
@@ -18,6 +19,7 @@ from tfday7.core.errors import Interrupted
 
 PR_SET_PDEATHSIG = 1
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SECONDS_TO_END = 0.1  # From where what a signal raised has been caught to where the process is in its last moments.
 
 
 class StopRequest:
@@ -31,9 +33,8 @@ class StopRequest:
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
         """Notes the signal; a second one raises KeyboardInterrupt where the program is."""
-        del frame
         if self.exit_code is not None:
-            raise KeyboardInterrupt
+            _interrupt(number, frame)
         self.exit_code = EXIT_CODES[signal.Signals(number)]
 
 
@@ -56,23 +57,59 @@ def stop_at_once_on_sigterm() -> None:
     """Makes SIGTERM end the program with 143 after its `finally` blocks, wherever no `stop_requests` is active."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise Interrupted("stopped by SIGTERM", EXIT_CODES[signal.SIGTERM])
+        del frame
+        raise _watched(Interrupted("stopped by SIGTERM", EXIT_CODES[signal.SIGTERM]), number)
 
     signal.signal(signal.SIGTERM, stop)
 
 
+_LOSES_NONE = threading.Event()
+
+
 def lose_no_signals() -> None:
-    """Makes SIGTERM and Ctrl-C stop this process also when they come where Python ignores what is raised."""
+    """Makes SIGTERM and Ctrl-C stop this process wherever they come, until `end_by_signals`.
+
+    What they raise may get lost: Python ignores exceptions in places as `__del__` is, and compiled code drops them
+    where it only asks whether there is an attribute. An exception that nobody has any more while the process goes on
+    was lost, and its signal is sent again.
+    """
+    _LOSES_NONE.set()
     sys.unraisablehook = _unraisable
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+class _CtrlC(KeyboardInterrupt):
+    """A KeyboardInterrupt that a weak reference can watch."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise _watched(_CtrlC(), number)
+
+
+def _watched(raised: Interrupted | _CtrlC, number: int) -> Interrupted | _CtrlC:
+    """Returns what a signal's handler raises; see `lose_no_signals`."""
+    if _LOSES_NONE.is_set():
+        weakref.finalize(raised, _when_gone, number).atexit = False
+    return raised
+
+
+def _when_gone(number: int) -> None:
+    """Looks a moment later whether the process is at its end, as it is where the exception was caught for good."""
+    later = threading.Timer(SECONDS_TO_END, _send_again, (number,))
+    later.daemon = True
+    later.start()
+
+
+def _send_again(number: int) -> None:
+    if signal.getsignal(number) is not signal.SIG_DFL:
+        os.kill(os.getpid(), number)
 
 
 def _unraisable(raised: sys.UnraisableHookArgs) -> None:
-    """Sends a signal again that came in such a place, as `__del__` is."""
-    if isinstance(raised.exc_value, Interrupted | KeyboardInterrupt):
-        number = signal.SIGTERM if isinstance(raised.exc_value, Interrupted) else signal.SIGINT
-        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-    else:
+    """Says nothing of a signal that came in a place where Python ignores exceptions: it is sent again."""
+    if not isinstance(raised.exc_value, Interrupted | _CtrlC):
         sys.__unraisablehook__(raised)
 
 
