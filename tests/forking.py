@@ -25,12 +25,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Server:
-    """The parent's end: the process that forks, and how to ask it."""
+    """The parent's end: the process that forks, and how to ask it.
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    Args:
+        root: the copy of the project that commands are taken from.
+        python: which Python runs them.
+    """
+
+    def __init__(self, root: Path = ROOT, python: str = sys.executable) -> None:
+        self.root = root
+        environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, __file__], cwd=ROOT, env=environment, **pipes)
+        command = [python, str(root / "tests" / "forking.py")]
+        self.process = subprocess.Popen(command, cwd=root, env=environment, **pipes)
         self.lock = threading.Lock()
         atexit.register(self.end)
 
@@ -46,7 +53,7 @@ class Server:
                 "module": module,
                 "arguments": arguments,
                 "cwd": str(cwd),
-                "environment": {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+                "environment": {**os.environ, "PYTHONPATH": str(self.root), "PYTHONWARNINGS": "ignore"},
                 "files": list(map(str, written)),
                 "timeout": timeout,
             }
