@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tfday7.compression.distillation.plan import Distillation
 from tfday7.compression.technique import Work
 from tfday7.core.errors import InUseError, UserError
@@ -156,14 +158,23 @@ def training_for(config: TrainingConfig, epochs: int) -> TrainingConfig:
 def validation_metric(work: Work, model: Any) -> float:
     """Returns the task's metric on the validation split of a model that ends in what `work.original` ends in."""
     from tfday7.data import pipeline
+    from tfday7.data.scoring import reconstruction_r2
+
+    problem, part = work.dataset.problem, work.dataset.validation
+    if problem.task == "reconstruction":
+        return reconstruction_r2(problem, pipeline.predict_in_parts(model, part.x))
+    return metric_of(work, pipeline.predict(model, part))
+
+
+def metric_of(work: Work, outputs: np.ndarray) -> float:
+    """Returns the task's metric of outputs [n, ...] on the validation split, which lies in memory."""
     from tfday7.data.scoring import reconstruction_r2, score
     from tfday7.training.objective import output_meaning
 
     problem, part = work.dataset.problem, work.dataset.validation
     if problem.task == "reconstruction":
-        return reconstruction_r2(problem, pipeline.predict_in_parts(model, part.x))
-    meaning = output_meaning(problem, work.original)
-    return score(problem, pipeline.predict(model, part), part.y, meaning)
+        return reconstruction_r2(problem, [(outputs, np.asarray(part.x[:]))])
+    return score(problem, outputs, part.y, output_meaning(problem, work.original))
 
 
 def copied(model: Any) -> Any:

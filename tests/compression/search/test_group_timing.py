@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfday7.compression.compressing import Compression
-from tfday7.compression.search import groups
+from tfday7.compression.records import Candidate
+from tfday7.compression.search import group_timing, groups
 from tfday7.compression.search.group_timing import GroupTimer
 from tfday7.core.frameworks import keras
 from tfday7.data.loading import prepare
@@ -35,3 +37,23 @@ def test_the_layer_that_does_the_work_saves_the_time(tmp_path: Path) -> None:
     assert abs(found["small"].latency_saved or 0.0) < 0.2
     assert found["large"].latency_saved > found["small"].latency_saved + 0.2
     assert not (tmp_path / "work" / "groups").exists()
+
+
+def test_what_does_not_fit_into_the_time_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = [0.0], []
+
+    def add(self: GroupTimer, name: str, model: Any) -> None:
+        now[0] += 10.0
+        made.append(name)
+        self._files.append(Candidate(name))
+
+    monkeypatch.setattr(GroupTimer, "add", add)
+    monkeypatch.setattr(group_timing.time, "monotonic", lambda: now[0])
+    dataset = prepare(Raw(np.arange(400.0, dtype=np.float32).reshape(200, 2), np.arange(200) % 2), "made")
+    job = Compression(None, dataset, Origin("made", "made", "logits", {}), tmp_path / "work", tmp_path / "files")
+    timer = GroupTimer(job, 2.0, limit_seconds=45.0)
+    now[0] += 100.0  # What is measured before does not count.
+    while timer.has_time():
+        timer.add("group", None)
+    # With three files 30 s are gone, the fourth would take 10 and timing them 8: 48 of 45.
+    assert made == ["whole", "group", "group"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -62,6 +62,9 @@ def test_time_that_a_group_saves_counts_beside_macs_and_parameters(model: Any) -
         def __init__(self) -> None:
             self.channels: dict[str, list[int]] = {}
 
+        def has_time(self) -> bool:
+            return len(self.channels) < most
+
         def add(self, name: str, probe: Any) -> None:
             self.channels[name] = [layer.units for layer in probe.layers[1:]]
 
@@ -69,13 +72,32 @@ def test_time_that_a_group_saves_counts_beside_macs_and_parameters(model: Any) -
             return {"idle": 0.5}
 
     x = np.random.default_rng(0).uniform(size=(100, 4)).astype(np.float32)
+    dataset, most = prepare(Raw(x, np.arange(100) % 2), "made"), 2
     timer = Timer()
-    found = {one.name: one for one in groups.measure(model, prepare(Raw(x, np.arange(100) % 2), "made"), timer=timer)}
+    found = {one.name: one for one in groups.measure(model, dataset, timer=timer)}
     assert timer.channels == {"used": [2, 8, 2], "idle": [4, 4, 2]}
     assert (found["used"].latency_saved, found["idle"].latency_saved) == (None, 0.5)
     assert found["used"].gain == pytest.approx(2 * (24 / 64 + 26 / 78) / 2)
     assert found["idle"].gain == pytest.approx(2 * (24 / 64 + 28 / 78 + 0.5) / 3)
     assert dataclasses.replace(found["idle"], latency_saved=-0.2).gain == pytest.approx(2 * (24 / 64 + 28 / 78) / 3)
+
+
+def test_where_time_is_short_those_that_save_the_most_are_timed(model: Any) -> None:
+    class Timer:
+        added: ClassVar[list[str]] = []
+
+        def has_time(self) -> bool:
+            return not self.added
+
+        def add(self, name: str, probe: Any) -> None:
+            self.added.append(name)
+
+        def saved(self) -> dict[str, float]:
+            return dict.fromkeys(self.added, 0.25)
+
+    x = np.random.default_rng(0).uniform(size=(100, 4)).astype(np.float32)
+    found = groups.measure(model, prepare(Raw(x, np.arange(100) % 2), "made"), timer=Timer())
+    assert {one.name: one.latency_saved for one in found} == {"used": None, "idle": 0.25}  # 28 / 78 of the weights.
 
 
 def test_the_cheaper_group_loses_more_and_no_more_goes_than_has_to() -> None:

@@ -70,6 +70,8 @@ def agree(model: Any, random_weights: bool = True, **settings: Any) -> tuple[Any
     assert all(np.isfinite(one).all() for one in theirs)
     assert gap(ours, theirs) <= ALLOWED
     assert gap(theirs, given) > 1e-4, "nothing that matters was masked"
+    with plan.masking() as probe:
+        assert gap(outputs(probe, x), theirs) <= ALLOWED
     assert masked.count_params() == model.count_params() == plan.parameters[0]
     assert smaller.count_params() == plan.parameters[1] < plan.parameters[0]
     assert gap(outputs(model, x), given) == 0

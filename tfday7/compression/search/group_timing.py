@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tfday7.data.lazy import take
 from tfday7.exporting import exporting
 
 WHOLE, FOLDER, KIND = "whole", "groups", "int8"
-EXAMPLES = 64  # That a probe's file is compared on: its answers are not what is asked for.
+EXAMPLES = 64  # That calibrate a probe's file, and that it is compared on: its answers are not what is asked for.
 
 
 class GroupTimer:
@@ -25,16 +26,25 @@ class GroupTimer:
     Args:
         job: says where, and on which data.
         seconds: for each file.
+        limit_seconds: from the first question for time; what is not made by then is not timed.
     """
 
-    def __init__(self, job: Compression, seconds: float) -> None:
+    def __init__(self, job: Compression, seconds: float, limit_seconds: float = float("inf")) -> None:
         self.job, self.seconds, self.folder = job, seconds, Path(job.folder) / FOLDER
+        self.limit_seconds, self._began = limit_seconds, 0.0
         self._files: list[Candidate] = []
         split = job.dataset.validation if len(job.dataset.validation) else job.dataset.train
         first = np.arange(min(EXAMPLES, len(split)))
         few = dataclasses.replace(split, x=take(split.x, first), y=take(split.y, first))
-        self._dataset = dataclasses.replace(job.dataset, test=few)
-        self.add(WHOLE, job.model)
+        self._dataset = dataclasses.replace(job.dataset, train=few, validation=few, test=few)
+
+    def has_time(self) -> bool:
+        """Returns whether one more can be made, as long as those before took, and all of them timed."""
+        if not self._files:
+            self._began = time.monotonic()
+            self.add(WHOLE, self.job.model)
+        made, spent = len(self._files), time.monotonic() - self._began
+        return self.limit_seconds > spent + spent / made + self.seconds * (made + 1)
 
     def add(self, name: str, model: Any) -> None:
         """Makes the file of a model; one that cannot be made is not timed."""
@@ -46,7 +56,7 @@ class GroupTimer:
     def saved(self) -> dict[str, float]:
         """Returns the share of the whole model's time that each probe saves, where it is known; removes the files."""
         try:
-            if self._files[0].failure:
+            if not self._files or self._files[0].failure:
                 return {}
             rows = timed(self.job, self._files, self.seconds)[1:]
         finally:

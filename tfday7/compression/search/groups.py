@@ -70,6 +70,9 @@ class GroupCost:
 class ProbeTimer(Protocol):
     """Times models beside the one that is probed."""
 
+    def has_time(self) -> bool:
+        """Returns whether there is time for one more."""
+
     def add(self, name: str, model: Any) -> None:
         """Takes a probe."""
 
@@ -84,43 +87,47 @@ def measure(model: Any, dataset: Dataset, seed: int = 0, timer: ProbeTimer | Non
         model: a float32 functional model with one input and one output.
         dataset: its first validation examples judge; training examples where there are none.
         seed: see `shrink.plan`.
-        timer: times the probes; None measures no time.
+        timer: times the probes, those that save the most first, as long as it has time; None measures no time.
 
     Raises:
         UserError: nothing of the model can go.
     """
     from tfday7.compression import shrink
-    from tfday7.compression.finetuning import validation_metric
+    from tfday7.compression.finetuning import metric_of
     from tfday7.data import pipeline
 
     split = dataset.validation if len(dataset.validation) else dataset.train
     first = np.arange(min(EXAMPLES, len(split)))
     judges = dataclasses.replace(split, x=take(split.x, first), y=take(split.y, first))
     work = Work(model, model, dataclasses.replace(dataset, validation=judges))
-    metric, outputs = validation_metric(work, model), pipeline.predict(model, judges)
-    spread = float(np.std(outputs - outputs.mean(axis=0))) or 1.0
-    found = []
+    outputs = pipeline.predict(model, judges)
+    metric, spread = metric_of(work, outputs), float(np.std(outputs - outputs.mean(axis=0))) or 1.0
+    found, plans = [], {}
     for group in [one.group for one in shrink.plan(model, ratio=PROBED, seed=seed, round_to=1).groups]:
         stay = max(1, round(len(group) * (1 - PROBED)))
         if stay == len(group):
             continue
-        plan = shrink.plan(model, counts={group.name: stay}, seed=seed)
-        probe = plan.apply()
-        if timer is not None:
-            timer.add(group.name, probe)
+        plan = plans[group.name] = shrink.plan(model, counts={group.name: stay}, seed=seed)
+        with plan.masking() as probe:
+            moved = pipeline.predict(probe, judges)
         found.append(
             GroupCost(
                 name=group.name,
                 kind=group.kind,
                 channels=len(group),
                 removed=len(group) - stay,
-                metric_drop=metric - validation_metric(work, probe),
-                outputs_moved=float(np.sqrt(np.mean(np.square(pipeline.predict(probe, judges) - outputs)))) / spread,
+                metric_drop=metric - metric_of(work, moved),
+                outputs_moved=float(np.sqrt(np.mean(np.square(moved - outputs)))) / spread,
                 macs_saved=None if plan.macs is None else 1 - plan.macs[1] / plan.macs[0],
                 parameters_saved=1 - plan.parameters[1] / plan.parameters[0],
             )
         )
-    times = timer.saved() if timer is not None else {}
+    if timer is None:
+        return found
+    for one in sorted(found, key=lambda one: -one.gain):
+        if timer.has_time():
+            timer.add(one.name, plans[one.name].apply())
+    times = timer.saved()
     return [dataclasses.replace(one, latency_saved=times.get(one.name)) for one in found]
 
 

@@ -36,6 +36,7 @@ from tfday7.core.errors import UserError
 GROUPS = "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
+PROBING = 1 / 8  # Of the time, at most, for timing what each group of channels saves.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 FEW = 20  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
 STARTING = 0.3  # Of the time: until then it begins with the points that every search begins with.
@@ -254,13 +255,14 @@ class Search:
     def _group_costs(self) -> list[groups.GroupCost]:
         if self._costs is None:
             path, timed = self.folder / GROUPS, None if self.seconds is None else self.budget.device
-            key = {"model": self.job.key_of_model(), "timed": timed}
+            key = {"model": self.job.key_of_model(), "timed": timed, "runtime": self.job.runtime}
             record = files.read_json(path) if path.exists() else {}
             if not isinstance(record, dict) or record.get("key") != key:
                 self.job.say("measuring what each group of channels is worth")
                 try:
-                    timer = None if self.seconds is None else GroupTimer(self.job, self.seconds * GLANCE)
-                    found = groups.measure(self.job.model, self.job.dataset, self.job.training.seed, timer)
+                    found = groups.measure(
+                        self.job.model, self.job.dataset, self.job.training.seed, self._group_timer()
+                    )
                 except UserError as error:
                     self.job.say(f"no channels can go: {error.message}")
                     found = []
@@ -271,6 +273,11 @@ class Search:
             except (KeyError, TypeError) as error:
                 raise UserError(f"{path}: not the costs of groups", "search again with --overwrite") from error
         return self._costs
+
+    def _group_timer(self) -> GroupTimer | None:
+        if self.seconds is None:
+            return None
+        return GroupTimer(self.job, self.seconds * GLANCE, self.config.minutes * 60.0 * PROBING)
 
     def _key(self) -> dict[str, Any]:
         """Returns what a log's decisions hang on: another budget decides otherwise."""
