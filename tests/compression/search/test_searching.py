@@ -13,7 +13,7 @@ import pytest
 
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
-from tfday7.compression.search import space
+from tfday7.compression.search import groups, space
 from tfday7.compression.search.decisions import Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.proposing import Proposer
@@ -30,6 +30,9 @@ class Made(Search):
         time.sleep(0.1)
         decision = claim.decision
         return {"number": claim.number, **entry(decision.point, decision.epochs), "by": os.getpid()}
+
+    def _epoch_seconds(self) -> float:
+        return 2.0
 
     def _measured_alone(self, baseline: Candidate) -> Candidate:
         return baseline
@@ -56,6 +59,18 @@ def entry(point: Point, epochs: int, seconds: float = 1.0, an_epoch: float | Non
     )  # fmt: skip
     decision = {"why": "start", "point": point.to_json(), "epochs": epochs, "expected": {}}
     return {"decision": decision, "candidate": candidate.to_json(), "seconds": {"making": seconds, "deciding": 0.1}}
+
+
+def test_what_groups_are_worth_is_measured_once_for_a_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(groups, "measure", lambda *arguments: asked.append(arguments) or [])
+    for runtime, times in (("litert", 1), ("litert", 1), ("openvino", 2)):
+        made = search(tmp_path)
+        made.seconds = None
+        made.job.runtime, made.job.model, made.job.dataset = runtime, None, None
+        made.job.training = SimpleNamespace(seed=0)
+        assert made._group_costs() == []
+        assert len(asked) == times
 
 
 LOGGED = [entry(Point(), 0), entry(Point(0.5), 1, 11.9, 10.0), entry(Point(sparsity=0.7), 1, 9.9, 8.0)]
@@ -96,6 +111,30 @@ def test_what_a_candidate_costs_decides_how_many_epochs_it_gets_first() -> None:
     assert paced([entry(Point(0.5), 1, 12.4, 0.5)])._first_epochs(Point(0.75)) == 9
     assert paced([entry(Point(0.5), 1, 12.4)])._first_epochs(Point(0.75)) == 9  # Too short to be timed.
     assert paced(LOGGED, 10.0).rungs == [9]  # Of ten minutes seven with all epochs.
+
+
+def test_before_one_was_trained_an_epoch_costs_what_the_models_own_does() -> None:
+    made = search(Path(), search_minutes=10, max_candidates=None)
+    made._an_epoch = 20.0
+    made._pace(LOGGED[:1], 500.0)
+    # 1.1 s and 20 s an epoch: all nine take 181 s, of which ten minutes have three: no few epochs to begin with.
+    assert made.proposer.rungs == [9]
+    assert made.proposer.price(Point(0.5), 9) == pytest.approx(1.1 * 181.1)
+    made._pace(LOGGED, 500.0)  # What is known of candidates counts more.
+    assert made.proposer.price(Point(0.25), 9) == pytest.approx(1.1 * 83)
+
+
+def test_where_the_time_is_too_short_for_all_epochs_there_are_as_many_as_fit() -> None:
+    made = search(Path(), search_minutes=10, max_candidates=None)
+    made._an_epoch = 80.0
+    made._pace(LOGGED[:1], 500.0)
+    assert made.proposer.rungs == [5]  # 500 s with a margin of a tenth are 454; 1.1 s and 80 s an epoch.
+    made._pace(LOGGED[:1], 60.0)
+    assert made.proposer.rungs == [1]
+    assert not made.proposer._is_affordable(Point(0.5))  # Not even one.
+    trained = entry(Point(0.5), 9, 730.0, 80.0)
+    made._pace([*LOGGED[:1], trained], 500.0)  # Once one has all epochs, fewer are no help.
+    assert made.proposer.rungs == [9]
 
 
 def test_it_begins_with_the_same_points_until_a_part_of_the_time_is_over() -> None:

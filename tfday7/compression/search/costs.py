@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +33,11 @@ class Cost:
         """Returns what it takes with so many epochs."""
         return self.constant + epochs * self.epoch
 
+    def epochs_within(self, seconds: float, most: int) -> int:
+        """Returns how many epochs a candidate can have in so many seconds, with the margin: from 1 to `most`."""
+        fits = (seconds / MARGIN - self.constant) / self.epoch if self.epoch else math.inf
+        return int(max(1, min(most, fits)))
+
 
 IN_EPOCHS = Cost(1.0, 1.0)  # Where seconds are unknown, or must decide nothing.
 
@@ -41,20 +47,22 @@ class Costs:
 
     Args:
         log: what was tried.
+        guess: what a candidate is taken to cost before one was trained; None where that is not known.
     """
 
-    def __init__(self, log: Sequence[Entry]) -> None:
+    def __init__(self, log: Sequence[Entry], guess: Cost | None = None) -> None:
+        self._guess = guess
         self._found = [(Point(**one["decision"]["point"]), *_parts(one)) for one in log if one["decision"]["epochs"]]
 
     def of(self, point: Point | None = None) -> Cost | None:
-        """Returns the median cost in seconds of the candidates that trained; None where none did.
+        """Returns the median cost in seconds of the candidates that trained; the guess where none did.
 
         Args:
             point: whose cost is asked for. Its epochs take as long as those of the candidates with the nearest ratio
                 of channels, with or without rounding as it has. None for the cost of all.
         """
         if not self._found:
-            return None
+            return self._guess
         timed = [(one, epoch) for one, _, epoch in self._found if epoch is not None]
         if point is not None and timed:
             timed = [each for each in timed if (each[0].kind == QAT) == (point.kind == QAT)] or timed
@@ -91,11 +99,18 @@ class Price:
         steps: of the recipe of a point with so many epochs, each as what tells its beginning from others (see
             `beginnings`) and the epochs that it trains for.
         in_seconds: whether seconds are what counts, with a margin; otherwise epochs are (`IN_EPOCHS`).
+        guess: as of `Costs`.
     """
 
-    def __init__(self, log: Sequence[Entry], steps: Callable[[Point, int], Beginnings], in_seconds: bool) -> None:
+    def __init__(
+        self,
+        log: Sequence[Entry],
+        steps: Callable[[Point, int], Beginnings],
+        in_seconds: bool,
+        guess: Cost | None = None,
+    ) -> None:
         self.steps, self.in_seconds = steps, in_seconds
-        self._known = Costs(log)
+        self._known = Costs(log, guess)
         recipes = [entry["candidate"]["recipe"] for entry in log if entry["candidate"]["steps"]]
         self._trained = {beginning for one in recipes if one for beginning, _ in beginnings(one["steps"])}
         fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]

@@ -22,7 +22,7 @@ from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
-from tfday7.compression.search.costs import Beginnings, Costs, Entry, Price, beginnings
+from tfday7.compression.search.costs import Beginnings, Cost, Costs, Entry, Price, beginnings
 from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
@@ -65,6 +65,7 @@ class Search:
         self._structures: dict[tuple[float, bool], tuple[Structure | None, dict[str, int] | None]] = {}
         self._steps_of: dict[tuple[Point, int], Beginnings] = {}
         self._costs: list[groups.GroupCost] | None = None
+        self._an_epoch: float | None = None
 
     def run(self) -> dict[str, Any]:
         """Returns the record of compression.json, without what the caller knows better.
@@ -108,6 +109,8 @@ class Search:
         self.proposer = Proposer(
             baseline, self.budget, self.config.search_epochs, self.structure, space.kinds(self.job.format)
         )
+        if self.config.minutes != float("inf") and not any(entry["decision"]["epochs"] for entry in self.log.read()):
+            self._an_epoch = self._epoch_seconds()
         failures, number = 0, 0
         while True:
             deciding = time.monotonic()
@@ -158,15 +161,35 @@ class Search:
 
         All epochs at once, where the time allows but few candidates: what few epochs show could not be followed. Then,
         too, most of it goes to what is expected of the model instead of to the points that every search begins with.
-        Where time decides nothing, as a rerun has to give the same choice, epochs are what counts.
+        Where there is no time for a single one with all of them, it has as many as there is time for. Where time
+        decides nothing, as a rerun has to give the same choice, epochs are what counts.
         """
-        rungs, known, total = rungs_of(self.config.search_epochs), Costs(log).of(), self.config.minutes * 60.0
+        rungs, total = rungs_of(self.config.search_epochs), self.config.minutes * 60.0
+        guess = self._guessed(log) if total != float("inf") else None
+        known = Costs(log, guess).of()
         in_seconds = known is not None and total != float("inf")
-        few = known is not None and total < FEW * known.of(rungs[-1])
-        self.proposer.rungs = rungs[-1:] if few else rungs
+        self.proposer.rungs = rungs
+        if known is not None and total < FEW * known.of(rungs[-1]):
+            whole = any(entry["decision"]["epochs"] >= rungs[-1] for entry in log)
+            self.proposer.rungs = rungs[-1:] if whole else [known.epochs_within(left, rungs[-1])]
         self.proposer.begins = not in_seconds or used_seconds(log) < total * STARTING
-        self.proposer.price = Price(log, self._steps, in_seconds)
+        self.proposer.price = Price(log, self._steps, in_seconds, guess)
         self.proposer.left = left if in_seconds else float("inf")
+
+    def _guessed(self, log: Sequence[Entry]) -> Cost | None:
+        """Returns what a candidate is expected to cost before one was trained."""
+        fixed = [sum(entry["seconds"].values()) for entry in log if not entry["decision"]["epochs"]]
+        return None if self._an_epoch is None else Cost(max(fixed, default=0.0), self._an_epoch)
+
+    def _epoch_seconds(self) -> float:
+        """Returns what an epoch of the given model takes, by some of its steps."""
+        from tfday7.compression.finetuning import copied
+        from tfday7.data.pipeline import steps_per_epoch
+        from tfday7.training import step_time
+
+        job = self.job
+        step_ms = step_time.measure(copied(job.model), job.dataset, job.optimizer, job.training)
+        return step_ms / 1000.0 * steps_per_epoch(job.dataset.train, job.training.batch_size)
 
     def _steps(self, point: Point, epochs: int) -> Beginnings:
         if (point, epochs) not in self._steps_of:
