@@ -25,6 +25,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.code == 0, ended.err
     steps = [{"technique": "quantize", "kind": "int8", "fallback": "float"}]
     (folder.parent / "mixed.json").write_text(json.dumps({"name": "mixed", "steps": steps}))
+    steps = [{"technique": "distil", "teacher": "nowhere.keras"}]
+    (folder.parent / "taught.json").write_text(json.dumps({"name": "taught", "steps": steps}))
     return folder
 
 
@@ -272,6 +274,8 @@ def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, t
         (("--run_dir={run}", "--recipe=int8", "--search_minutes=3"), "--search_minutes=3.0 contradicts --recipe=int8"),
         (("--run_dir={run}", "--max_latency_ms=3", "--measure=false"), "--nomeasure contradicts a limit"),
         (("--run_dir={run}", "--max_size_kb=-3"), "max_size_kb"),
+        (("--run_dir={run}", "--batch_size=0"), "--batch_size=0: expected at least 1"),
+        (("--run_dir={run}", "--recipe={run}/../taught.json"), "taught: teacher nowhere.keras: no such file"),
         (("--run_dir={run}", "--device=gpu"), "unknown device 'gpu'"),
         (("--run_dir={run}", "--device=ssh://-oProxyCommand=x"), "not an address of ssh"),
         (("--run_dir={run}", "--device=ssh://pi", "--ssh_config=nowhere"), "--ssh_config=nowhere: no such file"),

@@ -117,6 +117,10 @@ def plan(
     for teacher in config.teachers():
         if not Path(teacher).exists():
             raise UserError(f"--teacher={teacher}: no such file", "give .keras, .h5 or SavedModel paths")
+    for recipe in recipes:
+        for teacher in recipe.teachers:
+            if not Path(teacher).exists():
+                raise UserError(f"{recipe.name}: teacher {teacher}: no such file", "paths are from the current folder")
     if config.augment is not None:
         from tfday7.data import augmentation
 
@@ -313,7 +317,8 @@ def _training(task: Task, dataset: Dataset) -> TrainingConfig:
     """Returns how fine-tuning trains: as the run did, but for what ends a run early or freezes layers."""
     flags = task.found.run.flags() if task.found.run else {}
     before = from_text(TrainingConfig, flags)
-    batch_size = task.config.batch_size or (before.batch_size if flags else BATCH_SIZE)
+    given = task.config.batch_size
+    batch_size = given if given is not None else (before.batch_size if flags else BATCH_SIZE)
     return dataclasses.replace(
         before,
         batch_size=min(batch_size, len(dataset.train)),

@@ -87,6 +87,8 @@ def test_layers_that_were_trained_for_int8_do_not_fall_back() -> None:
         ([], "expected an object"),
         ({"name": "mine", "steps": []}, "steps is no list of 1 to 20"),
         ({"name": "../mine", "steps": [{"technique": "qat"}]}, "name is"),
+        ({"name": "float32", "steps": [{"technique": "prune"}]}, "name is 'float32', which stands for something else"),
+        ({"name": "groups", "steps": [{"technique": "prune"}]}, "name is 'groups', which stands for something else"),
         ({"name": "mine", "steps": [{"technique": "qat"}], "more": 1}, "unknown 'more'"),
         ({"name": "mine", "steps": ["qat"]}, "step 1: expected an object with a technique"),
         ({"name": "mine", "steps": [{"technique": "melt"}]}, r"step 1 \(melt\): unknown compression technique"),

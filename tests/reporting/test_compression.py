@@ -50,6 +50,27 @@ def test_nothing_chosen_is_said_with_the_nearest() -> None:
     assert "No candidate could be made." in drawn(failed)
 
 
+def test_of_many_candidates_those_that_matter_are_shown() -> None:
+    many = [candidate(f"c{at}", pareto=at in (3, 66)) for at in range(75)]
+    found = compression.compressed(record(candidates=many, chosen="c70", nearest=["c68"]), "en")
+    assert found is not None
+    assert found.sentences[0].startswith("c70: 20.0 kB")
+    shown = [row.name for row in found.rows[1:]]
+    assert len(shown) == compression.MAX_CANDIDATES
+    assert {"c3", "c66", "c68", "c70"} <= set(shown)
+    assert shown == sorted(shown, key=lambda name: int(name[1:]))
+    assert found.notes[0].startswith("60 of 75 candidates are shown")
+    assert found.path == ""
+    assert [row.name for row in found.rows if row.state == "chosen"] == ["c70"]
+
+
+def test_a_chosen_one_that_broke_is_none() -> None:
+    broken = record(candidates=[candidate("small", failure="its file's outputs part")])
+    assert "No candidate could be made." in drawn(broken)
+    beside = record(candidates=[candidate("small", failure="it parts"), candidate("other")])
+    assert "No candidate is within the budget." in drawn(beside)
+
+
 def test_a_search_says_how_long_it_took_and_why_others_were_not_chosen() -> None:
     found = compression.compressed(record(search=SEARCH, outside=OUTSIDE), "en")
     assert found is not None

@@ -187,7 +187,9 @@ class Compression:
 
     def _key(self, recipe: Recipe) -> dict[str, Any]:
         """Returns what a candidate is made from; equal keys, equal candidates."""
-        return {"recipe": recipe.to_json(), "format": self.format, **self.key_of_model()}
+        own = {name: files.sha256(Path(name)) for name in recipe.teachers}
+        said = {"recipe": recipe.to_json(), "format": self.format, **self.key_of_model()}
+        return {**said, "own_teachers": own} if own else said
 
     def place(self) -> str:
         """Returns the name of what files are timed on."""
@@ -253,10 +255,9 @@ def concluded(
         again = {one.name: one for one in some}
         made = [again.get(one.name, one) for one in made]
     baseline, *made = with_frontier([baseline, *made], limits.frontier_floor(baseline, budget))
-    chosen = limits.choose(made, baseline, budget)
     job.say("scoring on the test split: the baseline, the frontier and what is chosen")
     baseline = job.deliver(baseline)
-    made = [job.deliver(one) if one.pareto or one.name == chosen else _undelivered(one) for one in made]
+    made, chosen = _delivered(job, made, baseline, budget)
     for one in made:
         if one.path:
             _tell(one, baseline, Path(one.path).parent, job.origin.name, job.place())
@@ -276,6 +277,28 @@ def concluded(
         "outside": {name: [each.to_json() for each in found] for name, found in broken.items() if found},
         "nearest": [] if chosen else limits.nearest(made, baseline, budget),
     }
+
+
+def _delivered(
+    job: Compression, made: Sequence[Candidate], baseline: Candidate, budget: BudgetConfig
+) -> tuple[list[Candidate], str | None]:
+    """Delivers the frontier and what is chosen; returns the candidates, and the chosen one's name.
+
+    On the test split a file may turn out to be broken, and one that is converted again to be larger: it is chosen no
+    more, and the next best is delivered in its place.
+    """
+    found, delivered = list(made), set[int]()
+    while True:
+        chosen = limits.choose(found, baseline, budget)
+        due = [
+            at for at, one in enumerate(found)
+            if at not in delivered and not one.failure and (one.pareto or one.name == chosen)
+        ]  # fmt: skip
+        if not due:
+            return [one if at in delivered else _undelivered(one) for at, one in enumerate(found)], chosen
+        for at in due:
+            found[at] = job.deliver(found[at])
+        delivered.update(due)
 
 
 def attempt(job: Compression, recipe: Recipe, alone: bool = False) -> Candidate:
@@ -356,6 +379,6 @@ def _counts(model: Any) -> dict[str, Any]:
 def _structure(work: Work) -> dict[str, Any]:
     """Returns parameters and MACs of the last step before which the model had no fake quantization."""
     for step in reversed(work.done):
-        if "parameters" in step:
+        if "macs" in step:
             return {"parameters": step["parameters"], "macs": step["macs"]}
     return _counts(work.original)

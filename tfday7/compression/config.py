@@ -35,7 +35,9 @@ class CompressConfig(Settings):
         "auto", "Whether fine-tuning learns from the teacher too; a step of a recipe can say otherwise.",
         choices=("auto", "none"),
     )  # fmt: skip
-    batch_size: int | None = setting(None, "Examples of a step of fine-tuning; default: the run's, otherwise 64.")
+    batch_size: int | None = setting(
+        None, "Examples of a step of fine-tuning; default: the run's, otherwise 64.", minimum=1
+    )
     augment: str | None = setting(
         None, "Random changes of training data in fine-tuning (comma list); default: the run's, otherwise none."
     )

@@ -22,6 +22,8 @@ def check_gate(record: dict[str, Any]) -> None:
         known = [each for each in record["outside"][name] if each["value"] is not None]
         relaxed = " ".join(f"--{each['limit']}={_relaxed(each, record)}" for each in known)
         hint = f"{relaxed} would admit it; more epochs or more time may find a better one"
+        if any(each["limit"] == "max_accuracy_drop" and float(_relaxed(each, record)) > 1 for each in known):
+            hint = "it loses more than a budget can allow; more epochs or more time may find a better one"
         if len(known) < len(record["outside"][name]):
             hint = "what is limited could not be measured; the notes in compression.json say why"
         raise GateError(f"no candidate is within the budget; the nearest, {name}, has {' and '.join(said)}", hint)

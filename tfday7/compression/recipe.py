@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfday7.compression.records import BASELINE
 from tfday7.compression.technique import PHASES, TECHNIQUES, StepSettings, Technique, read_settings
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
 MAX_STEPS = 20
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-.")
+RESERVED = (BASELINE, "groups")  # The given model's own file; probes of a search, whose folder goes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Recipe:
         return {"name": self.name, **described, "steps": [step.to_json() for step in self.steps]}
 
     @property
+    def teachers(self) -> list[str]:
+        """The model files that its own steps name to learn from."""
+        named = ",".join(getattr(step.settings, "teacher", "") for step in self.steps)
+        return sorted({name.strip() for name in named.split(",") if name.strip()})
+
+    @property
     def kind(self) -> str:
         """The numbers of its file: what its step "quantize" says, float32 without one."""
         return str(getattr(self.steps[-1].settings, "kind", "float32"))
@@ -78,6 +86,8 @@ def parse(record: Any, where: str = "recipe") -> Recipe:
     name, steps, description = record.get("name"), record.get("steps"), record.get("description", "")
     if not isinstance(name, str) or not name or not set(name) <= NAME_CHARACTERS or name.startswith("."):
         raise UserError(f"{where}: name is {name!r}", "lower-case letters, digits, _, - and ., such as shrink50_qat")
+    if name in RESERVED:
+        raise UserError(f"{where}: name is {name!r}, which stands for something else", "give it another name")
     if not isinstance(description, str):
         raise UserError(f"{where}: description is no text")
     if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tfday7.compression.records import Candidate
+from tfday7.compression.records import BASELINE, Candidate
 from tfday7.exporting import feeding
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ class Timer(Protocol):
 
 
 def timed(job: Compression, candidates: Sequence[Candidate], seconds: float) -> list[Candidate]:
-    """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example."""
-    paths = {one.name: Path(one.path) for one in candidates if one.path and not one.failure}
+    """Returns the candidates with latency and memory, all measured in the same rounds, one thread, one example.
+
+    The given model's own file is what the others are compared with, whatever became of it.
+    """
+    paths = {one.name: Path(one.path) for one in candidates if one.path and (not one.failure or one.name == BASELINE)}
     if not paths:
         return list(candidates)
     found = _timed_here(job, paths, candidates, seconds) if job.timer is None else job.timer(paths, seconds)

@@ -6,6 +6,7 @@ A reader, a crash or a full disk therefore never leaves half a file under a name
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import stat
@@ -139,6 +140,16 @@ def check_writable(folder: Path, flag: str) -> None:
     except OSError as error:
         hint = "choose a folder that you may write to"
         raise UserError(f"--{flag}={folder}: cannot write to {existing} ({error.strerror})", hint) from error
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, or of a folder's files with their names; "" where there is neither."""
+    digest, parts = hashlib.sha256(), sorted(path.rglob("*")) if path.is_dir() else [path]
+    for part in parts:
+        if part.is_file():
+            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(part.read_bytes()).digest())
+    return digest.hexdigest() if path.exists() else ""
 
 
 def folder_size_bytes(path: Path) -> int:

@@ -82,20 +82,21 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
     words = Words(lang, "compressed")
     where = "compression.json"
     baseline = mapping(record.get("baseline"), f"{where}: baseline")
-    candidates = mappings(record.get("candidates"), f"{where}: candidates")[:MAX_CANDIDATES]
-    chosen = string(record.get("chosen"))
+    made, chosen = mappings(record.get("candidates"), f"{where}: candidates"), string(record.get("chosen"))
+    candidates = _shown(made, {chosen, *strings(record.get("nearest"))})
     name = string(mapping(baseline.get("metric"), f"{where}: metric").get("name"))
     metric = Words(lang).metric(name)
     rows = [_row(one, _state(one, chosen), metric, words) for one in candidates]
     rows.insert(0, _row(baseline, "baseline", metric, words))
     # Of a search's many candidates the remarks of what was chosen are enough; compression.json has all.
-    told = [one for one in candidates if one.get("name") == chosen or one.get("failure")]
-    told = told if record.get("search") else candidates
-    winner = next((one for one in candidates if one.get("name") == chosen), None)
+    told = [one for one in made if one.get("name") == chosen or one.get("failure")]
+    told = told if record.get("search") else made
+    winner = next((one for one in made if _state(one, chosen) == "chosen"), None)
+    more = [words("shown", shown=len(candidates), number=len(made))] if len(made) > len(candidates) else []
     return Compressed(
         sentences=_sentences(record, winner, rows, metric, words),
         rows=rows,
-        notes=_notes([baseline, *told], words),
+        notes=[*more, *_notes([baseline, *told], words)],
         left=_left(told, words),
         groups=_groups(winner),
         costs=_costs(record),
@@ -105,6 +106,15 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
         metric=metric,
         chosen=chosen,
     )
+
+
+def _shown(candidates: list[dict[str, Any]], first: set[str]) -> list[dict[str, Any]]:
+    """Returns the candidates that a table has room for, in their order: those of these names, the frontier, others."""
+    ranked = sorted(
+        range(len(candidates)),
+        key=lambda at: (string(candidates[at].get("name")) not in first, candidates[at].get("pareto") is not True, at),
+    )
+    return [candidates[at] for at in sorted(ranked[:MAX_CANDIDATES])]
 
 
 def figures(found: Compressed, lang: str) -> list[Figure]:

@@ -73,6 +73,14 @@ def test_a_dense_layer_takes_its_normalization_in_unless_it_must_stay_as_it_is()
     assert [layer.name for layer in kept.layers if layer.weights] == ["dense", "norm"]
 
 
+@pytest.mark.parametrize("units", [3, 5])
+def test_a_normalization_along_another_axis_is_not_taken_in(units: int) -> None:
+    inputs = keras.Input((5, 4))
+    x = LAYERS.BatchNormalization(axis=1, name="norm")(LAYERS.Dense(units, name="dense")(inputs))
+    flat, _ = same(keras.Model(inputs, LAYERS.ReLU()(x)))
+    assert [layer.name for layer in flat.layers if layer.weights] == ["dense", "norm"]
+
+
 def test_a_rescaling_with_an_offset_is_two_layers_but_not_at_the_end() -> None:
     inputs = keras.Input((4,))
     x = LAYERS.Dense(2)(LAYERS.Rescaling(0.5, -1.0, name="first")(inputs))
@@ -83,5 +91,11 @@ def test_a_rescaling_with_an_offset_is_two_layers_but_not_at_the_end() -> None:
 
 def test_a_time_distributed_dense_layer_is_a_dense_layer() -> None:
     inputs = keras.Input((5, 4))
-    flat, _ = same(keras.Model(inputs, LAYERS.TimeDistributed(LAYERS.Dense(3, activation="relu"))(inputs)))
+    inner = keras.Input((5, 4))
+    dense = LAYERS.Dense(4, activation="tanh", name="own")
+    nested = keras.Model(inner, LAYERS.TimeDistributed(dense, name="each")(inner), name="nested")
+    outer = LAYERS.TimeDistributed(LAYERS.Dense(3, activation="relu"), name="steps")
+    flat, paths = same(keras.Model(inputs, outer(nested(inputs))))
     assert not any(isinstance(layer, LAYERS.TimeDistributed) for layer in flat.layers)
+    assert [layer.name for layer in flat.layers if layer.weights] == ["each", "steps"]
+    assert paths == {"nested/each/kernel": "each/kernel", "nested/each/bias": "each/bias"}

@@ -58,6 +58,7 @@ class _Flattening(Rebuild):
         super().__init__(TF_KERAS, TF_KERAS)
         self._unfolded = unfolded
         self._taken: set[str] = set()
+        self._named_as: dict[int, str] = {}  # id of a layer -> the name that its new one has instead of its own
         self._later: list[tuple[Any, list[np.ndarray]]] = []
         self._parts: dict[int, list[Any]] = {}
         self._consumers: dict[int, list[Call]] = {}
@@ -79,8 +80,9 @@ class _Flattening(Rebuild):
             if _opens(layer):
                 yield from self.paths(layer, f"{place}/")
                 continue
-            made = self.made.get(id(layer), (None, None))[1]
-            parts = self._parts.get(id(layer), [made])
+            computes = _timed(layer) or layer
+            made = self.made.get(id(computes), (None, None))[1]
+            parts = self._parts.get(id(computes), [made])
             if type(layer).__name__ in SEPARABLE and len(parts) > 1:
                 yield f"{place}/depthwise_kernel", f"{parts[0].name}/depthwise_kernel"
                 yield f"{place}/pointwise_kernel", f"{parts[1].name}/kernel"
@@ -90,7 +92,9 @@ class _Flattening(Rebuild):
 
     def again(self, layer: Any) -> Any:
         """Returns a new layer of the same class, under a name that no other has."""
-        return self._named(super().again(layer))
+        new = super().again(layer)
+        new._name = self._named_as.get(id(layer), new.name)
+        return self._named(new)
 
     def _count(self, model: Any) -> None:
         _, outputs = TF_KERAS.structure(model)
@@ -111,9 +115,10 @@ class _Flattening(Rebuild):
         x = self._swap(call.args, tensors)[0] if call.args else None
         if id(layer) in self._gone:
             return x
-        kind = type(layer).__name__
-        if kind == "TimeDistributed" and isinstance(layer.layer, keras.layers.Dense):
-            return self._with_activation(layer.layer, x)
+        kind, timed = type(layer).__name__, _timed(layer)
+        if timed is not None:
+            self._named_as[id(timed)] = layer.name
+            return self._with_activation(timed, x)
         if kind in SEPARABLE and layer.padding != "causal":
             return self._separated(layer, x)
         if kind in _WITH_ACTIVATION:
@@ -142,6 +147,8 @@ class _Flattening(Rebuild):
             return None
         follower = consumers[0].layer
         if type(follower).__name__ != "BatchNormalization" or self._calls_of[id(follower)] != 1:
+            return None
+        if not normalizes_last_axis(follower):
             return None
         self._gone[id(follower)] = follower
         return follower
@@ -234,6 +241,19 @@ class _Flattening(Rebuild):
 def activation_name(function: Any) -> str:
     """Returns the name of an activation: of a function or of an object that is called."""
     return str(getattr(function, "__name__", type(function).__name__)) if function is not None else "linear"
+
+
+def normalizes_last_axis(layer: Any) -> bool:
+    """Returns whether a normalization layer works along the last axis alone."""
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    rank = len(layer.input_shape)
+    return {axis % rank for axis in axes} == {rank - 1}
+
+
+def _timed(layer: Any) -> Any:
+    """Returns the Dense layer of a TimeDistributed one, which computes the same; None of any other layer."""
+    is_one = type(layer).__name__ == "TimeDistributed" and isinstance(layer.layer, keras.layers.Dense)
+    return layer.layer if is_one else None
 
 
 def _opens(layer: Any) -> bool:

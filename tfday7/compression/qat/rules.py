@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from tfday7.compression.qat.flattening import activation_name
+from tfday7.compression.qat.flattening import activation_name, normalizes_last_axis
 
 
 class Kind(enum.Enum):
@@ -138,13 +138,6 @@ def takes_relu(layer: Any) -> bool:
 def takes_normalization(layer: Any) -> bool:
     """Returns whether a BatchNormalization behind a layer is folded into its weights."""
     return name_of(layer) in CONVOLUTIONS and activation_name(layer.activation) == "linear"
-
-
-def normalizes_last_axis(layer: Any) -> bool:
-    """Returns whether a normalization layer works along the last axis alone."""
-    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    rank = len(layer.input_shape)
-    return {axis % rank for axis in axes} == {rank - 1}
 
 
 def reason_inside(layer: Any) -> str:
