@@ -80,7 +80,7 @@ def test_the_command_that_is_printed_is_one_that_train_takes() -> None:
     assert (ended.code, ended.err) == (0, "")
     command = re.search(r"python -m tfday7\.train(.*\\\n)*.*", ended.out)
     assert command is not None
-    words = shlex.split(command.group().replace("\\\n", " "))
+    words = shlex.split(command.group().replace("\\\n", ""))
     assert {"--data=configs/data/diabetes.csv", "--target=progression", "--optimizer=adamw"} <= set(words)
     checked = run_command("train", *train_flags(words[3:]), "--only_check_args", "--run_dir=runs/never-made")
     assert (checked.code, checked.err) == (0, "")

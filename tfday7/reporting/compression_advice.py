@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core.texts import text
+from tfday7.reporting.commands import wrapped
 from tfday7.reporting.optimizer_advice import Line
 from tfday7.reporting.terminal import MAX_WIDTH, printable
 
@@ -116,8 +117,7 @@ def _rest(record: Mapping[str, Any], lang: str) -> Iterator[Line]:
 
 def _command(command: str) -> list[str]:
     """Returns a command as lines that a shell takes for one."""
-    lines = textwrap.wrap(command, COMMAND_WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+    return wrapped(shlex.split(command), COMMAND_WIDTH)
 
 
 def _by_sentence(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

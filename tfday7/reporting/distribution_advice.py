@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core.texts import text
 from tfday7.core.units import format_bytes
+from tfday7.reporting.commands import wrapped
 from tfday7.reporting.optimizer_advice import Line
 from tfday7.reporting.terminal import MAX_WIDTH, printable
 
@@ -173,10 +172,7 @@ def _command(flags: list[str], lang: str) -> Iterator[Line]:
     whole = any(flag.startswith("--data=") for flag in flags)
     yield 0, ""
     yield 0, _label("run" if whole else "add", lang)
-    command = shlex.join([*COMMAND, *flags] if whole else flags)
-    lines = textwrap.wrap(command, COMMAND_WIDTH, break_long_words=False, break_on_hyphens=False)
-    yield from ((2, f"{line} \\") for line in lines[:-1])
-    yield from ((2, line) for line in lines[-1:])
+    yield from ((2, line) for line in wrapped([*COMMAND, *flags] if whole else flags, COMMAND_WIDTH))
 
 
 def _value(value: Any) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core.texts import text
+from tfday7.reporting.commands import wrapped
 from tfday7.reporting.terminal import MAX_WIDTH, printable
 
 if TYPE_CHECKING:
@@ -52,13 +51,7 @@ def _start(record: Mapping[str, Any], lang: str) -> Iterator[Line]:
     flags = list(record["flags"])
     whole = any(flag.startswith("--data=") for flag in flags)
     yield 0, text("advice.label.start" if whole else "advice.label.add", lang)
-    yield from ((2, line) for line in _wrapped(shlex.join([*COMMAND, *flags] if whole else flags)))
-
-
-def _wrapped(command: str) -> list[str]:
-    """Returns a command as lines that a shell takes for one."""
-    lines = textwrap.wrap(command, COMMAND_WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+    yield from ((2, line) for line in wrapped([*COMMAND, *flags] if whole else flags, COMMAND_WIDTH))
 
 
 def _tune(record: Mapping[str, Any], lang: str) -> Iterator[Line]:
