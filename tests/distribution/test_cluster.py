@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,17 @@ from tfday7.distribution.config import DistributionConfig
 from tfday7.distribution.launching.ports import free_ports
 
 NOTHING = DistributionConfig()
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
 def tf_config(cluster: Any, kind: Any = "worker", index: Any = 0) -> dict[str, str]:
@@ -300,16 +312,17 @@ def test_no_tensorflow_is_loaded() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_the_chief_meets_the_workers_and_nobody_waits_for_ever() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("[::1]", marks=NEEDS_IPV6)])
+def test_the_chief_meets_the_workers_and_nobody_waits_for_ever(host: str) -> None:
     first, second = free_ports(2)
-    workers = (f"127.0.0.1:{first}", f"127.0.0.1:{second}")
+    workers = (f"{host}:{first}", f"{host}:{second}")
     chief, worker = Cluster(workers), Cluster(workers, role="worker", index=1)
     with ThreadPoolExecutor(1) as others:
         there = others.submit(meet, worker, 20.0)
         meet(chief, 20.0)
         there.result(timeout=20.0)
-    for alone, said in ((chief, f"127.0.0.1:{second} did not come"), (worker, f"127.0.0.1:{first} did not call")):
+    for alone, said in ((chief, f"{host}:{second} did not come"), (worker, f"{host}:{first} did not call")):
         began = time.monotonic()
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=re.escape(said)):
             meet(alone, 1.0)
         assert time.monotonic() - began < 10.0

@@ -13,6 +13,7 @@ import pytest
 from support import Ended, run_command
 
 from tfday7.core.errors import UserError
+from tfday7.core.frameworks import tf
 from tfday7.distribution import DistributionConfig, checking, parameter_servers
 from tfday7.distribution.cluster import no_answer
 from tfday7.training.config import TrainingConfig
@@ -90,6 +91,25 @@ def test_what_counts_on_steps_in_order_is_refused(settings: dict[str, Any], said
     assert said in error.value.message
     assert "parameter_server" in error.value.message
     assert error.value.hint
+
+
+REMOTE = "error information from remote target /job:worker/replica:0/task:0"
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (tf.errors.UnavailableError(None, None, f"Connection reset by peer; GRPC {REMOTE}"), True),
+        (tf.errors.AbortedError(None, None, "Session is not found"), True),
+        (tf.errors.InvalidArgumentError(None, None, f"/job:worker/task:0/device:CPU:0 unknown device; {REMOTE}"), True),
+        (tf.errors.InvalidArgumentError(None, None, "Unable to find the relevant tensor remote_handle: Op ID 1"), True),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM on /job:worker/replica:0/task:0/device:CPU:0"), False),
+        (tf.errors.InvalidArgumentError(None, None, f"Received a label value of 12; GRPC {REMOTE}"), False),
+        (ValueError("shapes of /job:ps differ"), False),
+    ],
+)
+def test_a_process_is_lost_where_it_has_gone_and_not_where_it_computed_wrongly(error: Exception, lost: bool) -> None:
+    assert (parameter_servers.error_of(error) is not None) is lost
 
 
 def test_the_command_refuses_it_before_training() -> None:

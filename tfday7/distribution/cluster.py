@@ -36,6 +36,7 @@ VARIABLES = (
 # Each returns the addresses of all and this one's place, or None; asked in this order, after the flags and TF_CONFIG.
 SOURCES = {"DTENSOR_JOBS": dtensor_tasks.read, "Slurm": slurm_tasks.read, "TFDAY7_WORKERS": kubernetes_tasks.read}
 RETRY_SECONDS, ATTEMPT_SECONDS = 0.2, 5.0
+LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
 
@@ -215,7 +216,7 @@ def meet(cluster: Cluster, timeout_seconds: float) -> None:
                     "start all of them, or wait longer with --cluster_timeout",
                 )
         return
-    with socket.create_server(("", split_address(cluster.address, "the worker")[1]), reuse_port=False) as listener:
+    with _listener(*split_address(cluster.address, "the worker")) as listener:
         listener.settimeout(timeout_seconds)
         try:
             listener.accept()[0].close()
@@ -224,6 +225,16 @@ def meet(cluster: Cluster, timeout_seconds: float) -> None:
                 f"the chief {cluster.workers[0]} did not call within {timeout_seconds:g} seconds",
                 "start it, check that it reaches this machine, or wait longer with --cluster_timeout",
             ) from None
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens to this machine alone, where that is its address, or to IPv4 and IPv6."""
+    if host in LOOPBACKS:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    if socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # As where IPv6 is switched off; a port that is taken is so for both.
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def no_answer(address: str, timeout_seconds: float) -> str:

@@ -30,7 +30,13 @@ LOST_SECONDS = 15.0  # A process that accepts no connection for so long is lost.
 POLL_SECONDS = 1.0
 SAVING_SECONDS = 25.0  # So long a process serves after a signal; less than the launcher's --grace_seconds.
 EPOCHS_APART = 1_000_000  # Worker k draws the batches of epochs k * EPOCHS_APART and later.
-LOST = ("/job:ps", "/job:worker", "failed to connect", "Connection reset", "Socket closed", "GRPC")
+# What errors say, beside those whose class says it, when a process has gone or another one has come in its place. That
+# they name a job says nothing: what a worker computes wrongly names it too.
+LOST = (
+    "failed to connect", "connection reset", "socket closed", "unknown device", "primary device is not remote",
+    "unable to find the relevant tensor remote_handle",
+    "neither a type of a primitive operation nor a name of a function",
+)  # fmt: skip
 HINT = "start with python -m tfday7.launch --workers=3 --parameter_servers=1 -- ..., or set TF_CONFIG with a ps"
 STARTS_AGAIN = "see the other processes' logs; the same command on all of them goes on from the last checkpoint"
 
@@ -160,8 +166,10 @@ def per_worker(make: Callable[[], Any]) -> Any:
 
 def error_of(error: Exception) -> WorkerLostError | None:
     """Returns the error in words where TensorFlow says, in many, that a process of the cluster has gone."""
+    error = getattr(error, "original_exception", error)  # Of what TensorFlow's coordinator wraps.
+    said = str(error).lower()
     lost = isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError))
-    if not lost and not any(sign in str(error) for sign in LOST):
+    if not lost and not any(sign in said for sign in LOST):
         return None
     return WorkerLostError("a parameter server or worker of the cluster was lost", STARTS_AGAIN)
 
