@@ -185,3 +185,12 @@ def test_a_comment_after_a_value_in_a_flagfile_is_caught(tmp_path: Path) -> None
     ended = run_command("train", f"--flagfile={flagfile}", "--only_check_args")
     assert ended.code == 2
     assert "a comment needs a line of its own" in ended.err
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tfday7.train", b"--data=gr\xf6\xdfe.csv", "--target=y", "--run_dir=run"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: --data='gr\\udcf6\\udcdfe.csv': not UTF-8")
+    assert list(tmp_path.iterdir()) == []

@@ -153,6 +153,8 @@ class Command:
         for name, value in self.flags.flag_values_dict().items():
             if isinstance(value, str) and " #" in value:
                 raise UserError(f"--{name}={value}: holds ' #'", "in a flagfile a comment needs a line of its own")
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise UserError(f"--{name}={value!a}: not UTF-8, as the records are", "rename the file")
 
     def config(self, group: type[S]) -> S:
         """Returns the settings of one group as given on the command line. Raises UserError as the group does."""
