@@ -77,7 +77,7 @@ class Bench:
         shutil.copytree(ROOT, copy, ignore=COPIED, dirs_exist_ok=True)
         os.chdir(copy)
         os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.copy, self.server = copy, forking.Server(copy, str(PYTHON))
+        self.copy, self.server = copy, forking.Server(copy, str(PYTHON), modules=())
 
     def seen(self, area: str) -> dict[str, Any]:
         """Returns which of an area's tests run which lines; see `mutation_seen`. Raises where one of them fails."""

@@ -1,14 +1,16 @@
 """Runs commands in forks of a process that has TensorFlow loaded and has used nothing of it.
 
-Starting TensorFlow takes longer than most commands of these tests; a fork has it at once. The process is started by the
-first command of a test process and ends with it. A command sees the environment, the folder and the arguments that it
-would see as `python -m tfday7.NAME`; only its imports are done before it begins.
+Starting TensorFlow takes longer than most commands of these tests; a fork has it at once, and so it has what is under
+the commands. The process is started by the first command of a test process and ends with it. A command sees the
+environment, the folder and the arguments that it would see as `python -m tfday7.NAME`; only its imports are done before
+it begins.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -18,10 +20,16 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = (
+    "tfday7.stages", "tfday7.stage_compress", "tfday7.diagnosis", "tfday7.reporting", "tfday7.tuning.tuning",
+    "tfday7.training.fitting", "tfday7.exporting.exporting", "tensorflow_model_optimization", "sklearn.linear_model",
+    "sklearn.neighbors",
+)  # fmt: skip
 
 
 class Server:
@@ -30,13 +38,14 @@ class Server:
     Args:
         root: the copy of the project that commands are taken from.
         python: which Python runs them.
+        modules: what commands find imported, beside TensorFlow.
     """
 
-    def __init__(self, root: Path = ROOT, python: str = sys.executable) -> None:
+    def __init__(self, root: Path = ROOT, python: str = sys.executable, modules: Sequence[str] = LIBRARIES) -> None:
         self.root = root
         environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        command = [python, str(root / "tests" / "forking.py")]
+        command = [python, str(root / "tests" / "forking.py"), *modules]
         self.process = subprocess.Popen(command, cwd=root, env=environment, **pipes)
         self.lock = threading.Lock()
         atexit.register(self.end)
@@ -83,6 +92,8 @@ def serve() -> None:
     assert tf.Module
     assert keras.layers.Dense
     assert keras3.layers.Dense
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     own = {name: value for name, value in os.environ.items() if before.get(name) != value}  # Set by the imports.
     gc.collect()
     gc.freeze()

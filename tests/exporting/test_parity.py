@@ -195,3 +195,68 @@ def test_a_column_of_large_values_leaves_no_room_for_the_others() -> None:
     assert not parity.holds
     assert parity.relative_difference == pytest.approx(0.3)
     assert parity.limits["relative_difference"] == pytest.approx(1e-4)
+
+
+SALES = Problem("regression", "tabular", (4,), 1, target_mean=np.array([10.0]), target_std=np.array([2.0]))
+
+
+def test_a_regression_is_measured_in_deviations_of_its_target() -> None:
+    expected, y = np.array([[10.0], [14.0]], np.float32), np.array([[11.0], [13.0]], np.float32)
+    parity = compare("int8", SALES, expected, expected + np.float32([[0.1], [0.4]]), y)
+    assert parity.relative_difference == pytest.approx(0.4 / 2.0, rel=1e-5)
+    assert parity.failures[0].startswith("largest difference is 20.0% of the target's deviation; allowed 15.00%")
+
+
+def test_a_reconstruction_is_measured_by_the_largest_output_in_deviations() -> None:
+    problem = Problem(
+        "reconstruction", "tabular", (2,), 2, target_mean=np.array([0.0, 100.0]), target_std=np.array([1.0, 10.0])
+    )
+    expected = np.array([[2.0, 130.0], [-1.0, 80.0]], np.float32)  # 2, 3, -1 and -2 deviations.
+    for off, relative in (([[0.6, 0.0], [0.0, 0.0]], 0.6 / 3.0), ([[0.0, 0.0], [0.0, 3.0]], 3.0 / 30.0)):
+        parity = compare("int8", problem, expected, expected + np.float32(off), expected)
+        assert parity.relative_difference == pytest.approx(relative, rel=1e-5)
+        assert parity.agreement is None
+    failures = compare("float32", problem, expected, expected + np.float32(0.1), expected).failures
+    assert "of the largest output in deviations; allowed 0.01%" in failures[0]
+
+
+def test_outputs_that_are_all_zero_are_measured_as_they_are() -> None:
+    zeros = np.zeros((3, 3), np.float32)
+    assert compare("int8", CLASSES, zeros, zeros + np.float32(0.1), None).relative_difference == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("spacings", "holds"), [(4, True), (5, False)])
+def test_large_outputs_may_differ_by_what_float32_can_tell_there(spacings: int, holds: bool) -> None:
+    """Between 4096 and 8192 numbers are 2^-11 apart; allowed are 4 eps of 5000, which is 4.9 of these steps."""
+    problem = dataclasses.replace(SALES, target_std=np.array([1.0]))
+    expected = np.array([[5000.0], [4990.0]], np.float32)
+    outputs = expected + np.float32([[spacings * 2.0**-11], [0.0]])
+    parity = compare("float32", problem, expected, outputs, expected)
+    assert parity.relative_difference == spacings * 2.0**-11
+    assert parity.limits["relative_difference"] == pytest.approx(4 * 2.0**-23 * 5000)
+    assert parity.holds is holds
+
+
+def test_the_five_worst_examples_are_told_and_of_equal_ones_the_first() -> None:
+    expected = np.zeros((8, 3), np.float32)
+    outputs = expected.copy()
+    outputs[:, 1] = [0.1, 0.3, 0.2, 0.3, 0.0, 0.1, 0.2, np.nan]
+    told = compare("int8", CLASSES, expected, outputs, None).worst_examples
+    assert [entry["example"] for entry in told] == [1, 3, 2, 6]  # What is not a number is first, and not told.
+    whole = compare("int8", CLASSES, expected[:7], outputs[:7], None).worst_examples
+    assert [entry["example"] for entry in whole] == [1, 3, 2, 6, 0]
+
+
+@pytest.mark.parametrize(("changed", "same"), [(10, True), (11, False)])
+def test_one_decision_in_a_thousand_may_change_in_a_float_file(changed: int, same: bool) -> None:
+    expected = np.tile(np.array([[1.0, 0.9, 0.0]], np.float32), (10_000, 1))
+    outputs = expected.copy()
+    outputs[:changed, 1] = 1.1
+    parity = compare("float32", CLASSES, expected, outputs, np.arange(10_000) % 2)
+    assert parity.agreement == 1.0 - changed / 10_000
+    assert any("decisions are the same; required 99.90%" in text for text in parity.failures) is not same
+
+
+def test_where_nothing_is_labelled_f1_may_drop_altogether() -> None:
+    nothing = np.zeros((4, 3), np.float32)
+    assert compare("int8", LABELS, LOGITS, LOGITS, nothing, "logits").limits["metric_drop"] == 1.0
