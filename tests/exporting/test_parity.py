@@ -225,15 +225,25 @@ def test_outputs_that_are_all_zero_are_measured_as_they_are() -> None:
     assert compare("int8", CLASSES, zeros, zeros + np.float32(0.1), None).relative_difference == pytest.approx(0.1)
 
 
+def test_what_is_as_large_as_its_limit_holds() -> None:
+    outputs = EXPECTED.copy()
+    outputs[0, 1] = 2.0  # Half of the largest output, as weight_int4 may.
+    parity = compare("weight_int4", CLASSES, EXPECTED, outputs, Y)
+    assert (parity.relative_difference, parity.holds) == (0.5, True)
+    outputs[0, 1] = np.nextafter(np.float32(2.0), np.float32(3.0))
+    assert "largest difference" in compare("weight_int4", CLASSES, EXPECTED, outputs, Y).failures[0]
+
+
+@pytest.mark.parametrize("std", [1.0, 2.0])
 @pytest.mark.parametrize(("spacings", "holds"), [(4, True), (5, False)])
-def test_large_outputs_may_differ_by_what_float32_can_tell_there(spacings: int, holds: bool) -> None:
+def test_large_outputs_may_differ_by_what_float32_can_tell_there(spacings: int, holds: bool, std: float) -> None:
     """Between 4096 and 8192 numbers are 2^-11 apart; allowed are 4 eps of 5000, which is 4.9 of these steps."""
-    problem = dataclasses.replace(SALES, target_std=np.array([1.0]))
+    problem = dataclasses.replace(SALES, target_std=np.array([std]))
     expected = np.array([[5000.0], [4990.0]], np.float32)
     outputs = expected + np.float32([[spacings * 2.0**-11], [0.0]])
     parity = compare("float32", problem, expected, outputs, expected)
-    assert parity.relative_difference == spacings * 2.0**-11
-    assert parity.limits["relative_difference"] == pytest.approx(4 * 2.0**-23 * 5000)
+    assert parity.relative_difference == spacings * 2.0**-11 / std
+    assert parity.limits["relative_difference"] == pytest.approx(4 * 2.0**-23 * 5000 / std)
     assert parity.holds is holds
 
 
