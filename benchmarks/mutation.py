@@ -82,7 +82,13 @@ class Bench:
     def seen(self, area: str) -> dict[str, Any]:
         """Returns which of an area's tests run which lines; see `mutation_seen`. Raises where one of them fails."""
         out = self.copy / f"{area}.json"
-        command = [PYTHON, "benchmarks/mutation_seen.py", out, AREAS[area][1]]
+        command = [
+            PYTHON,
+            "-P",
+            "benchmarks/mutation_seen.py",
+            out,
+            AREAS[area][1],
+        ]  # Tests import none of its neighbours.
         ended = subprocess.run(command, cwd=self.copy, env={**os.environ, "PYTHONPATH": "."}, capture_output=True)
         if ended.returncode:
             raise RuntimeError(f"{area}: a test fails on the code as it is\n{ended.stdout.decode()[-2000:]}")
