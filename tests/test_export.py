@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 from support import run_command
 
+from tfday7 import stage_export
+from tfday7.core import files
 from tfday7.core.frameworks import keras
+from tfday7.core.run_folder import EXPORTS, RunFolder
+from tfday7.exporting.records import Artefact, Parity, relative_source
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +100,9 @@ def test_without_data_inputs_are_made_up_and_int8_is_left_out_with_a_word(folder
         (["--model=mine.npz", "--formats=tflite"], "mine.npz"),
         (["--model=mine.h5", "--data=digits"], "takes inputs of shape (6, 6, 1)"),
         (["--run_dir=runs/small", "--data=digits"], "--data=digits contradicts --run_dir=runs/small"),
+        (["--model=mine.h5", "--data=mine.npz", "--input_shape=6,6,1"], "contradicts --data=mine.npz"),
+        (["--run_dir=runs/small", "--input_shape=6,6,1"], "--input_shape=6,6,1 contradicts --run_dir=runs/small"),
+        (["--model=runs/small/model.keras", "--input_shape=6,6,1"], "contradicts --run_dir=runs/small"),
         (["--model=mine.h5", "--export_dir=taken"], "README.md was not written by an export"),
         (["--model=mine.h5", "--export_dir=tflite_models/small"], "holds the artefacts of another run"),
     ],
@@ -124,3 +132,61 @@ def test_a_file_that_parts_from_its_model_is_exit_3_with_the_layer(folder: Path)
     assert "up to wide it holds, with pick it differs by" in ended.err
     record = json.loads((folder / "tflite_models" / "wide" / "wide_int8.tflite.json").read_text(encoding="utf-8"))
     assert record["parting"]["first_that_parts"] == "pick"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run that has exported a broken int8 file, and could not make an int16x8 one; its report is not written."""
+    monkeypatch.setattr("tfday7.reporting.write_report", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    made = RunFolder(Path("runs/small"))
+    made.path.mkdir(parents=True)
+    made.update(gate={"message": "small_int8: too far", "hint": ""})
+    failed = Artefact("small_int16x8", "tflite", "int16x8", failure="no such operator")
+    files.write_json(made / EXPORTS, {"artefacts": [artefact(broken="too far").to_json(), failed.to_json()]})
+    return made
+
+
+def artefact(kind: str = "int8", broken: str = "", folder: str = "tflite_models/small") -> Artefact:
+    """A file of the run, compared with the model."""
+    path = Path(folder) / f"small_{kind}.tflite"
+    files.write_bytes(path, b"x")
+    parity = Parity(None, None, None, 0.1, 0.1, 0.1, None, [], 9, {}, [broken] if broken else [])
+    source = relative_source(str(Path("runs/small").resolve()), path.parent)
+    return Artefact(f"small_{kind}", "tflite", kind, run=source, path=str(path), parity=parity)
+
+
+def listed(run: RunFolder) -> list[str]:
+    return [each["name"] for each in files.read_json(run / EXPORTS)["artefacts"]]
+
+
+def test_a_gate_that_failed_stays_until_what_failed_it_is_made(run: RunFolder) -> None:
+    stage_export._record(run, [artefact("float32")], "en")
+    assert listed(run) == ["small_int8", "small_int16x8", "small_float32"]
+    assert run.record()["gate"]["message"] == "small_int8: too far; small_int16x8: no such operator"
+    stage_export._record(run, [artefact("int8")], "en")
+    assert run.record()["gate"]["message"] == "small_int16x8: no such operator"
+    stage_export._record(run, [artefact("int16x8")], "en")
+    assert run.record()["gate"] is None
+
+
+@pytest.mark.parametrize("folder", ["tflite_models/small", "out", "runs/small/files", "runs/small", "."])
+def test_what_a_run_has_exported_is_found_from_another_folder(
+    folder: str, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_json(run / EXPORTS, {"artefacts": [artefact(broken="too far", folder=folder).to_json()]})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    there = RunFolder(tmp_path / "runs" / "small")
+    (found,) = stage_export._recorded(there)
+    assert found.path == str(tmp_path / folder / "small_int8.tflite")
+    Path(found.path).unlink()
+    assert stage_export._recorded(there) == []
+
+
+def test_an_entry_of_which_nobody_can_say_where_it_lies_stays(run: RunFolder) -> None:
+    """It was exported in a folder of which the record says no more than that the run is beside it."""
+    somewhere = dataclasses.replace(artefact(), run="../runs/small", path="small_int8.tflite")
+    gone = dataclasses.replace(somewhere, name="gone", path="/gone/small_int8.tflite")
+    files.write_json(run / EXPORTS, {"artefacts": [somewhere.to_json(), gone.to_json()]})
+    assert stage_export._recorded(run) == [somewhere]

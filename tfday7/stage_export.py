@@ -7,6 +7,7 @@ on the data that is given with it; without any, on made-up inputs, and the recor
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,10 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
     run = _run_of(config) if data is None else None
     if run:
         data = from_text(DataConfig, run.flags())
+    if data is not None and config.input_shape:
+        other = f"--run_dir={run.path}" if run else f"--data={data.data}"
+        message = f"--input_shape={config.input_shape} contradicts {other}, whose examples have a shape"
+        raise UserError(message, "it is for a model that leaves sizes open and comes without data")
     found = Source(config, data, run)
     calibrated = [kind for _, kind in config.wanted() if kind in CALIBRATED]
     if data is None and calibrated and config.kinds:
@@ -165,7 +170,11 @@ def export(found: Source, say: Say = lambda sentence: None, lang: str = "en") ->
 
 
 def _recorded(run: RunFolder) -> list[Artefact]:
-    """Returns the artefacts that exports.json names and that are still there. Raises UserError when it is damaged."""
+    """Returns what exports.json names: artefacts that are still there, and those that failed.
+
+    Raises:
+        UserError: it is damaged.
+    """
     from tfday7.exporting.records import from_json
 
     path = run / EXPORTS
@@ -173,11 +182,35 @@ def _recorded(run: RunFolder) -> list[Artefact]:
     if not isinstance(record, dict) or not isinstance(record.get("artefacts"), list):
         raise UserError(f"{path}: not a record of exports", "remove it, and export again")
     every = [from_json(each, path) for each in record["artefacts"]]
-    return [artefact for artefact in every if artefact.path and Path(artefact.path).exists()]
+    found = [_located(artefact, run) for artefact in every]
+    return [artefact for artefact in found if artefact is not None]
+
+
+def _located(artefact: Artefact, run: RunFolder) -> Artefact | None:
+    """Returns an entry of exports.json with the path at which its file lies; None where it lies there no longer.
+
+    The path that it has holds in the folder where the export ran. From elsewhere the file is found by the way from it
+    to the run, which the entry has too; where that does not say enough, the entry stays as it is.
+    """
+    if artefact.path is None or Path(artefact.path).exists():
+        return artefact
+    path, way = Path(artefact.path), Path(artefact.run).parts
+    up = way.count("..")
+    own = Path(os.path.normpath(path.parent)).parts[-up:] if up else ()
+    if not artefact.run.startswith(".") or len(own) < up or {"..", path.anchor} & set(own):
+        return None if path.is_absolute() else artefact
+    folder = run.path.resolve()
+    for _ in way[up:]:
+        folder = folder.parent
+    there = folder.joinpath(*own, path.name)
+    return dataclasses.replace(artefact, path=str(there)) if there.exists() else None
 
 
 def _record(run: RunFolder, artefacts: list[Artefact], lang: str) -> None:
-    """Brings exports.json, the run's gate and its report up to date; what was not made again stays, if it is there."""
+    """Brings exports.json, the run's gate and its report up to date; what was not made again stays, if it is there.
+
+    An artefact that could not be made stays too, and with it the gate that it failed, until one of its name is made.
+    """
     from tfday7.exporting import exporting
     from tfday7.reporting import write_report
 

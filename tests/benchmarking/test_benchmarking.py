@@ -62,9 +62,14 @@ def test_int8_files_are_fed_and_read_by_their_scale_in_every_runtime_that_takes_
     assert metrics["litert"] == pytest.approx(made_artefacts.expected_accuracy(table), abs=0.05)
 
 
-@pytest.mark.parametrize(("runtimes", "suffix"), [("onnxruntime,openvino", "onnx"), ("litert", "tflite")])
-def test_the_slowest_row_has_a_profile_by_operators(folder: Path, runtimes: str, suffix: str) -> None:
-    record = benchmark(artefacts=str(folder / f"linear_float32.{suffix}"), runtimes=runtimes, profile=True)
+@pytest.mark.parametrize(
+    ("runtimes", "suffix", "device"),
+    [("onnxruntime,openvino", "onnx", "cpu"), ("litert", "tflite", "cpu"), ("litert", "tflite", "cpu_without_amx"),
+     ("onnxruntime", "onnx", "cpu_without_amx")],
+)  # fmt: skip
+def test_the_slowest_row_has_a_profile_by_operators(folder: Path, runtimes: str, suffix: str, device: str) -> None:
+    path = str(folder / f"linear_float32.{suffix}")
+    record = benchmark(artefacts=path, runtimes=runtimes, profile=True, device=device)
     profile = record["profile"]
     slowest = max(record["rows"], key=lambda row: row["latency_ms"]["p50"])
     assert profile["failure"] == ""

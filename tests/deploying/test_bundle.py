@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from deploying.made_artefacts import change
 
 from tfday7.core.errors import UserError
-from tfday7.deploying import bundle
+from tfday7.deploying import bundle, guide
 from tfday7.exporting import vectors
 from tfday7.exporting.vectors import Vectors
 from tfday7.runtimes.litert import LiteRT
@@ -107,6 +108,31 @@ def test_a_deep_int8_file_may_pass_a_step_on_from_layer_to_layer(artefact: Artef
         assert bundle.tolerances(recorded, np.ones((2, 3)), operators) == pytest.approx([steps * step])
 
 
+@pytest.mark.parametrize("scale", [0.5, None])
+def test_a_sign_that_turns_at_the_end_allows_a_device_as_much(artefact: Artefacts, scale: float | None) -> None:
+    """As a Rescaling by -2 does."""
+    recorded = bundle.check(artefact("cnn"))
+    allowed = []
+    for sign in (1.0, -1.0):
+        output = {"scale": scale, "standardization": {"mean": [1.0], "std": [3.0, sign * 2.0]}}
+        turned = dataclasses.replace(recorded, output=output)
+        allowed.append(bundle.tolerances(turned, np.array([[7.0, 1.0 + sign * 4.0]]), 1))
+    np.testing.assert_allclose(allowed[1], allowed[0], rtol=1e-2)
+    assert (allowed[1] > 0).all()
+
+
+def test_the_readme_says_what_is_not_known_and_where_numbers_end(copied: Artefacts, tmp_path: Path) -> None:
+    path = copied("cnn", "int8")
+    parity = {"largest_difference": None, "mean_difference": None, "failures": ["outputs hold NaN"]}
+    made = bundle.make(change(path, parity=parity), tmp_path / "made")
+    readme = (made.folder / "README.md").read_text()
+    assert "largest difference unknown, mean unknown" in readme
+    assert "is BROKEN: outputs hold NaN" in readme
+    assert "cut off at -128 and 127" in readme
+    wide = {**made.spec, "input": {**made.spec["input"], "dtype": "int16"}}
+    assert "cut off at -32768 and 32767" in guide.text(made.artefact, wide, 0.1)
+
+
 def test_a_file_that_is_no_tflite_file_is_refused_by_its_format(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"anything")
@@ -138,7 +164,7 @@ def test_a_record_that_cannot_be_followed_is_refused(copied: Artefacts, fields: 
     [
         ({"labels": ["cat", "dog\nbird", "x"]}, "cannot be a line of labels.txt"),
         ({"input": {"shape": [1, 9, 9, 1]}}, "its record says input shape"),
-        ({"output": {"scale": 0.5}}, "its record says output scale"),
+        ({"output": {"scale": 0.5, "zero_point": 0}}, "its record says output scale"),
         ({"vectors": "nothing.npz"}, "no such file"),
     ],
 )  # fmt: skip

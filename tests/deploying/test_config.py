@@ -27,6 +27,8 @@ def config(**settings: Any) -> DeployConfig:
         ({"device": "android", "remote_dir": "x"}, "--remote_dir=x contradicts --device=android"),
         ({"device": "micro", "python": "python3.9"}, "--python=python3.9 contradicts --device=micro"),
         ({"device": "micro", "ssh_config": "x"}, "--ssh_config=x contradicts --device=micro"),
+        ({"device": "micro", "threads": "1,4"}, "--threads=1,4 contradicts --device=micro"),
+        ({"device": "micro", "benchmark_seconds": 1.0}, "--benchmark_seconds=1.0 contradicts --device=micro"),
         ({"ssh_config": "/no/such/file"}, "--ssh_config=/no/such/file: no such file"),
         ({"python": "-c"}, "--python='-c'"),
         ({"python": ""}, "--python=''"),
@@ -75,6 +77,12 @@ def test_the_folder_on_the_device_starts_at_home_or_at_the_root(given: str, fold
 )  # fmt: skip
 def test_a_python_by_its_path_is_found_from_home(given: str, python: str) -> None:
     assert config(python=given).interpreter() == python
+
+
+@pytest.mark.parametrize("device", ["ssh://pi@host", "android"])
+def test_what_is_measured_takes_threads_and_seconds(device: str) -> None:
+    config(device=device, threads="1,4", benchmark_seconds=1.0).check()
+    config(device="micro", timeout_seconds=9.0).check()
 
 
 def test_each_number_of_threads_is_measured_once() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from support import run_command
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.deploying.config import DeployConfig
-from tfday7.deploying.timing import RemoteTimer
+from tfday7.deploying.timing import RemoteTimer, _row
 from tfday7.exporting import card
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(loopback.MISSING), reason=loopback.MISSING)]
@@ -70,6 +71,12 @@ def test_a_file_that_answers_otherwise_there_is_not_timed_and_the_others_are(
     with pytest.raises(UserError, match="not the file that its record describes"):
         timer(device)({"broken": broken, "whole": artefact("cnn")}, 0.1)
     assert device.left() == []
+
+
+@pytest.mark.parametrize(("peaks", "expected"), [([None, 7, 5], 7), ([None] * 3, None)])
+def test_a_device_that_does_not_know_its_memory_is_timed_all_the_same(peaks: list[Any], expected: int | None) -> None:
+    rows = [{"runtime": "litert", "latency_ms": {"p50": 2.0}, "peak_memory_bytes": peak} for peak in peaks]
+    assert _row(rows, rows, "")["peak_memory_bytes"] == expected
 
 
 def test_a_device_that_is_not_there_is_said_before_anything_is_made(device: Device) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfday7.core.errors import GateError
+from tfday7.core.errors import GateError, UserError
 from tfday7.core.frameworks import keras
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import bisection, exporting
+from tfday7.exporting import bisection, children, exporting
 from tfday7.exporting.affine import core_of
 from tfday7.exporting.bisection import Cut
-from tfday7.exporting.records import Origin
+from tfday7.exporting.draft import Draft
+from tfday7.exporting.format import FORMATS
+from tfday7.exporting.job import Job
+from tfday7.exporting.records import Origin, Parity
 
 
 @pytest.mark.parametrize(("layers", "broken"), [(1, 0), (5, 0), (5, 4), (40, 17), (400, 123), (13, 12)])
@@ -36,6 +39,64 @@ def test_the_search_finds_the_first_layer_that_parts_and_the_one_before(layers: 
 def test_where_no_part_alone_differs_nothing_more_is_asked() -> None:
     measured = bisection._search(list(range(50)), 0.1, lambda cuts: [Cut(str(cut), "Dense", 0.0) for cut in cuts])
     assert len(measured) == bisection.CUTS
+
+
+def broken(scratch: Path, *layers: Any) -> tuple[Draft, Parity]:
+    """Returns a float32 `.tflite` file of a model that is to be looked into, as if it had parted from the model."""
+    inputs = keras.Input((6, 4))
+    tensor = inputs
+    for layer in layers:
+        tensor = layer(tensor)
+    x = np.random.default_rng(0).normal(size=(40, 6, 4)).astype(np.float32)
+    dataset = prepare(Raw(x, np.arange(40) % 2), "small")
+    job = Job(keras.Model(inputs, tensor), dataset, scratch, Origin("m", "", "logits"), scratch)
+    worst = [{"example": 0, "difference": 1.0}]
+    parity = Parity(None, None, None, 1.0, 0.1, 0.5, None, worst, 8, {"relative_difference": 1e-4}, ["too far"])
+    return Draft(job, FORMATS.get("tflite"), "float32"), parity
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [UserError("cannot write x: no space left", "free some"), OSError("disk is gone")])
+def test_parts_that_cannot_be_made_are_said_and_are_not_the_end_of_the_export(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(bisection, "save_with_batch", fails)
+    found = bisection.part(*broken(tmp_path, keras.layers.Dense(3), keras.layers.Dense(2)))
+    assert found["sentence"] == f"where it parts is not known: the parts could not be made ({error})"
+    assert (found["last_that_holds"], found["first_that_parts"], found["layers"]) == (None, None, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["tflite_float32"]
+
+
+@pytest.mark.slow
+def test_parts_go_once_they_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = list[int]()
+
+    def refused(requests: Any, folder: Path) -> list[children.Answer]:
+        seen.append(sum(path.name == "saved_model" for path in folder.parent.rglob("*")))
+        return [children.Answer(failure="refused")] * len(requests)
+
+    monkeypatch.setattr(bisection.children, "convert", refused)
+    found = bisection.part(*broken(tmp_path, *[keras.layers.Dense(2) for _ in range(14)]))
+    assert found["first_that_parts"] == found["layers"][0]["layer"]
+    assert seen == [12]
+    assert [path.name for path in tmp_path.iterdir()] == ["tflite_float32"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("format", "rewritten"), [("tflite", True), ("onnx", False)])
+def test_parts_have_the_graph_of_the_file_that_is_delivered(format: str, rewritten: bool, tmp_path: Path) -> None:
+    """A `.tflite` file has its layer normalizations by the centered tensor."""
+    normalization = keras.layers.LayerNormalization(epsilon=1e-6)
+    draft, parity = broken(tmp_path, normalization, keras.layers.Dense(2))
+    draft.format = FORMATS.get(format)
+    parts = bisection._Bisection(draft, draft.job.model, parity)
+    request = parts._request(draft.job.model, tmp_path / "part")
+    graph = (Path(request.saved_model) / "saved_model.pb").read_bytes()
+    assert (b"SquaredDifference" not in graph) == rewritten
+    assert "call" not in vars(normalization)
 
 
 @pytest.mark.slow

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 
+import pytest
+
 from tfday7.core import files
+from tfday7.core.errors import UserError
 from tfday7.exporting import card
 from tfday7.exporting.records import Artefact, Parity
 
@@ -83,3 +88,32 @@ def test_names_from_data_cannot_become_markup() -> None:
     assert r"\[x\]\(http" in shown
     assert r"\|" in shown
     assert r"\`a\`" in shown
+
+
+def test_what_a_killed_export_left_half_written_is_not_listed(tmp_path: Path) -> None:
+    for name, content in (("whole", b"x"), ("half", b"y"), ("gone", None)):
+        entry = {"name": f"{name}.tflite", "size_bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+        artefact = Artefact(name, "tflite", "float32", path=f"elsewhere/{name}.tflite", files=[entry])
+        files.write_json(tmp_path / f"{name}.tflite.json", artefact.to_json())
+        if content is not None:
+            (tmp_path / f"{name}.tflite").write_bytes(content)
+    card.write(tmp_path, "a")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "| whole.tflite |" in text
+    assert "half" not in text
+    assert "gone" not in text
+    (tmp_path / "whole.tflite").unlink()
+    card.write(tmp_path, "a")
+    assert not (tmp_path / card.CARD).exists()
+
+
+def test_numbers_are_cut_off_at_the_ends_of_the_files_own_type(tmp_path: Path) -> None:
+    end = {"dtype": "int16", "shape": [1, 8], "scale": 0.5, "zero_point": 0}
+    artefact = Artefact("a_int16x8", "tflite", "int16x8", path="a_int16x8.tflite", input=end)
+    files.write_json(tmp_path / "a_int16x8.tflite.json", artefact.to_json())
+    card.write(tmp_path, "a")
+    assert "round(x / 0.5) + 0, cut off at -32768 and 32767" in (tmp_path / card.CARD).read_text(encoding="utf-8")
+    artefact = dataclasses.replace(artefact, input={**end, "dtype": "float32"})
+    files.write_json(tmp_path / "a_int16x8.tflite.json", artefact.to_json())
+    with pytest.raises(UserError, match="a record has a scale for 'float32'"):
+        card.write(tmp_path, "a")

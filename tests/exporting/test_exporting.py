@@ -1,20 +1,31 @@
-"""A file that does not deserve its kind is made again: another process may quantize it better. Then it is refused."""
+"""An export as a whole.
+
+A file that does not deserve its kind is made again: another process may quantize it better. Then it is refused. What
+goes wrong or is stopped leaves earlier artefacts alone, and never locks the folder for the next export.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from compression.qat.compared import images
 
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
-from tfday7.exporting import children, exporting
+from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
+from tfday7.exporting import children, exporting, writing
+from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS, Request
-from tfday7.exporting.records import Artefact, Origin
+from tfday7.exporting.records import Artefact, Origin, read_artefact
 
 pytestmark = pytest.mark.slow
+WHOLE = [("saved_model", "float32")]  # Made without a converter.
 
 
 class Bad:
@@ -82,3 +93,105 @@ def test_an_unrolled_gru_is_int8_throughout_every_time(tmp_path: Path) -> None:
         assert not artefact.failure
         assert artefact.parity is not None
         assert np.isfinite(artefact.parity.largest_difference or np.inf)
+
+
+def small() -> Any:
+    inputs = keras.Input((6, 4))
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+
+
+def save(model: Any, folder: Path, dataset: Dataset, wanted: list[tuple[str, str]], **settings: Any) -> list[Artefact]:
+    """Exports without looking for the layer where a file parts; the data have labels."""
+    origin = Origin("m", "/runs/m", "logits", data={})
+    return exporting.export(model, dataset, wanted, folder, origin, bisect=False, **settings)
+
+
+def is_free(folder: Path, overwrite: bool = False) -> bool:
+    exporting.check_free(folder, "/runs/m", "m", [*WHOLE, ("tflite", "float32")], overwrite)
+    return True
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_export_of_which_nothing_was_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failed = children.Answer(failure="no such operator")
+    monkeypatch.setattr(children, "convert", lambda requests, *_, **__: [failed] * len(requests))
+    monkeypatch.setattr(exporting.KEPT, "start", lambda: None)
+    (artefact,) = save(small(), tmp_path, images((6, 4)), [("tflite", "float32")])
+    assert artefact.failure == "no such operator"
+    assert names(tmp_path) == []
+    assert is_free(tmp_path)
+
+
+def test_an_export_that_was_stopped_does_not_lock_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def stopped(draft: Draft) -> Artefact:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Draft, "verify", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            save(small(), tmp_path, images((6, 4)), WHOLE)
+    assert names(tmp_path) == ["m_vectors.npz"]
+    assert is_free(tmp_path)
+    (artefact,) = save(small(), tmp_path, images((6, 4)), WHOLE)
+    assert artefact.path
+    np.savez(tmp_path / "other_vectors.npz", raw=np.arange(3))
+    with pytest.raises(UserError, match=r"other_vectors\.npz was not written by an export"):
+        exporting.check_free(tmp_path, "/runs/m", "other", WHOLE, overwrite=True)
+
+
+def test_a_half_written_artefact_is_ours_and_nobody_takes_it_for_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (artefact,) = save(small(), tmp_path, images((6, 4)), WHOLE)
+    path, other = Path(str(artefact.path)), small()
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing.shutil, "copytree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            save(other, tmp_path, images((6, 4)), WHOLE)
+    assert names(tmp_path) == ["README.md", "m_saved_model.json", "m_vectors.npz"]
+    with pytest.raises(UserError, match="no such file"):
+        read_artefact(path)
+    assert is_free(tmp_path)
+    save(other, tmp_path, images((6, 4)), WHOLE)
+    assert read_artefact(path).recipe["weights_sha256"] != artefact.recipe["weights_sha256"]
+
+
+def test_a_model_that_cannot_be_exported_leaves_the_artefacts_as_they_are(tmp_path: Path) -> None:
+    model = small()
+    save(model, tmp_path, images((6, 4)), WHOLE)
+    before, said = contents(tmp_path), list[str]()
+    weights = model.get_weights()
+    weights[0][0, 0] = np.nan
+    model.set_weights(weights)
+    with pytest.raises(UserError, match="hold NaN or infinity"):
+        save(model, tmp_path, images((6, 4)), WHOLE, say=said.append)
+    assert contents(tmp_path) == before
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: 255 - x, lambda x: x.astype(np.float32) / np.float32(255)], ids=["examples", "divisor"]
+)
+def test_artefacts_of_other_data_go_as_the_vectors_are_not_theirs(change: Any, tmp_path: Path) -> None:
+    """Of the same examples, too, where these are divided by something else."""
+    x = np.random.default_rng(0).integers(0, 256, (60, 6, 4)).astype(np.uint8)
+    first, second = (prepare(Raw(each, np.arange(60) % 2), "bytes") for each in (x, change(x)))
+    model, said = small(), list[str]()
+    save(model, tmp_path, first, WHOLE)
+    save(model, tmp_path, first, [("keras", "float32")], say=said.append)
+    assert said == []
+    assert "m_saved_model.json" in names(tmp_path)
+    save(model, tmp_path, second, [("keras", "float32")], say=said.append)
+    assert f"m_saved_model in {tmp_path} is of other data, and is removed" in said
+    assert names(tmp_path) == ["README.md", "m_float32.keras", "m_float32.keras.json", "m_vectors.npz"]

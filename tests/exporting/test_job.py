@@ -9,6 +9,7 @@ from compression.qat.compared import images
 
 from tfday7.core.frameworks import keras
 from tfday7.exporting import job
+from tfday7.exporting.format import FORMATS
 from tfday7.exporting.records import Origin
 
 
@@ -25,3 +26,17 @@ def test_a_core_that_is_the_whole_model_is_not_saved_again(
     paths = [made.saved_model(kind, 1) for kind in ("float32", "int8", "float16", "int8")]
     assert saved == written
     assert [path.name for path in paths] == [written[0], written[-1], written[0], written[-1]]
+
+
+@pytest.mark.parametrize(
+    ("format", "asked", "taken"),
+    [("tflite", 8, 1), ("tensorrt", None, 1), ("onnx", 8, 8), ("openvino", None, None), ("saved_model", 8, None),
+     ("keras", 1, None)],
+)  # fmt: skip
+def test_a_recipe_has_the_batch_that_the_file_takes(
+    format: str, asked: int | None, taken: int | None, tmp_path: Path
+) -> None:
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    made = job.Job(model, images((6, 4)), tmp_path, Origin("m", "", "logits"), tmp_path, asked)
+    assert made.recipe(FORMATS.get(format), "float32")["batch"] == taken

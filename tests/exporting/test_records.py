@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from tfday7.core.errors import UserError
+from tfday7.exporting import writing
 from tfday7.exporting.records import Artefact, Parity, digest, read_artefact, record_path, relative_source, source_of
 from tfday7.exporting.writing import place, remove
 
 PARITY = Parity("accuracy", 0.9, 0.9, 0.1, 0.01, 0.02, 1.0, [{"example": 3, "difference": 0.1}], 10, {}, [])
+HEAD = {"name": "a", "task": "regression", "columns": [0, 1], "labels": []}
 
 
 def placed(folder: Path, *names: str) -> Artefact:
@@ -61,15 +63,69 @@ def test_removing_takes_what_belongs_to_it_along(tmp_path: Path) -> None:
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_files_that_were_not_all_moved_are_not_what_the_new_record_describes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The record is there all the same, so that the next export knows them for its own."""
+    path = Path(str(placed(tmp_path / "before", "a.xml", "a.bin").path))
+    scratch, copy = tmp_path / "scratch", writing.shutil.copy
+    scratch.mkdir()
+    for name in ("a.xml", "a.bin"):
+        (scratch / name).write_text(f"new {name}", encoding="utf-8")
+
+    def stopped(source: Path, to: Path) -> Any:
+        if source.name == "a.xml":
+            raise KeyboardInterrupt
+        return copy(source, to)
+
+    monkeypatch.setattr(writing.shutil, "copy", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        place(Artefact("a", "openvino", "float32"), scratch, path)
+    assert path.with_suffix(".bin").read_text(encoding="utf-8") == "new a.bin"
+    with pytest.raises(UserError, match=r"a\.xml: not the file that its record describes"):
+        read_artefact(path)
+
+
+def test_a_record_outlives_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = Path(str(placed(tmp_path, "b_saved_model/saved_model.pb").path))
+
+    def stopped(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing.shutil, "rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            remove(path)
+    assert record_path(path).exists()
+    remove(path)
+    assert list(path.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"name": 3}, "name is missing or no text"),
         ({"files": [{"name": "../../etc/passwd", "sha256": "x"}]}, "files holds something that is no file beside it"),
         ({"files": [{"name": "/etc/passwd", "sha256": "x"}]}, "files holds something"),
+        ({"files": [{"name": ".", "sha256": "x"}]}, "files holds something"),
+        ({"files": [{"name": "a\0b", "sha256": "x"}]}, "files holds something"),
+        ({"path": 3}, "path is no text"),
         ({"vectors": "../v.npz"}, "vectors is no file beside it"),
+        ({"vectors": "."}, "vectors is no file beside it"),
         ({"input": []}, "input is no object"),
         ({"input": {"divisor": 0}}, "input.divisor is no number above 0"),
+        ({"input": {"divisor": 10**400}}, "input.divisor is no number above 0"),
+        ({"input": {"standardization": {"mean": [0.0]}}}, "input.standardization is not a mean and a std"),
+        ({"input": {"standardization": {"mean": [0.0], "std": 1.0}}}, "input.standardization is not"),
+        ({"output": {"standardization": {"mean": [], "std": [1.0]}}}, "output.standardization is not"),
+        ({"output": {"standardization": [1.0]}}, "output.standardization is not"),
+        ({"output": {"scale": "0.5", "zero_point": 0}}, "output.scale is no number above 0"),
+        ({"output": {"scale": float("nan"), "zero_point": 0}}, "output.scale is no number above 0"),
+        ({"input": {"scale": 0.5}}, "input.scale is no number above 0 beside a zero_point"),
+        ({"output": {"heads": {"a": 1}}}, "output.heads is no list of targets"),
+        ({"output": {"heads": [{"name": "a", "task": "regression", "labels": []}]}}, "output.heads is no list"),
+        ({"output": {"heads": [{**HEAD, "columns": [1]}]}}, "output.heads is no list"),
+        ({"output": {"heads": [{**HEAD, "columns": [2, 1]}]}}, "output.heads is no list"),
         ({"run": [1]}, "run is missing or no text"),
         ({"labels": "a"}, "labels is no list"),
         ({"parity": {"metric": "accuracy"}}, "parity is not a comparison"),
@@ -81,6 +137,14 @@ def test_a_damaged_record_is_refused_by_what_is_wrong(change: dict[str, Any], me
     record_path(path).write_text(json.dumps({**record, **change}), encoding="utf-8")
     with pytest.raises(UserError, match=message):
         read_artefact(path)
+
+
+def test_a_record_of_several_targets_and_of_an_int8_file_is_read(tmp_path: Path) -> None:
+    path = Path(str(placed(tmp_path, "a.tflite").path))
+    record = json.loads(record_path(path).read_text(encoding="utf-8"))
+    end = {"scale": 0.5, "zero_point": -3, "standardization": {"mean": [0.0], "std": [-1.5, 2]}, "heads": [HEAD]}
+    record_path(path).write_text(json.dumps({**record, "output": end}), encoding="utf-8")
+    assert read_artefact(path).output == end
 
 
 def test_a_missing_file_and_a_missing_record_are_told_apart(tmp_path: Path) -> None:

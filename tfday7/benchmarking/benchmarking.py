@@ -188,7 +188,7 @@ def _profile(
     timed = [pair for pair in zip(measured, job.cells, strict=True) if not pair[0]["failure"]]
     timed.sort(key=lambda pair: pair[0]["latency_ms"]["p50"] / pair[1].batch_size)
     slowest = timed[-1][1]
-    able = [cell for _, cell in timed if cell.runtime in PROFILED and cell.device == "cpu"]
+    able = [cell for _, cell in timed if cell.runtime in PROFILED and cell.device != "gpu"]
     if not able:
         return None
     cell = able[-1]

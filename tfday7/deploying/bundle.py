@@ -126,12 +126,13 @@ def tolerances(artefact: Artefact, expected: np.ndarray, operators: int) -> np.n
     """
     scaling = artefact.output.get("standardization")
     mean, std = (np.array(scaling[name] if scaling else [none], np.float64) for name, none in (("mean", 0), ("std", 1)))
+    spread = np.abs(std)  # A Rescaling at the end may turn the sign.
     if artefact.output.get("scale"):
-        return QUANTIZED_STEP * (1 + operators // OPERATORS_A_STEP) * artefact.output["scale"] * std
+        return QUANTIZED_STEP * (1 + operators // OPERATORS_A_STEP) * artefact.output["scale"] * spread
     share = DYNAMIC_TOLERANCE if artefact.kind == "dynamic" else FLOAT_TOLERANCE
     if scaling:  # What the file itself gives decides, not the offset that is added outside of it; but that rounds, too.
         rounding = np.finfo(np.float32).eps * np.abs(expected).reshape(-1, expected.shape[-1]).max(axis=0)
-        return share * float(np.abs((expected - mean) / std).max()) * std + rounding
+        return share * float(np.abs((expected - mean) / std).max()) * spread + rounding
     heads = artefact.output.get("heads") or [{"columns": [0, expected.shape[-1]]}]
     each = [
         (last - first, float(np.abs(expected[..., first:last]).max())) for first, last in (h["columns"] for h in heads)

@@ -13,6 +13,7 @@ from tfday7.deploying.address import Address, parse
 FORMS = "ssh://[user@]host[:port], android or micro"
 KINDS = ("ssh", "android", "micro")
 ONLY_SSH = ("remote_dir", "python", "ssh_config")
+ONLY_MEASURED = ("threads", "benchmark_seconds")  # No time is taken of a board.
 MAX_THREADS = 1024
 
 
@@ -44,15 +45,16 @@ class DeployConfig(Settings):
                 "--artefact is missing", "for example --artefact=tflite_models/quickstart/quickstart_int8.tflite"
             )
         kind = self.kind()
-        defaults = DeployConfig()
-        for name in ONLY_SSH if kind != "ssh" else ():
-            if getattr(self, name) != getattr(defaults, name):
-                raise UserError(
-                    f"--{name}={getattr(self, name)} contradicts --device={kind}", "it is for ssh://... alone"
-                )
+        self._check_without_meaning(kind, ONLY_SSH if kind != "ssh" else (), "it is for ssh://... alone")
+        self._check_without_meaning(kind, ONLY_MEASURED if kind == "micro" else (), "no time is taken of a board")
         self.thread_counts()
         if kind == "ssh":
             self.check_ssh()
+
+    def _check_without_meaning(self, kind: str, names: tuple[str, ...], hint: str) -> None:
+        for name in names:
+            if getattr(self, name) != getattr(DeployConfig(), name):
+                raise UserError(f"--{name}={getattr(self, name)} contradicts --device={kind}", hint)
 
     def check_ssh(self) -> None:
         """Raises UserError for an address, a Python, a folder or a configuration that cannot be one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfday7.core.units import format_bytes, format_number
+from tfday7.exporting import feeding
 from tfday7.exporting.records import Artefact
 
 
@@ -68,7 +69,8 @@ def _numbers(spec: dict[str, Any]) -> str:
     if start.get("standardization"):
         steps.append("take (x - mean) / std, with `input.standardization`")
     if start.get("scale"):
-        steps.append("quantize: round(x / scale) + zero_point, cut off at -128 and 127")
+        low, high = feeding.limits(start)
+        steps.append(f"quantize: round(x / scale) + zero_point, cut off at {low} and {high}")
     steps.append("run the model")
     if end.get("scale"):
         steps.append("dequantize: (y - zero_point) * scale")
@@ -106,8 +108,8 @@ def _parity(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -
     parity = artefact.parity
     if parity is not None:
         lines.append(
-            f"- {parity.examples} test examples: largest difference {parity.largest_difference:.3g},"
-            f" mean {parity.mean_difference:.3g}."
+            f"- {parity.examples} test examples: largest difference {_shown(parity.largest_difference)},"
+            f" mean {_shown(parity.mean_difference)}."
         )
         if parity.metric is not None:
             before, after = format_number(parity.keras_metric), format_number(parity.artefact_metric)
@@ -116,3 +118,8 @@ def _parity(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -
         lines.append(f"- Parity with the Keras model {held}.")
     lines += [f"- {note}" for note in artefact.notes]
     return "\n".join(lines) + "\n"
+
+
+def _shown(difference: float | None) -> str:
+    """Returns a difference for people; of outputs that are not finite there is none."""
+    return "unknown" if difference is None else f"{difference:.3g}"

@@ -116,11 +116,12 @@ def _row(rows: list[dict[str, Any]], beside: list[dict[str, Any]], failure: str)
     if failure:
         unknown = {"latency_ms": dict(UNMEASURED), **UNRELATED, "peak_memory_bytes": None}
         return {"runtime": runtime, **unknown, "failure": failure}
+    peaks = [each["peak_memory_bytes"] for each in rows]
     own, other = ([Round([each["latency_ms"]["p50"]], [False]) for each in listed] for listed in (rows, beside))
     return {
         "runtime": runtime,
         "latency_ms": {"p50": statistics.median(each["latency_ms"]["p50"] for each in rows)},
         **ratio(own, other),
-        "peak_memory_bytes": max(each["peak_memory_bytes"] for each in rows),
+        "peak_memory_bytes": max((peak for peak in peaks if peak is not None), default=None),
         "failure": "",
     }

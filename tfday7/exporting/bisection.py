@@ -7,7 +7,9 @@ holds and the first that does not, until they are neighbours.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data.lazy import take
-from tfday7.exporting import children
+from tfday7.exporting import children, normalization
 from tfday7.exporting.format import CALIBRATED, CONVERSION_ERRORS, Format, Request
 from tfday7.exporting.job import save_with_batch
 from tfday7.exporting.records import Parity
@@ -52,8 +54,16 @@ def part(draft: Draft, parity: Parity) -> dict[str, Any]:
 
     Returns:
         {"sentence", "limit", "last_that_holds", "first_that_parts", "layers": [{"layer", "kind", "difference",
-        "failure"}]}, layers in the order of the model; both names None where only the whole parts, or nothing does.
+        "failure"}]}, layers in the order of the model; both names None where only the whole parts, or nothing does, or
+        where no part can be saved: the sentence says which.
     """
+    try:
+        return _parting(draft, parity)
+    except (OSError, *CONVERSION_ERRORS, tf.errors.OpError) as error:  # UserError is a ValueError.
+        return _nothing(f"where it parts is not known: the parts could not be made ({_first_line(error)})")
+
+
+def _parting(draft: Draft, parity: Parity) -> dict[str, Any]:
     if not draft.format.needs_child:
         return _nothing(f"a {draft.format.name} artefact is not cut into parts")
     model = draft.job.core[0] if draft.kind in CALIBRATED else draft.job.model
@@ -146,16 +156,20 @@ class _Bisection:
         parts = [keras.Model(self.model.inputs, output) for _, output in cuts]
         folders = [self.folder / str(self.done + i) for i in range(len(parts))]
         self.done += len(parts)
-        requests = [self._request(model, folder) for model, folder in zip(parts, folders, strict=True)]
-        answers = children.convert(requests, self.folder / f"requests_{self.done}")
-        return [
-            self._cut(layer, model, Path(request.output), answer)
-            for layer, model, request, answer in zip(layers, parts, requests, answers, strict=True)
-        ]
+        try:
+            requests = [self._request(model, folder) for model, folder in zip(parts, folders, strict=True)]
+            answers = children.convert(requests, self.folder / f"requests_{self.done}")
+            return [
+                self._cut(layer, model, Path(request.output), answer)
+                for layer, model, request, answer in zip(layers, parts, requests, answers, strict=True)
+            ]
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)  # Each part is a model with its weights.
 
     def _request(self, model: Any, folder: Path) -> Request:
         folder.mkdir(parents=True)
-        save_with_batch(model, self.x.shape[1:], folder / "saved_model", 1)
+        with normalization.centered(model) if self.format.centered else contextlib.nullcontext():
+            save_with_batch(model, self.x.shape[1:], folder / "saved_model", 1)
         calibration = str(self.job.calibration) if self.kind in CALIBRATED else None
         output = folder / f"part{self.format.suffix}"
         stay = self.job.float_layers(self.format, self.kind)
@@ -168,8 +182,12 @@ class _Bisection:
                 difference = _difference(self.format, path, model, self.x)
                 return Cut(layer.name, kind, difference, "" if difference is not None else "outputs hold NaN")
             except (UserError, *CONVERSION_ERRORS, tf.errors.OpError) as error:
-                failure = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+                failure = _first_line(error)
         return Cut(layer.name, kind, None, failure)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__
 
 
 def _difference(format: Format, path: Path, model: Any, x: np.ndarray) -> float | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tfday7.core import files
 from tfday7.core.units import format_bytes, format_number
+from tfday7.exporting import feeding
 from tfday7.exporting.format import FORMATS
-from tfday7.exporting.records import Artefact, from_json
+from tfday7.exporting.records import Artefact, from_json, mismatch
 
 CARD = "README.md"
 COMPRESSED = "compressed.json"  # Of a file that a recipe has made: the recipe, and its figures beside the original's.
@@ -22,8 +23,12 @@ MAX_LABELS = 20
 
 
 def write(folder: Path, name: str) -> None:
-    """Writes the card of a folder; without artefacts there is none. Raises UserError when a record is damaged."""
-    artefacts = found_in(folder)
+    """Writes the card of a folder's whole artefacts; without any there is none.
+
+    Raises:
+        UserError: a record is damaged, or the folder cannot be written.
+    """
+    artefacts = [each for each in found_in(folder) if not mismatch(each, folder / Path(each.path or each.name).name)]
     if artefacts:
         compressed = files.read_json(folder / COMPRESSED) if (folder / COMPRESSED).exists() else None
         files.write_text(folder / CARD, render(name, artefacts, compressed))
@@ -138,7 +143,9 @@ def _feeding(artefact: Artefact) -> list[str]:
     if given.get("standardization"):
         lines.append("- standardized: (x - mean) / std, with mean and std of the record's `input.standardization`")
     if given.get("scale"):
-        lines.append(f"- quantized: round(x / {given['scale']!r}){_plus(given['zero_point'])}, cut off at -128 and 127")
+        low, high = feeding.limits(given)
+        quantized = f"round(x / {given['scale']!r}){_plus(given['zero_point'])}"
+        lines.append(f"- quantized: {quantized}, cut off at {low} and {high}")
     lines.append(f"- output: {_tensor(made)}")
     if made.get("scale"):
         lines.append(f"- dequantized: (q{_plus(-made['zero_point'])}) * {made['scale']!r}")

@@ -101,12 +101,13 @@ def _carry_out(paths: list[Path], children: _Children) -> dict[Path, Answer]:
     while rest := [path for path in paths if path not in answers]:
         child = children.start(rest)
         before = lost
+        seconds = TIMEOUT_SECONDS * len(rest)
         try:
-            failure = child.carry_out(rest, TIMEOUT_SECONDS * len(rest))
+            failure = child.carry_out(rest, seconds)
             lost = child.is_lost()
         except subprocess.TimeoutExpired:
             child.kill()
-            failure = f"the converter did not finish within {TIMEOUT_SECONDS} s"
+            failure = f"the converter did not finish within {seconds} s"
         finally:
             children.ended(child)
         answers |= {path: _answer(path.with_suffix(".done")) for path in rest if path.with_suffix(".done").exists()}

@@ -129,7 +129,7 @@ class Draft:
                 **_heads_record(problem),
             },
             labels=list(problem.class_names),
-            recipe=self.job.recipe(self.kind),
+            recipe=self.job.recipe(self.format, self.kind),
             notes=[*self.notes, *self._mixed(), *self.format.notes(self.output, self.kind)],
         )
 
@@ -147,7 +147,7 @@ class Draft:
 
 def request(job: Job, format: Format, kind: str, output: Path) -> Request:
     """Returns what a child process has to do to make a file of a job's model."""
-    batch = 1 if format.fixed_batch else job.batch
+    batch = format.batch(job.batch)
     saved_model = str(job.saved_model(kind, batch, format.centered))
     calibration = str(job.calibration) if kind in CALIBRATED else None
     stay, sparse = job.float_layers(format, kind), job.options.sparse

@@ -14,11 +14,11 @@ import numpy as np
 from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
 from tfday7.data import Dataset
-from tfday7.exporting import bisection, card, children
+from tfday7.exporting import bisection, card, children, feeding, vectors
 from tfday7.exporting.converters import KEPT
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS
-from tfday7.exporting.job import Job, vectors_name, weights_digest
+from tfday7.exporting.job import Job, vectors_name
 from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Artefact, Origin, record_path, source_of
 from tfday7.exporting.writing import remove
@@ -58,19 +58,24 @@ def export(
 
     Returns:
         One artefact each; one that could not be made says why.
+
+    Raises:
+        UserError: the model cannot be run on the data, or a record in the folder is damaged: then nothing of the folder
+            was changed; or the folder cannot be written.
     """
     files.remove_partials(folder, older_than_seconds=3600)
-    _remove_stale(folder, origin.run, model, say)
+    earlier = card.found_in(folder)
     if any(FORMATS.get(format).needs_child for format, _ in wanted):
         KEPT.start()
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
         job = Job(model, dataset, folder, origin, Path(scratch), batch, expected, options)
         drafts = [Draft(job, FORMATS.get(format), kind) for format, kind in wanted]
         _convert(drafts, Path(scratch) / "requests")
+        _remove_stale(earlier, job, say)
         artefacts = []
-        vectors = job.write_vectors() if drafts else None
+        written = job.write_vectors() if drafts else None
         for draft in drafts:
-            artefact = dataclasses.replace(draft.verify(), vectors=vectors)
+            artefact = dataclasses.replace(draft.verify(), vectors=written)
             if bisect and artefact.parity is not None and not artefact.parity.holds:
                 say(f"{artefact.name}: {artefact.parity.failures[0]}; looking for the layer where it parts")
                 artefact = dataclasses.replace(artefact, parting=bisection.part(draft, artefact.parity))
@@ -78,6 +83,8 @@ def export(
             artefacts.append(artefact)
             if len(drafts) > FEW:
                 say(f"{artefact.name}: {'held' if artefact.holds else 'broken' if artefact.path else 'not made'}")
+        if written and not any(artefact.vectors == written for artefact in card.found_in(folder)):
+            (folder / written).unlink(missing_ok=True)  # Nothing was made that they belong to.
         card.write(folder, origin.name)
     return artefacts
 
@@ -118,7 +125,8 @@ def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]],
     Raises:
         UserError: it is; the message names the run or the file.
     """
-    for other in _records(folder) if not overwrite else []:
+    records = _records(folder)
+    for other in records if not overwrite else []:
         if _source(other, folder) != run:
             raise UserError(
                 f"{folder} holds the artefacts of another run or model ({_source(other, folder) or 'unknown'})",
@@ -127,21 +135,34 @@ def check_free(folder: Path, run: str, name: str, wanted: list[tuple[str, str]],
     targets = [folder / FORMATS.get(format).file_name(name, kind) for format, kind in wanted]
     foreign = [path for path in targets if path.exists() and not record_path(path).exists()]
     foreign += [folder / card.CARD] if (folder / card.CARD).exists() and not card.is_ours(folder) else []
-    vectors = folder / vectors_name(name)
-    foreign += [vectors] if vectors.exists() and not _records(folder) else []
+    beside = folder / vectors_name(name)
+    named = [record.get("vectors") for record in records]  # Those of an export that was stopped are named by none.
+    foreign += [beside] if beside.exists() and beside.name not in named and not vectors.is_one(beside) else []
     if foreign:
         hint = "choose another folder with --export_dir=FOLDER, or another --name"
         raise UserError(f"{foreign[0]} was not written by an export; it would be replaced", hint)
 
 
-def _remove_stale(folder: Path, run: str, model: Any, say: Say) -> None:
-    """Removes artefacts of another run (which `check_free` has let pass), and of other weights of this one."""
-    digest = weights_digest(model)
-    for artefact in card.found_in(folder):
-        if source_of(artefact.run, folder) == run and artefact.recipe.get("weights_sha256") == digest:
+def _remove_stale(earlier: list[Artefact], job: Job, say: Say) -> None:
+    """Removes artefacts of another run (which `check_free` has let pass), and of other weights or data of this one.
+
+    The test vectors that are about to be written would not be theirs.
+    """
+    fingerprint = job.dataset.fingerprint if job.labelled else None
+    divisor = feeding.divisor_of(job.dataset.preprocessing)
+    for artefact in earlier:
+        is_ours = source_of(artefact.run, job.folder) == job.origin.run
+        has_weights = is_ours and artefact.recipe.get("weights_sha256") == job.model_digest
+        if has_weights and _fingerprint(artefact) == fingerprint and artefact.input.get("divisor", 1.0) == divisor:
             continue
-        say(f"{artefact.name} in {folder} is of other weights, and is removed")
-        remove(folder / Path(artefact.path or artefact.name).name)
+        say(f"{artefact.name} in {job.folder} is of other {'data' if has_weights else 'weights'}, and is removed")
+        remove(job.folder / Path(artefact.path or artefact.name).name)
+
+
+def _fingerprint(artefact: Artefact) -> Any:
+    """Returns the fingerprint of the data that an artefact was made on; None where there were none."""
+    data = artefact.recipe.get("data")
+    return data.get("fingerprint") if isinstance(data, dict) else None
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:

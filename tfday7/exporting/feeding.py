@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core.errors import UserError
 from tfday7.exporting.records import Artefact
 from tfday7.runtimes import Runner
 
+WHOLE = ("int8", "uint8", "int16", "int32")  # Types of quantized numbers.
 _DIVISOR = re.compile(r"pixels / ([0-9]+(?:\.[0-9]+)?)$")
 
 
@@ -55,6 +57,19 @@ def restored(y: np.ndarray, end: dict[str, Any]) -> np.ndarray:
     if not scaling:
         return y
     return (y * np.asarray(scaling["std"]) + np.asarray(scaling["mean"])).astype(np.float32)
+
+
+def limits(end: dict[str, Any]) -> tuple[int, int]:
+    """Returns the smallest and the largest number of a quantized end of a file; what is beyond is cut off.
+
+    Raises:
+        UserError: its type is none of whole numbers.
+    """
+    if end.get("dtype") not in WHOLE:
+        message = f"a record has a scale for {end.get('dtype')!r}; expected {', '.join(WHOLE)}"
+        raise UserError(message, "export the model again")
+    found = np.iinfo(end["dtype"])
+    return int(found.min), int(found.max)
 
 
 def predict(runner: Runner, artefact: Artefact, x: np.ndarray) -> np.ndarray:

@@ -98,6 +98,12 @@ class Format(abc.ABC):
         """Returns what the file's user has to know, looking at the file itself."""
         return []
 
+    def batch(self, asked: int | None) -> int | None:
+        """Returns how many examples a run its files take where so many are asked for; None for any number."""
+        if self.fixed_batch:
+            return 1
+        return None if self.verified_batch else asked
+
     def open(self, path: Path, batch: int = 1) -> Runner:
         """Returns the runner that verifies the file, for batches of the size that it is made for."""
         return open_artefact(path, self.runtime, batch_size=self.verified_batch or (1 if self.fixed_batch else batch))

@@ -83,8 +83,8 @@ class Job:
         """See `weights_digest`."""
         return weights_digest(self.model)
 
-    def recipe(self, kind: str) -> dict[str, Any]:
-        """Returns what makes a file of this kind again."""
+    def recipe(self, format: Format, kind: str) -> dict[str, Any]:
+        """Returns what makes a file of this format and kind again."""
         calibration = None
         if kind in CALIBRATED:
             calibration = {
@@ -101,7 +101,7 @@ class Job:
             "calibration": calibration,
             "float_layers": list(self.options.float_layers) if kind in CALIBRATED else [],
             "sparse": self.options.sparse,
-            "batch": self.batch,
+            "batch": format.batch(self.batch),
             "versions": environment.versions(),
         }
 

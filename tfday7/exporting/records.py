@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,13 +156,27 @@ def read_artefact(path: Path) -> Artefact:
     artefact = from_json(files.read_json(record_path(path)), record_path(path))
     if not any(Path(str(entry.get("name"))).parts[0] == path.name for entry in artefact.files):
         raise UserError(f"{record_path(path)}: not the record of {path.name}", "export the model again")
+    if found := mismatch(artefact, path):
+        raise UserError(found, "export the model again")
+    return dataclasses.replace(artefact, path=str(path))
+
+
+def mismatch(artefact: Artefact, path: Path) -> str:
+    """Returns in what the files at `path` are not those of the record; "" where they are.
+
+    An export that is killed leaves such files: their record is written before they are.
+    """
     for entry in artefact.files:
         file = path.parent / str(entry.get("name"))
         if not file.is_file():
-            raise UserError(f"{path}: {entry.get('name')} belongs to it but is not there", "export the model again")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != entry.get("sha256"):
-            raise UserError(f"{file}: not the file that its record describes (SHA-256)", "export the model again")
-    return dataclasses.replace(artefact, path=str(path))
+            return f"{path}: {entry.get('name')} belongs to it but is not there"
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            return f"{file}: cannot be read ({error.strerror})"
+        if hashlib.sha256(content).hexdigest() != entry.get("sha256"):
+            return f"{file}: not the file that its record describes (SHA-256)"
+    return ""
 
 
 def from_json(record: Any, where: Path) -> Artefact:
@@ -179,11 +194,13 @@ def from_json(record: Any, where: Path) -> Artefact:
         for name in names:
             if not isinstance(values.get(name, kind()), kind):
                 raise UserError(f"{where}: {name} is no {'object' if kind is dict else 'list'}", hint)
+    if not isinstance(values.get("path"), str | None):
+        raise UserError(f"{where}: path is no text", hint)
     if not all(isinstance(entry, dict) and _is_inside(entry.get("name")) for entry in values.get("files", [])):
         raise UserError(f"{where}: files holds something that is no file beside it", hint)
-    divisor = values.get("input", {}).get("divisor", 1.0)
-    if not isinstance(divisor, int | float) or not 0 < divisor < float("inf"):
-        raise UserError(f"{where}: input.divisor is no number above 0", hint)
+    for side in ("input", "output"):
+        if problem := _problem(values.get(side, {})):
+            raise UserError(f"{where}: {side}.{problem}", hint)
     if values.get("vectors") is not None and not _is_inside(values["vectors"]):
         raise UserError(f"{where}: vectors is no file beside it", hint)
     values["parity"] = _parity(values.get("parity"), where)
@@ -202,9 +219,43 @@ def _parity(record: Any, where: Path) -> Parity | None:
     return Parity(**{name: record[name] for name in names})
 
 
+def _problem(end: dict[str, Any]) -> str:
+    """Returns what is wrong with what a record says of one end of a file; "" where nothing is."""
+    divisor, scale, heads = end.get("divisor", 1.0), end.get("scale"), end.get("heads")
+    if not _is_number(divisor) or divisor <= 0:
+        return "divisor is no number above 0"
+    if end.get("standardization") is not None and not _is_affine(end["standardization"]):
+        return "standardization is not a mean and a std, as lists of numbers"
+    if scale is not None and not (_is_number(scale) and scale > 0 and type(end.get("zero_point")) is int):
+        return "scale is no number above 0 beside a zero_point"
+    if heads is not None and not (isinstance(heads, list) and all(map(_is_head, heads))):
+        return "heads is no list of targets, each with name, task, columns and labels"
+    return ""
+
+
+def _is_affine(scaling: Any) -> bool:
+    parts = [scaling.get(name) for name in ("mean", "std")] if isinstance(scaling, dict) else [None]
+    return all(isinstance(part, list) and part and all(map(_is_number, part)) for part in parts)
+
+
+def _is_head(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in ("name", "task")):
+        return False
+    columns = entry.get("columns")
+    if not isinstance(columns, list) or [type(column) for column in columns] != [int, int]:
+        return False
+    return 0 <= columns[0] < columns[1] and isinstance(entry.get("labels"), list)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 def _is_inside(name: Any) -> bool:
-    """Returns whether a name stays in the folder that it is relative to."""
-    return isinstance(name, str) and bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts
+    """Returns whether a name is that of something in the folder that it is relative to."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    return bool(Path(name).parts) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def digest(entries: Iterable[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ import numpy as np
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
+# What NumPy raises on a file that is none of its own.
+UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 MAX_EXAMPLES = 64
 MAX_BYTES = 2**22  # Large images: fewer of them. They are copied to phones, and two models' are committed.
 
@@ -50,16 +55,26 @@ def read(path: Path) -> Vectors:
         raise UserError(f"{path}: no such file", hint)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            vectors = Vectors(stored["raw"], stored["keras"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            vectors = Vectors(np.asarray(stored["raw"]), np.asarray(stored["keras"]))
+    except UNREADABLE as error:
         raise UserError(f"{path}: not a file of test vectors ({error})", hint) from error
     raw, keras = vectors.raw, vectors.keras
-    if raw.dtype not in (np.float32, np.int32) or keras.dtype != np.float32 or len(raw) != len(keras) or not len(raw):
+    as_many = bool(raw.shape) and raw.shape[:1] == keras.shape[:1] and len(raw) > 0
+    if raw.dtype not in (np.float32, np.int32) or keras.dtype != np.float32 or not as_many:
         found = f"raw {raw.dtype}{raw.shape}, keras {keras.dtype}{keras.shape}"
         raise UserError(f"{path}: {found}; expected as many float32 answers as float32 or int32 inputs", hint)
     if not np.isfinite(raw).all() or not np.isfinite(keras).all():
         raise UserError(f"{path}: holds NaN or infinity", hint)
     return vectors
+
+
+def is_one(path: Path) -> bool:
+    """Returns whether a file holds test vectors, as `write` leaves them."""
+    try:
+        read(path)
+    except UserError:
+        return False
+    return True
 
 
 def fitting(examples: int, bytes_each: int) -> int:

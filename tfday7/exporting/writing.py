@@ -1,4 +1,8 @@
-"""Puts an artefact and its record into their folder, whole or not at all."""
+"""Puts an artefact and its record into their folder, each file whole or not at all.
+
+The record comes first and goes last: whatever is killed in between, what lies there is known for an export's, and read
+by nobody, as its SHA-256 is not the record's.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from tfday7.exporting.records import Artefact, digest, from_json, record_path
 
 
 def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
-    """Moves what lies in a scratch folder beside `path`, then writes the record; returns the artefact, filled in.
+    """Writes the record, then moves what lies in a scratch folder beside `path`; returns the artefact, filled in.
 
     Args:
         artefact: without path, sizes and digest.
@@ -23,7 +27,7 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
         path: where the artefact is to lie.
 
     Raises:
-        UserError: the folder cannot be written; each file is then the new one or the one before, without a record.
+        UserError: the folder cannot be written; each file is then the new one or the one before, beside the new record.
     """
     entries: list[dict[str, Any]] = []
     gzip_bytes = 0
@@ -38,12 +42,7 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
             }
         )
     record = record_path(path)
-    before = _listed(record)
-    record.unlink(missing_ok=True)  # What it describes is about to change.
-    for source in sorted(scratch.iterdir()):
-        with files.replacing(path.with_name(source.name)) as partial:
-            shutil.copytree(source, partial) if source.is_dir() else shutil.copy(source, partial)
-    for name in before - {entry["name"] for entry in entries}:
+    for name in _listed(record) - {entry["name"] for entry in entries}:
         (path.parent / name).unlink(missing_ok=True)
     artefact = dataclasses.replace(
         artefact,
@@ -54,6 +53,9 @@ def place(artefact: Artefact, scratch: Path, path: Path) -> Artefact:
         files=entries,
     )
     files.write_json(record, artefact.to_json())
+    for source in sorted(scratch.iterdir()):
+        with files.replacing(path.with_name(source.name)) as partial:
+            shutil.copytree(source, partial) if source.is_dir() else shutil.copy(source, partial)
     return artefact
 
 
@@ -61,11 +63,11 @@ def remove(path: Path) -> None:
     """Removes an artefact that has a record, with all files that the record names; what has none stays as it is."""
     record = record_path(path)
     listed = _listed(record)
-    record.unlink(missing_ok=True)
     for name in listed:
         (path.parent / name).unlink(missing_ok=True)
     if listed and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    record.unlink(missing_ok=True)
 
 
 def _listed(record: Path) -> set[str]:

@@ -39,6 +39,8 @@ class OnnxRuntime(Runner):
         except Exception as error:  # Its exceptions share no base but Exception.
             said = str(error).strip().splitlines()[0][:300]
             raise UserError(f"{path}: ONNX Runtime cannot load it ({said})") from error
+        if device == "gpu":
+            _check_on_gpu(path, self._session)
         given, made = one_of_each(path, self._session.get_inputs(), self._session.get_outputs())
         self.input, self.output = _tensor(path, given), _tensor(path, made)
         self._names = given.name, made.name
@@ -82,6 +84,14 @@ def _providers(device: str) -> list[str]:
     if not found:
         raise UserError("this ONNX Runtime has no provider for GPUs", "pip install onnxruntime-gpu, on a GPU host")
     return [*found, "CPUExecutionProvider"]
+
+
+def _check_on_gpu(path: Path, session: Any) -> None:
+    """Raises UserError where a session runs on the CPU alone, as it does without a word when CUDA cannot be loaded."""
+    if not set(GPU_PROVIDERS) & set(session.get_providers()):
+        hint = "install the CUDA and cuDNN that onnxruntime-gpu asks for, or leave it out: --device=cpu"
+        raise UserError(f"{path}: ONNX Runtime cannot use its providers for GPUs here, and took the CPU", hint)
+    session.disable_fallback()
 
 
 def _tensor(path: Path, argument: Any) -> Tensor:

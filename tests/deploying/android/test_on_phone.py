@@ -51,7 +51,17 @@ def test_answers_are_compared_on_the_phone_where_python_is_there(bundle: Bundle,
     assert found.parity is not None
     assert found.parity["holds"]
     assert found.parity["examples"] == 6
+    assert found.rows == []
     assert not [note for note in found.notes if note.startswith(UNKNOWN)]
+
+
+def test_rows_say_how_the_answers_compared(bundle: Bundle, phone: FakePhone) -> None:
+    phone.give_benchmark()
+    assert [row["parity"] for row in measure(bundle, (1, 2)).rows] == [None, None]
+    phone.give_python()
+    found = measure(bundle, (1, 2))
+    assert found.parity is not None
+    assert [row["parity"] for row in found.rows] == [found.parity] * 2
 
 
 def test_answers_that_differ_are_a_result_and_no_failure(

@@ -196,3 +196,5 @@ def test_the_tolerance_is_in_the_outputs_own_numbers() -> None:
     }
     assert source.tolerance(spec) == pytest.approx(2.0)
     assert source.tolerance({"vectors": {"tolerance": 0.25}, "output": {"scale": None}}) == 0.25
+    spec["output"]["standardization"]["std"] = [-3.0, 2.0]
+    assert source.tolerance(spec) == pytest.approx(2.0)

@@ -80,7 +80,7 @@ def measure(
         notes = [f"nothing was measured: the model cannot be copied to the Android device: {error}"]
     finally:
         cleaning_notes = _remove(found, remote)
-    return OnPhone(described, rows, parity, notes + cleaning_notes)
+    return OnPhone(described, [{**row, "parity": parity} for row in rows], parity, notes + cleaning_notes)
 
 
 def _describe(phone: Phone) -> dict[str, Any]:
@@ -150,7 +150,6 @@ def _row(bundle: Bundle, phone: dict[str, Any], threads: int, timings: dict[str,
         "peak_memory_bytes": None,
         "size_bytes": bundle.spec["size_bytes"],
         "metric": None,
-        "parity": None,
         "machine": phone,
     }
 

@@ -78,7 +78,7 @@ def tolerance(spec: Mapping[str, Any]) -> float:
     allowed = np.array(vectors.get("column_tolerances") or vectors["tolerance"], np.float64)
     scale = np.float64(output.get("scale") or 1.0)
     affine = output.get("standardization")
-    return float((allowed / (scale * (np.array(affine["std"]) if affine else 1.0))).min())
+    return float((allowed / (scale * (np.abs(affine["std"]) if affine else 1.0))).min())
 
 
 def _ends(spec: Mapping[str, Any]) -> dict[str, object]:
