@@ -40,6 +40,15 @@ def line() -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def homes() -> Dataset:
+    """Targets of different kinds, a price and one of three cities, that a small model finds: 200 examples."""
+    generator = np.random.default_rng(7)
+    x = generator.normal(size=(200, 3))
+    city = np.array(["Athens", "Bergen", "Cork"])[np.digitize(x[:, 1], [-0.5, 0.5])]
+    return prepare(Raw(x, {"price": 100 + 20 * x[:, 0], "city": city}), "homes")
+
+
+@pytest.fixture(scope="session")
 def pictures() -> Dataset:
     """Four-by-four images whose label is the brighter half: 120 examples."""
     generator = np.random.default_rng(7)

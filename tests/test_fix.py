@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import run_command, run_python
+
+from tfday7.core.run_folder import RunFolder
+from tfday7.data import Dataset
 
 FLAGS = ("--data=digits", "--model=mlp", "--width=16", "--depth=1", "--epochs=4", "--export=")
 FIX = ("--run_dir=run", "--fix", "--fix_trainings=4", "--fix_budget_minutes=60")
@@ -133,9 +137,30 @@ def test_a_search_is_no_run(tmp_path: Path) -> None:
     assert "holds a search, not a run" in ended.err
 
 
+@pytest.mark.parametrize(("before", "worse"), [(1.1, True), (0.0, False), (None, False)])
+def test_validation_alone_decides_what_is_delivered(
+    before: float | None, worse: bool, blobs: Dataset, tmp_path: Path
+) -> None:
+    from tfday7.models import ModelConfig, building
+    from tfday7.stage_fix import _delivered
+    from tfday7.training.scores import score_of
+
+    model = building.build(ModelConfig(model="linear"), blobs.problem)
+    found = {"metric": "accuracy", "before": {"value": 0.5}, "after": {"value": 0.9, "flags": {"epochs": "9"}}}
+    current = SimpleNamespace(flags={"model": "linear", "epochs": "9"})
+    repair: Any = SimpleNamespace(record=lambda: found, current=current, seed=0, weights=list)
+    retrainer: Any = SimpleNamespace(dataset=blobs, deliver=lambda *_: model)
+    folder, said = RunFolder(_run_folder(tmp_path, metric={"test": before})), []
+    record = _delivered(folder, repair, retrainer, said.append)
+    assert record["after"] == found["after"]
+    assert record["test"] == {"before": before, "after": pytest.approx(score_of(model, blobs, blobs.test))}
+    assert (folder / "fixed.keras").exists()
+    assert "--epochs=9" in (folder / "fixed.flags").read_text(encoding="utf-8")
+    assert any("it is worse there" in sentence for sentence in said) is worse
+
+
 def test_a_run_that_found_its_micro_batches_keeps_what_it_found(tmp_path: Path) -> None:
     """The memory of its devices decided it: what is trained to repair it takes the same steps."""
-    from tfday7.core.run_folder import RunFolder
     from tfday7.stage_fix import _plan
 
     run = _run_folder(tmp_path, distribution={"accumulate_steps": 4})

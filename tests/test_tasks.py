@@ -109,6 +109,7 @@ def test_targets_of_different_kinds_share_a_model_a_file_and_a_score_that_is_the
     best = metrics[run["training"]["best_epoch"] - 1]
     mean = (best["val_price_r2_score"] + best["val_city_accuracy"]) / 2
     assert mean == pytest.approx(metric["validation"], abs=1e-3)
+    assert best["val_mean_score"] == pytest.approx(mean)
     for artefact in artefacts.values():
         assert artefact["parity"]["failures"] == []
         assert artefact["output"]["meaning"] == "values, logits"

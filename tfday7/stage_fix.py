@@ -6,6 +6,7 @@ model.keras is never touched: the repaired model lies beside it, with the flagfi
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,7 @@ def _advised(plan: Plan, dataset: Dataset) -> dict[str, str]:
 
 
 def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say) -> dict[str, Any]:
-    """Scores the winner once on the test split, and saves it unless it is worse there than what is delivered today."""
+    """Saves the winner, which validation has chosen, and measures it once on the test split, which decides nothing."""
     from tfday7 import models
     from tfday7.models import raw_columns
     from tfday7.training.scores import score_of
@@ -196,15 +197,12 @@ def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say
     model = retrainer.deliver(flags, repair.seed, repair.weights())
     after = score_of(model, dataset, dataset.test)
     record["test"] = {"before": before, "after": after}
-    if before is not None and after < before:
-        say(f"fix: on the test split it is worse ({before:.4f} before, {after:.4f} after); the run stays as it is")
-        return _write(
-            folder, {**record, "after": None, "reason": "what helped on validation is worse on the test split"}
-        )
     models.save(raw_columns.attach(model, dataset.problem.encoding), folder / FIXED_MODEL)
     files.write_text(folder / FIXED_FLAGS, _flagfile(record, flags))
-    record["command"] = f"python -m tfday7.train --flagfile={folder / FIXED_FLAGS}"
+    record["command"] = f"python -m tfday7.train --flagfile={shlex.quote(str(folder / FIXED_FLAGS))}"
     say(f"fix: {record['metric']} on the test split {'none' if before is None else f'{before:.4f}'} -> {after:.4f}")
+    if before is not None and after < before:
+        say("fix: note: it is worse there, while validation has decided; the original model is kept beside it")
     say(f"fix: {record['command']}")
     return _write(folder, record)
 

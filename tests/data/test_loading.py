@@ -102,6 +102,14 @@ def test_given_splits_stay_as_they_are() -> None:
     np.testing.assert_array_equal(dataset.test.y, test[1])
 
 
+def test_a_split_that_lies_in_a_later_one_as_a_whole_is_named() -> None:
+    raw, few = _numbered(50), _numbered(9)
+    with pytest.raises(UserError, match="all 50 examples of the train split lie in a later split too"):
+        prepare(dataclasses.replace(raw, test=(raw.x, raw.y)), "t")
+    with pytest.raises(UserError, match="all 9 examples of the validation split lie in a later split too"):
+        prepare(dataclasses.replace(raw, validation=(few.x, few.y), test=(few.x[::-1], few.y[::-1])), "t")
+
+
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 8, 10])
 @pytest.mark.parametrize("first", range(0, 60, 10))
 def test_a_split_is_never_silently_empty(n: int, first: int) -> None:
@@ -133,7 +141,14 @@ def test_other_numbers_keep_their_values(dtype: type) -> None:
     x = np.random.default_rng(0).integers(0, high, (60, 4, 4, 1)).astype(dtype)
     dataset = prepare(Raw(x, np.arange(60) % 2), "t")
     assert dataset.preprocessing == ""
+    assert dataset.train.x.dtype == np.float32
     assert dataset.train.x.max() == x.max()
+
+
+def test_token_ids_stay_whole_numbers() -> None:
+    ids = np.random.default_rng(0).integers(0, 3, (60, 8)).astype(np.int32)
+    dataset = prepare(Raw(ids, np.arange(60) % 2, vocabulary=("", "?", "a")), "t")
+    assert (dataset.problem.kind, dataset.train.x.dtype) == ("text", np.int32)
 
 
 def test_a_table_of_bytes_is_no_image() -> None:
@@ -259,6 +274,13 @@ def test_for_reconstruction_inputs_are_their_own_targets_and_labels_have_no_part
     np.testing.assert_array_equal(problem.target_std, problem.feature_std)
     relabelled = prepare(dataclasses.replace(_base, y=np.full(80, "any")), "t", "reconstruction")
     assert relabelled.fingerprint == dataset.fingerprint
+
+
+def test_targets_of_different_kinds_have_no_part_in_a_reconstruction() -> None:
+    several = {"city": np.array(["Rome", "Oslo"])[np.arange(80) % 2], "price": np.arange(80) / 7}
+    dataset = prepare(dataclasses.replace(_base, y=several), "t", "reconstruction")
+    assert (dataset.problem.task, dataset.problem.heads) == ("reconstruction", ())
+    assert dataset.fingerprint == prepare(_base, "t", "reconstruction").fingerprint
 
 
 def test_images_to_give_again_have_the_moments_of_their_channels() -> None:

@@ -32,8 +32,17 @@ def test_evidence_is_read_from_the_run_folder(run: RunFolder) -> None:
     np.testing.assert_array_equal(evidence.loss, [2.0, 1.0, np.nan])
     np.testing.assert_array_equal(evidence.val_loss, [2.5, np.nan, np.nan])
     assert (evidence.train_score, evidence.validation_score, evidence.baseline) == (0.9, 0.8, 0.1)
+    assert evidence.train_examples == 70
     assert (evidence.validation_examples, evidence.kind, evidence.stopped, evidence.epochs) == (15, "tabular", "nan", 3)
     assert evidence.flags["learning_rate"] == "0.5"
+
+
+@pytest.mark.parametrize("flags", [{"learning_rate": "find"}, {"learning_rate": "auto"}, {"optimizer": "auto"}])
+def test_what_was_left_open_is_what_the_run_took(run: RunFolder, flags: dict[str, str]) -> None:
+    run.write_flags({"model": "mlp", "optimizer": "sgd", **flags})
+    run.update(optimizer={"name": "lion", "learning_rate": 0.0021})
+    found = from_run(run).flags
+    assert (found["optimizer"], found["learning_rate"]) == ("lion", "0.0021")
 
 
 def test_a_run_that_recorded_little_has_little_evidence(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tfday7.core.texts import text
 from tfday7.diagnosis.records import Diagnosis, finding
 
 
@@ -17,6 +18,13 @@ def test_sentences_are_filled_with_the_evidence() -> None:
     assert found.title == "The loss stopped being a number in epoch 4."
     assert "(0.5)" in found.causes[0].text
     assert (found.remedies[0].id, found.remedies[0].flag) == ("diagnosis.diverged.remedy.clip", "--global_clipnorm=1")
+
+
+@pytest.mark.parametrize(("lang", "measured"), [("en", "80 robust deviations"), ("zh", "中位数 80 个稳健标准差")])
+def test_outliers_are_told_as_they_are_measured(lang: str, measured: str) -> None:
+    told = text("diagnosis.outliers.title", lang, largest_deviations=80.2)
+    assert measured in told
+    assert "mean" not in told
 
 
 def test_a_sentence_that_does_not_exist_is_an_error() -> None:

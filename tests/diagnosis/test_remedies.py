@@ -20,7 +20,7 @@ def _run(kind: str = "image", **flags: str) -> Evidence:
         ({"model": "cnn"}, 2, "--width=64"),
         ({"model": "resnet8"}, 0.5, "--width=8"),
         ({"model": "mlp", "width": "10"}, 0.5, "--width=5"),
-        ({"model": "mlp", "width": "1"}, 0.5, "--width=1"),
+        ({"model": "mlp", "width": "1"}, 0.5, None),  # There is nothing to take away.
         ({}, 2, "--width=64"),  # The default model is cnn.
         ({"model": "python:mine:f"}, 2, ""),
         ({"model": "own.keras"}, 2, ""),
@@ -29,7 +29,7 @@ def _run(kind: str = "image", **flags: str) -> Evidence:
         ({"model": "linear"}, 2, ""),  # On images it has no width.
     ],
 )
-def test_width_is_relative_to_what_the_model_has(flags: dict[str, str], factor: float, expected: str) -> None:
+def test_width_is_relative_to_what_the_model_has(flags: dict[str, str], factor: float, expected: str | None) -> None:
     assert remedies.width(_run(**flags), factor) == expected
 
 
@@ -37,7 +37,8 @@ def test_regularization_grows_from_what_there_is() -> None:
     assert remedies.more_dropout(_run()) == "--dropout=0.2"
     assert remedies.more_dropout(_run(dropout="0.3")) == "--dropout=0.5"
     assert remedies.more_dropout(_run(dropout="0.5")) == "--dropout=0.6"
-    assert remedies.more_dropout(_run(dropout="0.8")) == "--dropout=0.8"  # Never less than before.
+    assert remedies.more_dropout(_run(dropout="0.6")) is None
+    assert remedies.more_dropout(_run(dropout="0.8")) is None  # Never less than before.
     assert remedies.more_l2(_run()) == "--l2=0.0001"
     assert remedies.more_l2(_run(l2="0.002")) == "--l2=0.02"
 
@@ -62,6 +63,46 @@ def test_the_rate_is_divided() -> None:
 def test_the_optimizers_own_rate_is_lowered_when_none_was_given() -> None:
     assert remedies.lower_rate(_run(optimizer="lion"), 10) == "--learning_rate=1e-05"
     assert remedies.lower_rate(_run(optimizer="adadelta"), 10) == "--learning_rate=0.1"
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [("0.0001", "--learning_rate=0.01"), ("0.01", "--learning_rate=0.1"), ("0.1", None), ("0.5", None)],
+)
+def test_a_rate_that_is_high_already_is_not_raised(rate: str, expected: str | None) -> None:
+    assert remedies.higher_rate(_run(learning_rate=rate), 100) == expected
+
+
+@pytest.mark.parametrize(
+    ("examples", "before", "expected"),
+    [
+        (0, "", "--warmup_steps=100"),  # How long the run is was not recorded.
+        (0, "1000", None),  # A shorter one would be no remedy.
+        (3200, "", "--warmup_steps=100"),  # 100 batches of 32 in each of 20 epochs.
+        (320, "0", "--warmup_steps=20"),
+        (320, "30", None),
+        (10, "", "--warmup_steps=2"),
+    ],
+)
+def test_a_warm_up_is_longer_than_the_runs_and_fits_into_it(examples: int, before: str, expected: str | None) -> None:
+    flags = {"batch_size": "32", "epochs": "20", "warmup_steps": before}
+    evidence = Evidence(np.ones(5), np.ones(5), train_examples=examples, flags=flags)
+    assert remedies.warmup(evidence) == expected
+    assert remedies.warmup(Evidence(np.ones(5), np.ones(5), train_examples=64, flags={"epochs": "1"})) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, "--global_clipnorm=1.0"),
+        ({"global_clipnorm": "5"}, "--global_clipnorm=1.0"),
+        ({"global_clipnorm": "1"}, None),
+        ({"global_clipnorm": "0.1"}, None),
+        ({"clipnorm": "0.1"}, None),  # One way of clipping at a time.
+    ],
+)
+def test_a_run_that_clips_closer_is_not_told_to_clip(flags: dict[str, str], expected: str | None) -> None:
+    assert remedies.clipping(_run(**flags)) == expected
 
 
 def test_what_the_run_has_already_is_no_remedy() -> None:
@@ -93,4 +134,5 @@ def test_of_a_history_alone_no_flag_is_made_up() -> None:
     history = _run(kind="")
     assert remedies.width(history, 2) == remedies.more_dropout(history) == remedies.more_l2(history) == ""
     assert remedies.augment(history) == remedies.lower_rate(history, 10) == remedies.no_regularization(history) == ""
-    assert remedies.unless_set(history, "--global_clipnorm=1.0") == "--global_clipnorm=1.0"
+    assert remedies.clipping(history) == "--global_clipnorm=1.0"
+    assert remedies.warmup(history) == "--warmup_steps=100"

@@ -111,6 +111,12 @@ def test_a_hopeless_run_is_said_once_and_ended_when_asked(line: Dataset) -> None
     assert result.stopped in ("finished", "nan")
 
 
+def test_a_hopeless_run_with_several_targets_is_ended_too(homes: Dataset) -> None:
+    result, _, _ = _fit(homes, 40, rate=1e-9, stop_when_broken=True)
+    assert result.stopped == "broken"
+    assert len(result.records) < 40
+
+
 def test_a_healthy_run_is_not_ended(blobs: Dataset, line: Dataset) -> None:
     for dataset in (blobs, line):
         said: list[str] = []

@@ -78,6 +78,7 @@ def search_record(**changes: Any) -> dict[str, Any]:
             "flags": {"model": "mlp", "optimizer": "adam", "learning_rate": 0.0012345678, "epochs": 6},
             "reruns": [training(value, seed=seed) for seed, value in enumerate(SEEDS, start=1)],
             "spread": {"mean": 0.94, "std": 0.01, "low": 0.93, "high": 0.95},
+            "failed": 0,
             "at_bound": {},
         },
         "importance": [
@@ -97,6 +98,7 @@ def compared(name: str, mean: float, epochs: float | None, rate: float, infeasib
         "optimizer": name,
         "value": mean + 0.02,
         "spread": {"mean": mean, "std": 0.01, "low": values[0], "high": values[2]},
+        "failed": 0,
         "settings": {"model": "mlp", "epochs": 6, "optimizer": name, "learning_rate": rate},
         "trials": 4,
         "infeasible": infeasible,

@@ -78,6 +78,14 @@ def test_an_r2_far_below_zero_is_cut_off_and_says_so() -> None:
     assert chart.title == "R² by epoch, cut off below -1"
 
 
+def test_of_several_targets_the_mean_is_drawn_and_cut_off_like_an_r2() -> None:
+    lines = [
+        {"epoch": i + 1, "loss": 1.0, "city_accuracy": 0.5, "mean_score": value} for i, value in enumerate((-9, 0.5))
+    ]
+    drawn = charts(curves(lines), Words("en"))
+    assert [(chart.id, chart.floor) for chart in drawn] == [("chart-loss", None), ("chart-mean-score", -1.0)]
+
+
 @pytest.mark.parametrize(
     ("value", "label"),
     [

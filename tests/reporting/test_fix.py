@@ -53,6 +53,16 @@ def test_the_winner_has_its_command_and_its_test_score(tmp_path: Path) -> None:
     assert "python -m tfday7.train --flagfile=runs/quickstart/fixed.flags" in text
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "It is worse there"), ("zh", "在测试集上反而更差")])
+def test_a_winner_that_is_worse_on_the_test_set_says_so(tmp_path: Path, lang: str, words: str) -> None:
+    record = {**fix_record(), "test": {"before": 0.96, "after": 0.95}}
+    text = page(tmp_path, record, lang).text()
+    assert words in text
+    assert "fixed.flags" in text
+    assert words in printed(record, lang, 300)
+    assert words not in printed(fix_record(), lang, 300)
+
+
 @pytest.mark.parametrize(("lang", "words"), [("en", "so the original model is kept"), ("zh", "因此保留原模型")])
 def test_where_nothing_helped_the_original_is_kept(tmp_path: Path, lang: str, words: str) -> None:
     record = {**fix_record(), "after": None, "test": {"before": 0.95, "after": None}}

@@ -79,6 +79,33 @@ def test_the_bake_off_shows_each_optimizer_ranked_with_its_time_to_target(tmp_pa
     assert rows[3][2:6] == ["?", "?", "4", "1"]
 
 
+def test_seeds_that_failed_are_said_and_rank_an_optimizer_behind_those_that_train_with_all(tmp_path: Path) -> None:
+    record = bakeoff_record()
+    record["best"] |= {"reruns": [{**each, "value": None} for each in record["best"]["reruns"][:1]], "spread": None}
+    record["compare"]["optimizers"][1]["failed"] = 1  # Of adam, whose mean is the best.
+    parsed = page(tmp_path, record)
+    assert [row[0] for row in parsed.rows["optimizers"][1:]] == ["lion", "sgd", "adam best"]
+    assert parsed.rows["optimizers"][3][1] == "0.94 ± 0.01 0.93 to 0.95 1 of 3 seeds failed"
+    assert "With 1 of 1 other seeds training failed." in parsed.text()
+
+
+@pytest.mark.parametrize(
+    ("lang", "expected"), [("en", "With 2 other seeds: 0.94"), ("zh", "另外 3 个随机种子中，有 1 个")]
+)
+def test_the_spread_is_said_of_the_seeds_that_ended(tmp_path: Path, lang: str, expected: str) -> None:
+    from rich.console import Console
+
+    record = search_record()
+    record["best"]["reruns"][0]["value"] = None
+    folder = search_folder(tmp_path / "run", record)
+    with (console := Console(width=200)).capture() as shown:
+        console.print(search_summary(folder, lang))
+    assert expected in shown.get()
+    if lang == "en":
+        assert "With 1 of 3 other seeds training failed." in shown.get()
+        assert "With 1 of 3 other seeds training failed." in page(tmp_path, record).text()
+
+
 def test_figures_say_their_numbers_to_who_cannot_see_them(tmp_path: Path) -> None:
     parsed = page(tmp_path)
     told = labels(parsed, "svg")

@@ -13,6 +13,8 @@ from tfday7.training.checkpoints import CheckpointStore
 
 ARRAYS = {"model/00000": np.arange(6, dtype=np.float32).reshape(2, 3), "random/00000": np.array([2**62], np.int64)}
 
+WHOLE = {name: array.tolist() for name, array in ARRAYS.items()}
+
 
 def save(store: CheckpointStore, epoch: int, step: int = 0) -> Path:
     return store.save(lambda: ARRAYS, {"epoch": epoch, "step": step})
@@ -50,6 +52,24 @@ def test_a_damaged_file_is_passed_over_for_the_one_before_it(damage: str, tmp_pa
     loaded = store.load_newest()
     assert loaded is not None
     assert loaded[1]["epoch"] == 1
+
+
+def test_whichever_bit_is_wrong_the_arrays_come_back_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    path = save(store, 1)
+    content = path.read_bytes()
+    passed_over = 0
+    for place in range(len(content)):
+        for bit in (0, 1 + place % 7):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            loaded = store.load_newest()
+            if loaded is None:
+                passed_over += 1
+                continue
+            arrays, state = loaded
+            assert state == {"epoch": 1, "step": 0}
+            assert {name: array.tolist() for name, array in arrays.items()} == WHOLE
+    assert passed_over > len(content)
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:

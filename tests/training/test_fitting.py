@@ -19,6 +19,7 @@ from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
 from tfday7.training.callbacks.checkpointing import Checkpointing
+from tfday7.training.scores import score_of
 
 ADAM = OptimizerConfig(learning_rate=0.01)
 
@@ -161,6 +162,22 @@ def test_regression_reports_errors_in_the_targets_own_unit(line: Dataset) -> Non
     assert 0.5 < best["val_mae"] < 6.0
     assert best["val_r2_score"] > 0.98
     assert best["val_loss"] == pytest.approx(1.0 - best["val_r2_score"], abs=0.02)
+
+
+def test_the_mean_over_several_targets_is_the_score_of_the_best_weights_and_survives_a_restart(
+    homes: Dataset, tmp_path: Path
+) -> None:
+    folder, model = RunFolder(tmp_path), small_model(homes)
+    fitting.fit(model, homes, ADAM, TrainingConfig(epochs=4), folder, until=2)
+    model = small_model(homes)
+    result = fitting.fit(model, homes, ADAM, TrainingConfig(epochs=4), folder)
+    names = ["loss", "mean_score", "price_r2_score", "city_accuracy"]
+    assert list(result.records[0]) == ["epoch", *names, *(f"val_{name}" for name in names), "learning_rate", "seconds"]
+    assert without_time(folder.metrics()) == without_time(result.records)
+    for record in result.records:
+        assert record["mean_score"] == pytest.approx((record["price_r2_score"] + record["city_accuracy"]) / 2)
+    best = result.records[result.best_epoch - 1]
+    assert best["val_mean_score"] == pytest.approx(score_of(model, homes, homes.validation), abs=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])

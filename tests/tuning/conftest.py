@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -57,3 +58,16 @@ def formula(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(trial, "run", run)
     return trained
+
+
+def fail_with_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int], optimizer: str = "") -> None:
+    """Makes trainings with these seeds diverge, where an optimizer is named only its own."""
+    train = trial.run
+
+    def run(job: Job, values: Any, objective: str, folds: int = 1, seed: Any = None, **more: Any) -> Outcome:
+        outcome = train(job, values, objective, folds, seed, **more)
+        if seed not in seeds or optimizer not in ("", job.optimizer(values)):
+            return outcome
+        return dataclasses.replace(outcome, value=None, reason="diverged: the loss is not finite in epoch 1")
+
+    monkeypatch.setattr(trial, "run", run)

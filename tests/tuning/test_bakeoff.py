@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuning.conftest import fail_with_seeds
 
 from tfday7.core.errors import UserError
 from tfday7.optimizers import OptimizerConfig
@@ -34,6 +35,17 @@ def test_the_better_optimizer_wins_with_its_own_settings(
     rows = {row["optimizer"]: row for row in record["compare"]["optimizers"]}
     assert [row["trials"] for row in rows.values()] == [4, 4]
     assert rows["adam"]["spread"]["mean"] > rows["sgd"]["spread"]["mean"]
+
+
+def test_who_fails_with_a_seed_does_not_win_by_the_mean_of_the_others(
+    make_job: Callable[..., Any], formula: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with_seeds(monkeypatch, {2}, "adam")
+    record = _run(make_job, tmp_path)
+    rows = {row["optimizer"]: row for row in record["compare"]["optimizers"]}
+    assert rows["adam"]["spread"]["mean"] > rows["sgd"]["spread"]["mean"]
+    assert {name: row["failed"] for name, row in rows.items()} == {"adam": 1, "sgd": 0}
+    assert record["compare"]["winner"] == record["best"]["flags"]["optimizer"] == "sgd"
 
 
 def test_the_target_is_what_the_worst_rerun_reaches_and_all_are_timed_by_it(

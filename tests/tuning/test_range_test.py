@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfday7.core.errors import UserError
 from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
+from tfday7.training.batches import training_batches
+from tfday7.training.objective import class_weights
 from tfday7.tuning import range_test
 from tfday7.tuning.range_test import HIGHEST, LOWEST, STEPS, judge
 
@@ -61,6 +66,44 @@ def test_a_curve_that_never_falls_is_refused() -> None:
     flat = (2.3 + 0.05 * generator.normal(size=STEPS)).tolist()
     with pytest.raises(UserError, match="the loss falls at no learning rate"):
         judge(RATES, flat)
+
+
+def _losses(monkeypatch: pytest.MonkeyPatch, model: Any, dataset: Dataset, **training: Any) -> list[float]:
+    with monkeypatch.context() as patch:
+        patch.setattr(range_test, "judge", lambda rates, losses: losses)
+        patch.setattr(range_test, "STEPS", 20)
+        config = TrainingConfig(batch_size=16, **training)
+        return range_test.run(model, dataset, OptimizerConfig(optimizer="sgd"), config)
+
+
+def test_frozen_layers_are_frozen_in_the_test_and_trainable_after_it(
+    blobs: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model() -> Any:
+        return building.build(ModelConfig(model="mlp", width=8, depth=1, dropout=0.0), blobs.problem)
+
+    by_flag, by_hand, whole = model(), model(), model()
+    for layer in by_hand.layers:
+        layer.trainable = layer.name == "logits"
+    before = [layer.trainable for layer in by_flag.layers]
+    found = _losses(monkeypatch, by_flag, blobs, freeze=True)
+    assert found == pytest.approx(_losses(monkeypatch, by_hand, blobs), rel=1e-5)
+    assert found != pytest.approx(_losses(monkeypatch, whole, blobs), rel=1e-3)
+    assert [layer.trainable for layer in by_flag.layers] == before
+    assert [layer.name for layer in by_hand.layers if layer.trainable] == ["logits"]
+
+
+def test_classes_weigh_in_the_test_what_they_weigh_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    y = (np.arange(300) % 10 == 0).astype(np.int64)
+    dataset = prepare(Raw(generator.normal(size=(300, 2)), y), "rare")
+    model = building.build(ModelConfig(model="linear"), dataset.problem)
+    x, labels = (part.numpy() for part in next(iter(training_batches(dataset, TrainingConfig(batch_size=16)))))
+    weights = class_weights("balanced", dataset.problem, dataset.train.y) or {}
+    logits = model.predict(x, verbose=0).astype(np.float64)
+    nats = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(16), labels]
+    expected = np.mean(nats * [weights[label] for label in labels.tolist()])
+    assert _losses(monkeypatch, model, dataset, class_weights="balanced")[0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuning.conftest import fail_with_seeds
 
 from tfday7.core.errors import GateError, UserError
 from tfday7.tuning import trial
@@ -42,6 +43,15 @@ def test_the_spread_is_that_of_other_seeds(make_job: Callable[..., Any], formula
     assert [rerun["value"] for rerun in best["reruns"]] == pytest.approx(expected)
     assert best["spread"]["mean"] == pytest.approx(expected[1])
     assert best["spread"]["std"] == pytest.approx(0.001)
+
+
+def test_seeds_that_fail_are_counted_and_leave_the_spread_to_the_others(
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with_seeds(monkeypatch, {2})
+    best = _study(make_job, "learning_rate=1e-4..0.9", tmp_path, reruns=3).run()["best"]
+    assert (best["failed"], [rerun["value"] is None for rerun in best["reruns"]]) == (1, [False, True, False])
+    assert best["spread"]["mean"] == pytest.approx(best["value"] - 0.002)  # Of seeds 1 and 3.
 
 
 def test_a_best_trial_at_a_bound_widens_the_search_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
-from tfday7.data import Dataset
+from tfday7.data import Dataset, Examples
+from tfday7.data.lazy import LazyInputs
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
 from tfday7.tuning import trial
+from tfday7.tuning.config import TuningConfig
+from tfday7.tuning.search import search
 from tfday7.tuning.trial import InfeasibleError, Judge
 
 VALUES = {"learning_rate": 0.02, "batch_size": 8}
@@ -52,6 +57,27 @@ def test_settings_that_contradict_each_other_are_infeasible_with_the_reason(make
     assert "--batch_size=100000 is larger than the training split" in outcome.reason
 
 
+class _Gone(LazyInputs):
+    """Examples whose file was there when the data were loaded."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        raise UserError("x_train.npy: cannot be read")
+
+
+def test_an_example_that_can_no_longer_be_read_is_no_contradiction_and_ends_the_search(
+    make_job: Callable[..., Any], blobs: Dataset, tmp_path: Path
+) -> None:
+    job, space = make_job("learning_rate,batch_size", epochs=2)
+    gone = Examples(_Gone(blobs.train.x.shape, np.float32), blobs.train.y)
+    job = dataclasses.replace(job, dataset=dataclasses.replace(blobs, train=gone))
+    for try_it in (
+        lambda: trial.run(job, VALUES, "metric"),
+        lambda: search(job, space, TuningConfig(trials=2), tmp_path / "search", 2, seed=0),
+    ):
+        with pytest.raises(UserError, match=r"x_train\.npy: cannot be read"):
+            try_it()
+
+
 def test_cross_validation_is_the_mean_over_the_folds(make_job: Callable[..., Any]) -> None:
     job, _ = make_job("learning_rate,batch_size", epochs=2)
     outcome = trial.run(job, VALUES, "metric", folds=3)
@@ -68,6 +94,16 @@ def test_a_training_in_parts_is_the_whole_one(make_job: Callable[..., Any], tmp_
     rest = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5)
     assert rest.curve == whole.curve
     assert rest.epochs == 3
+
+
+@pytest.mark.parametrize("epochs", [2, 6])
+def test_several_targets_are_judged_by_the_mean_of_their_scores(
+    epochs: int, make_job: Callable[..., Any], homes: Dataset
+) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=epochs)
+    outcome = trial.run(dataclasses.replace(job, dataset=homes), {"learning_rate": 0.05, "batch_size": 8}, "metric")
+    assert (outcome.reason, outcome.epochs) == ("", epochs)
+    assert outcome.value in outcome.curve
 
 
 def _record(epoch: int, value: float, loss: float | None = 1.0) -> dict[str, Any]:

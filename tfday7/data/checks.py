@@ -65,7 +65,8 @@ def decide_task(task: str, y: np.ndarray) -> str:
         raise UserError(f"labels are words in an array of shape {y.shape}", "give one word an example")
     if task == "regression" and y.dtype.kind == "U":
         raise UserError(
-            "--task=regression but the labels are words", "leave --task out, or encode the labels as numbers"
+            "--task=regression but the labels are words",
+            "encode the labels as numbers, or give --task=classification if these are classes",
         )
     if task == "classification" and y.ndim == 2:
         raise UserError(f"--task=classification but labels have the shape {y.shape}", "give one class index an example")

@@ -107,9 +107,9 @@ def parse_kinds(columns: str) -> dict[str, str]:
 def deduce(table: Table, name: str) -> str:
     """Returns the kind of a column. Raises UserError when nearly every value is different, as an id's are."""
     cells = [text for text in map(str.strip, table.columns[name]) if text]
-    if _mostly(cells, number):
+    if mostly(cells, number):
         return "numeric"  # One without any value too, so that its first empty cell is the error.
-    if _mostly(cells, day):
+    if mostly(cells, day):
         return "date"
     different = len(set(cells))
     sample = cells[:: max(1, len(cells) // SAMPLE)]
@@ -176,7 +176,7 @@ def day(text: str) -> float:
     return (date - EPOCH) / DAY
 
 
-def _mostly(cells: Sequence[str], parse: Callable[[str], float]) -> bool:
+def mostly(cells: Sequence[str], parse: Callable[[str], float]) -> bool:
     """Returns whether at least half of the cells can be parsed; stops as soon as it is known."""
     others = len(cells) // 2 + 1  # So many cells that are something else decide, or the rest that are not.
     found = len(cells) - others + 1

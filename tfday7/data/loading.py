@@ -61,7 +61,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     Raises:
         UserError: as `load`.
     """
-    y, several = heads.encode(raw.x, raw.y, task) if isinstance(raw.y, Mapping) else (raw.y, ())
+    y, several = _side_by_side(raw, task)
     task = heads.SEVERAL if several else task
     parts = {"train": (raw.x, y), "validation": raw.validation, "test": raw.test}
     if task == "reconstruction":
@@ -78,7 +78,7 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
         given, class_names = check_label_sets(given, raw.class_names)
     else:
         given = {key: (x, y.astype(np.float32).reshape(len(y), -1)) for key, (x, y) in given.items()}
-    given, preprocessing = _scaled(given)
+    given, preprocessing = _scaled(given, is_text=bool(raw.vocabulary))
     given, dropped = _without_repeats(given)
     train, validation, test, groups = _splits(given, raw.groups)
     targets = (repr((head.name, head.class_names)) for head in several)
@@ -100,6 +100,15 @@ def prepare(raw: Raw, name: str, task: str = "auto") -> Dataset:
     )
 
 
+def _side_by_side(raw: Raw, task: str) -> tuple[np.ndarray, tuple[Problem, ...]]:
+    """Returns the labels, of targets of different kinds side by side, and the head of each of those."""
+    if not isinstance(raw.y, Mapping):
+        return raw.y, ()
+    if task == "reconstruction":  # Labels have no part in it, whatever they are.
+        return np.zeros(len(raw.x), np.float32), ()
+    return heads.encode(raw.x, raw.y, task)
+
+
 def _without_labels(parts: dict[str, _Split | None], raw: Raw) -> dict[str, _Split | None]:
     """Returns the splits with zeros for labels; what is learned from them is how to give the inputs again."""
     if raw.vocabulary:
@@ -111,6 +120,9 @@ def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
     """Drops from given training and validation splits what lies in a later split too, and says how many that were.
 
     Without this a model would be tested on examples that it was trained on.
+
+    Raises:
+        UserError: nothing would be left of a split.
     """
     seen: set[bytes] = set()
     dropped = 0
@@ -121,6 +133,11 @@ def _without_repeats(parts: dict[str, _Split]) -> tuple[dict[str, _Split], int]:
         x, y = parts[key]
         digests = list(lazy.digests(x))
         fresh = np.array([digest not in seen for digest in digests])
+        if not fresh.any():
+            raise UserError(
+                f"all {len(x):,} examples of the {key} split lie in a later split too, so that none is left",
+                "give each split examples of its own, or the training split alone, which is then split",
+            )
         if not fresh.all():
             dropped += int((~fresh).sum())
             kept[key] = (lazy.take(x, np.flatnonzero(fresh)), y[fresh])
@@ -143,13 +160,13 @@ def trains(groups: np.ndarray) -> np.ndarray:
     return content_hashes(groups[:, np.newaxis]) >= TEST_SHARE + VALIDATION_SHARE
 
 
-def _scaled(parts: dict[str, _Split]) -> tuple[dict[str, _Split], str]:
+def _scaled(parts: dict[str, _Split], is_text: bool) -> tuple[dict[str, _Split], str]:
     """Brings inputs to float32; bytes in arrays of two or more dimensions are pixels, and go to [0, 1].
 
-    Lazy inputs are scaled by their source, where they are read; token ids stay whole numbers.
+    Lazy inputs are scaled by their source, where they are read; token ids of text stay whole numbers.
     """
     x = parts["train"][0]
-    if isinstance(x, LazyInputs) or x.dtype == np.int32:
+    if isinstance(x, LazyInputs) or is_text:
         return parts, ""
     if x.dtype == np.uint8 and x.ndim >= 3:
         return {key: (np.asarray(x, np.float32) / 255.0, y) for key, (x, y) in parts.items()}, "pixels / 255"

@@ -26,10 +26,10 @@ class Evidence:
         metric: as in `Problem.metric`.
         train_score, validation_score: of the delivered weights; None when not measured.
         baseline: the score of the best constant answer: the most common class or labels, or the mean.
-        validation_examples: size of the validation split.
+        train_examples, validation_examples: sizes of the splits; 0 where not recorded.
         kind: of the data, as in `Problem.kind`.
         stopped: how training ended: "finished", "early" or "nan".
-        flags: the flags of the run, name -> value; with what "auto" was settled as.
+        flags: the flags of the run, name -> value; with what "auto" and "find" were settled as.
         task: as in `Problem.task`.
         train_metric, validation_metric: float64 [epochs], as during training: with dropout, and of the epoch's mean
             weights; empty where not recorded.
@@ -46,6 +46,7 @@ class Evidence:
     train_score: float | None = None
     validation_score: float | None = None
     baseline: float | None = None
+    train_examples: int = 0
     validation_examples: int = 0
     kind: str = "image"
     stopped: str = "finished"
@@ -79,6 +80,7 @@ def from_run(folder: RunFolder) -> Evidence:
         train_score=scores.get("train"),
         validation_score=scores.get("validation"),
         baseline=scores.get("baseline"),
+        train_examples=examples.get("train", 0),
         validation_examples=examples.get("validation", 0),
         kind=record.get("data", {}).get("kind", "image"),
         task=task,
@@ -123,10 +125,11 @@ def noise(curve: np.ndarray) -> float:
 
 
 def _settled(flags: dict[str, str], optimizer: dict[str, Any]) -> dict[str, str]:
-    """Returns the flags with the optimizer and the rate that the run took where they said "auto"."""
+    """Returns the flags with the optimizer and the rate that the run took where they said "auto" or "find"."""
     taken = {"optimizer": optimizer.get("name"), "learning_rate": optimizer.get("learning_rate")}
     settled = {name: str(value) for name, value in taken.items() if value is not None}
-    return flags | (settled if "auto" in (flags.get("optimizer"), flags.get("learning_rate")) else {})
+    is_open = {"auto", "find"} & {flags.get("optimizer"), flags.get("learning_rate")}
+    return flags | (settled if is_open else {})
 
 
 def recorded(metrics: list[dict[str, Any]], name: str) -> np.ndarray:

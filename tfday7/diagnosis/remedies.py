@@ -1,11 +1,13 @@
 """The flags that apply a remedy to the run at hand.
 
-"" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already, or has
-settings that contradict it. Of a history alone neither data nor flags are known: only absolute values make flags then.
+"" where no flag does it, as with a model that brings its own layers; None where the run has the remedy already or more
+of it, or has settings that contradict it. Of a history alone neither data nor flags are known: only absolute values
+make flags then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,21 +19,30 @@ from tfday7.models.config import ModelConfig
 from tfday7.optimizers import catalog
 from tfday7.optimizers.catalog import OPTIMIZERS
 from tfday7.optimizers.config import OptimizerConfig
+from tfday7.training.config import TrainingConfig
+
+MOST_DROPOUT = 0.6
+HIGHEST_RATE = 0.1
+CLIPNORM = 1.0
+WARMUP_STEPS, WARMUP_SHARE = 100, 0.1  # The share is of the run's steps: a short run has no time for more.
 
 
-def width(evidence: Evidence, factor: float) -> str:
-    """Returns the flag for a model that is wider by a factor."""
+def width(evidence: Evidence, factor: float) -> str | None:
+    """Returns the flag for a model that is wider by a factor; None where there is nothing to take away."""
     name = _architecture(evidence)
     if not name or (name == "linear" and evidence.kind != "text"):  # It has no width then.
         return ""
     before = int(evidence.flags.get("width") or ARCHITECTURES.get(name).width)
-    return f"--width={max(1, round(before * factor))}"
+    after = max(1, round(before * factor))
+    return None if after == before else f"--width={after}"
 
 
-def more_dropout(evidence: Evidence) -> str:
-    """Returns the flag for a dropout rate that is higher by 0.2, up to 0.6."""
+def more_dropout(evidence: Evidence) -> str | None:
+    """Returns the flag for a dropout rate that is higher by 0.2, up to 0.6; None where it is as high."""
+    if not _architecture(evidence):
+        return ""
     before = float(evidence.flags.get("dropout") or 0)
-    return f"--dropout={max(before, min(before + 0.2, 0.6)):g}" if _architecture(evidence) else ""
+    return None if before >= MOST_DROPOUT else f"--dropout={min(before + 0.2, MOST_DROPOUT):g}"
 
 
 def more_l2(evidence: Evidence) -> str:
@@ -91,10 +102,26 @@ def reference_optimizer(evidence: Evidence) -> str | None:
     )
 
 
-def higher_rate(evidence: Evidence, factor: float) -> str:
-    """Returns the flag for the run's learning rate, or its optimizer's own, times a number; at most 0.1."""
+def higher_rate(evidence: Evidence, factor: float) -> str | None:
+    """Returns the flag for the run's learning rate, or its optimizer's own, times a number, up to 0.1; None at that."""
     rate = _rate(evidence)
-    return "" if rate is None else f"--learning_rate={min(rate * factor, 0.1):.3g}"
+    if rate is None:
+        return ""
+    return None if rate >= HIGHEST_RATE else f"--learning_rate={min(rate * factor, HIGHEST_RATE):.3g}"
+
+
+def warmup(evidence: Evidence) -> str | None:
+    """Returns the flag for a warm-up of 100 steps, or a tenth of a shorter run; None where it is as long already."""
+    steps = _steps(evidence)
+    wanted = WARMUP_STEPS if steps is None else min(WARMUP_STEPS, int(WARMUP_SHARE * steps))
+    before = int(evidence.flags.get("warmup_steps") or 0)
+    return None if before >= wanted else if_taken(evidence, f"--warmup_steps={wanted}")
+
+
+def clipping(evidence: Evidence) -> str | None:
+    """Returns the flag for clipping at the usual norm; None where the run clips at it or below."""
+    before = float(evidence.flags.get("global_clipnorm") or math.inf)
+    return None if before <= CLIPNORM else if_taken(evidence, f"--global_clipnorm={CLIPNORM}")
 
 
 def lower_momentum(evidence: Evidence) -> str | None:
@@ -104,8 +131,8 @@ def lower_momentum(evidence: Evidence) -> str | None:
 
 def no_clipping(evidence: Evidence) -> str | None:
     """Returns the flags for clipping at the usual norm, where the run clips to less."""
-    tight = [n for n in ("global_clipnorm", "clipnorm", "clipvalue") if 0 < float(evidence.flags.get(n) or 0) < 1]
-    return " ".join(f"--{name}=1.0" for name in tight) or None
+    given = {name: float(evidence.flags.get(name) or 0) for name in ("global_clipnorm", "clipnorm", "clipvalue")}
+    return " ".join(f"--{name}={CLIPNORM}" for name, value in given.items() if 0 < value < CLIPNORM) or None
 
 
 def shallower(evidence: Evidence) -> str | None:
@@ -123,6 +150,14 @@ def _rate(evidence: Evidence) -> float | None:
         return None
     optimizer = evidence.flags.get("optimizer", OptimizerConfig.optimizer)
     return float(given) if given else OPTIMIZERS.get(optimizer, OPTIMIZERS["adam"]).learning_rate
+
+
+def _steps(evidence: Evidence) -> int | None:
+    """Returns the steps of the whole run; None where the size of its training split is not known."""
+    if not evidence.train_examples:
+        return None
+    batch = int(evidence.flags.get("batch_size") or TrainingConfig.batch_size)
+    return math.ceil(evidence.train_examples / batch) * int(evidence.flags.get("epochs") or evidence.epochs)
 
 
 def _architecture(evidence: Evidence) -> str:

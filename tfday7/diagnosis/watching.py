@@ -54,6 +54,7 @@ class Watch:
         say: Callable[[str], Any] = lambda sentence: None,
     ) -> None:
         self.problem = dataset.problem
+        self.train_examples = len(dataset.train)
         self.failure = ""
         self.prober: Prober | None = None
         try:  # Now: the weights are those that training starts from.
@@ -111,6 +112,7 @@ class Watch:
             train_score=last.get(metric),
             validation_score=last.get(f"val_{metric}"),
             baseline=self.baseline,
+            train_examples=self.train_examples,
             kind=self.problem.kind,
             task=self.problem.task,
             flags=self.flags,

@@ -20,13 +20,14 @@ def inspect(dataset: Dataset | None = None, model: Any = None, **known: Any) -> 
         dataset: gives the kind of data and the number of training examples. Its kind "array" says nothing, and speech
             is not told from other series.
         model: a tf_keras model; gives its kind and number of weights.
-        known: further fields of `Situation` that are facts, for example the batch size of a run.
+        known: further fields of `Situation` that are facts, for example the batch size of a run. Where some weights do
+            not train, `parameters` are those that do.
     """
     if dataset is not None:
         kind = dataset.problem.kind
         known |= {"data_kind": kind if kind in DATA_KINDS else None, "examples": len(dataset.train)}
     if model is not None:
-        known |= {"model_kind": model_kind(model), "parameters": int(model.count_params()) or None}
+        known = {"model_kind": model_kind(model), "parameters": int(model.count_params()) or None, **known}
     return Situation(**known)
 
 

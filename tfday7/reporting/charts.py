@@ -14,6 +14,7 @@ from tfday7.reporting.words import Words, capitalized
 
 HEIGHT, WIDTH, NARROW_WIDTH = 250, 360, 194
 DENSE = 400  # Points; from here on dashes would hide in the noise.
+UNBOUNDED = ("r2_score", "mean_score")  # Scores that fall as far below zero as a model is wrong.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
         return None
     roles = ["validation" if curve.name.startswith("val_") else "train" for curve in pair]
     log = name == "loss" and is_wide(pair)
-    floor = FLOOR if name == "r2_score" and min(curve.finite.min() for curve in pair) < FLOOR else None
+    floor = FLOOR if name in UNBOUNDED and min(curve.finite.min() for curve in pair) < FLOOR else None
     label = words.metric(name)
     notes = [words("chart.log")] * log + [words("chart.floor", floor=f"{FLOOR:g}")] * (floor is not None)
     lines = [Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)]

@@ -205,7 +205,8 @@ def _test(record: Mapping[str, Any], words: Words) -> str:
     before, after = (number(measured.get(name)) for name in ("before", "after"))
     if before is None or after is None:
         return ""
-    return words("fix.improved_test", before=format_number(before), after=format_number(after))
+    told = words("fix.improved_test", before=format_number(before), after=format_number(after))
+    return words("sentences").join([told, *([words("fix.worse_test")] if after < before else [])])
 
 
 def _effort(record: Mapping[str, Any], words: Words) -> str:

@@ -15,7 +15,7 @@ from tfday7.reporting.axes import LARGEST, LOG_SPAN
 from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string
 
 MAX_POINTS = 1000
-METRICS = ("accuracy", "f1_score", "r2_score", "mae")
+METRICS = ("mean_score", "accuracy", "f1_score", "r2_score", "mae")
 OVERFIT = "overfit"  # The finding whose best epoch is where to stop.
 
 
@@ -81,7 +81,7 @@ class History:
 
     @property
     def metric(self) -> str:
-        """The name of the metric beside the loss, of several targets that of one of them; empty when there is none."""
+        """The name of the metric beside the loss: the mean over several targets, or one of them; empty for none."""
         own = [name for name in self.curves if not name.startswith("val_")]
         return next((name for end in METRICS for name in own if name == end or name.endswith(f"_{end}")), "")
 

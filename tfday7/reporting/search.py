@@ -58,9 +58,12 @@ def sentences_of(record: Mapping[str, Any], lang: str) -> Iterator[str]:
         number=best["trial"],
     )  # fmt: skip
     spread, seeds = best["spread"], len(best["reruns"])
+    failed = sum(rerun["value"] is None for rerun in best["reruns"])
     if spread:
-        name = "search.spread" if seeds > 1 else "search.one_seed"
-        yield text(name, lang, seeds=seeds, mean=shown(spread["mean"]), std=shown(spread["std"]))
+        name = "search.spread" if seeds - failed > 1 else "search.one_seed"
+        yield text(name, lang, seeds=seeds - failed, mean=shown(spread["mean"]), std=shown(spread["std"]))
+    if failed:
+        yield text("search.seeds_failed", lang, failed=failed, seeds=seeds)
     infeasible = sum(trial["value"] is None for trial in trials)
     if infeasible:
         yield text("search.infeasible", lang, count=infeasible)
@@ -115,14 +118,16 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compared(compared: Mapping[str, Any], lang: str) -> Table:
     target = shown(compared["target"])
+    failed = any(row.get("failed") for row in compared["optimizers"])
     header = [text("search.column.optimizer", lang)] + [
         text(f"search.column.{name}", lang, target=target)
-        for name in ("mean", "std", "epochs", "seconds", "infeasible")
+        for name in ("mean", "std", "epochs", "seconds", "infeasible", *["failed"] * failed)
     ]
     rows = []
     for row in compared["optimizers"]:
         spread = row["spread"] or {"mean": None, "std": None}
-        figures = (spread["mean"], spread["std"], row["epochs_to_target"], row["seconds_to_target"], row["infeasible"])
+        figures = [spread["mean"], spread["std"], row["epochs_to_target"], row["seconds_to_target"], row["infeasible"]]
+        figures += [row.get("failed")] * failed
         rows.append([row["optimizer"], *("?" if figure is None else shown(figure) for figure in figures)])
     return _table(header, rows)
 

@@ -13,7 +13,7 @@ from tfday7.reporting.headline import Tile
 from tfday7.reporting.records import count, mapping, number, string
 from tfday7.reporting.search import shown
 from tfday7.reporting.search_records import SearchRecords, key_of, spread
-from tfday7.reporting.seed_charts import optimizer_order, ranked_optimizers
+from tfday7.reporting.seed_charts import curves_of, optimizer_order, ranked_optimizers
 from tfday7.reporting.words import Words, capitalized
 
 
@@ -29,7 +29,7 @@ def headline(records: SearchRecords, unit: str, say: Words) -> str:
     found = spread(records.best)
     if winner and found:
         values = {"count": len(rows), "winner": winner, "objective": unit, "mean": shown(found["mean"])}
-        return say("page.headline_compare", seeds=len(records.reruns), **values)
+        return say("page.headline_compare", seeds=len(records.reruns) - records.failed, **values)
     best = records.ranked[0]
     trials = format_count(len(records.trials))
     return say("headline", count=trials, objective=unit, value=shown(best.value), number=best.number)
@@ -38,9 +38,12 @@ def headline(records: SearchRecords, unit: str, say: Words) -> str:
 def lead(records: SearchRecords, say: Words) -> str:
     """Returns what tempers the headline: how it came out with other seeds, and that trials were few."""
     found, sentences = spread(records.best), []
+    seeds, failed = len(records.reruns), records.failed
     if found:
-        name = "spread" if len(records.reruns) > 1 else "one_seed"
-        sentences.append(say(name, seeds=len(records.reruns), mean=shown(found["mean"]), std=shown(found["std"])))
+        name = "spread" if seeds - failed > 1 else "one_seed"
+        sentences.append(say(name, seeds=seeds - failed, mean=shown(found["mean"]), std=shown(found["std"])))
+    if failed:
+        sentences.append(say("seeds_failed", failed=failed, seeds=seeds))
     if not records.listed("importance"):
         sentences.append(say("too_few"))
     return say("page.sentences").join(sentences)
@@ -53,7 +56,8 @@ def tiles(records: SearchRecords, unit: str, say: Words) -> list[Tile]:
     trial = say("page.number_of" if winner else "page.number", number=best.number, optimizer=winner)
     tiles = [Tile(capitalized(unit), shown(best.value), trial)]
     if found:
-        note = say("page.seeds_range", seeds=len(records.reruns), low=shown(found["low"]), high=shown(found["high"]))
+        seeds = len(records.reruns) - records.failed
+        note = say("page.seeds_range", seeds=seeds, low=shown(found["low"]), high=shown(found["high"]))
         tiles.append(Tile(say("page.reruns"), f"{shown(found['mean'])} ± {found['std']:.2g}", note))
     rows = ranked_optimizers(records)
     trials = sum(count(row.get("trials")) or 0 for row in rows) or len(records.trials)
@@ -91,6 +95,8 @@ def optimizers(records: SearchRecords) -> list[dict[str, Any]]:
         {
             **row,
             "spread": spread(row),
+            "failed": count(row.get("failed")) or 0,
+            "seeds": len(curves_of(row)),
             "series": series(colour),
             "tuned": [f"{name}={shown(value)}" for name, value in each.items() if name not in {*common, "optimizer"}],
         }

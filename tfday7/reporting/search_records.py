@@ -86,6 +86,11 @@ class SearchRecords:
         """The trials that led nowhere."""
         return [trial for trial in self.trials if trial.value is None]
 
+    @property
+    def failed(self) -> int:
+        """With how many other seeds the best settings led nowhere."""
+        return sum(rerun.value is None for rerun in self.reruns)
+
     def listed(self, name: str) -> list[dict[str, Any]]:
         """Returns a list of objects in the record: "space", "widened" or "importance"."""
         return mappings(self.record.get(name), f"{TUNING}: {name}")

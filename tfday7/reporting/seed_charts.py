@@ -9,7 +9,7 @@ from tfday7.reporting import axes
 from tfday7.reporting.axes import CHOICE, Axis
 from tfday7.reporting.figures import Figure, figure, series
 from tfday7.reporting.plot import HALF, ROW, Plot, margin
-from tfday7.reporting.records import mappings, number, string
+from tfday7.reporting.records import count, mappings, number, string
 from tfday7.reporting.search import shown
 from tfday7.reporting.search_records import SearchRecords, curve, spread
 from tfday7.reporting.words import Words, capitalized
@@ -114,12 +114,12 @@ def training_curves(records: SearchRecords, unit: str, say: Words) -> Figure | N
 
 
 def ranked_optimizers(records: SearchRecords) -> list[dict[str, object]]:
-    """Returns the rows of a bake-off, the best mean first, those without one last."""
+    """Returns the rows of a bake-off, that with the fewest failed seeds and the best mean first, without one last."""
     sign = -1.0 if records.maximized else 1.0
 
-    def order(row: dict[str, object]) -> tuple[bool, float]:
+    def order(row: dict[str, object]) -> tuple[bool, int, float]:
         found = spread(row)
-        return (False, sign * found["mean"]) if found else (True, 0.0)
+        return (False, count(row.get("failed")) or 0, sign * found["mean"]) if found else (True, 0, 0.0)
 
     return sorted(mappings(records.compare.get("optimizers"), "tuning.json: compare: optimizers"), key=order)
 

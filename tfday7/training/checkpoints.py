@@ -23,8 +23,10 @@ from tfday7.core import files
 
 KEEP = 2
 COST_SHARE = 0.03  # Saving may take this share of the time, so that it never slows short epochs down.
+# What reading a damaged file raises; RuntimeError for bits that say it is encrypted, or packed in ways not known here.
+DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _NAME = re.compile(r"epoch_(\d{8})_step_(\d{8})\.npz")
-_STATE = "state"
+_STATE, _COUNT = "state", "arrays"
 
 
 class CheckpointStore:
@@ -56,9 +58,9 @@ class CheckpointStore:
             UserError: the folder cannot be written.
         """
         started = time.monotonic()
-        buffer = io.BytesIO()
-        encoded = np.frombuffer(json.dumps(state).encode(), np.uint8)
-        np.savez(buffer, **{_STATE: encoded}, **capture())  # type: ignore[arg-type]
+        buffer, arrays = io.BytesIO(), capture()
+        encoded = np.frombuffer(json.dumps({**state, _COUNT: len(arrays)}).encode(), np.uint8)
+        np.savez(buffer, **{_STATE: encoded}, **arrays)  # type: ignore[arg-type]
         path = self.folder / f"epoch_{state['epoch']:08d}_step_{state['step']:08d}.npz"
         files.write_bytes(path, buffer.getvalue())
         for old in self._newest_first()[self.keep :]:
@@ -74,8 +76,12 @@ class CheckpointStore:
                 files.check_plain(path)
                 with np.load(path, allow_pickle=False) as archive:
                     arrays = {name: archive[name] for name in archive.files}
-                return arrays, json.loads(arrays.pop(_STATE).tobytes())
-            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                state = json.loads(arrays.pop(_STATE).tobytes())
+                count = state.pop(_COUNT, len(arrays))  # A wrong bit in the archive's table may hide some of them.
+                if count != len(arrays):
+                    raise ValueError(f"it holds {len(arrays)} of {count} arrays")
+                return arrays, state
+            except DAMAGE as error:
                 logging.warning("%s is damaged (%s); trying the one before it", path, error)
         return None
 

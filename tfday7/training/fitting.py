@@ -17,7 +17,7 @@ from tfday7.core.errors import Interrupted
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
 from tfday7.core.signals import StopRequest, stop_requests
-from tfday7.data import Dataset, augmentation, pipeline
+from tfday7.data import Dataset, Problem, augmentation, pipeline
 from tfday7.data.pipeline import Parts
 from tfday7.distribution import agreement, parameter_servers
 from tfday7.distribution.feeding import feed
@@ -32,6 +32,7 @@ from tfday7.training.callbacks.best_weights import BestWeights
 from tfday7.training.callbacks.checkpointing import Checkpointing, When
 from tfday7.training.callbacks.coordinating import WholeValidation, without_batches
 from tfday7.training.callbacks.epoch_seed import EpochSeed
+from tfday7.training.callbacks.mean_score import MeanScore
 from tfday7.training.callbacks.metrics_log import MetricsLog
 from tfday7.training.callbacks.pacing import Pacing, first_steps
 from tfday7.training.callbacks.stop_on_nan import BlownUp, StopOnNaN
@@ -39,7 +40,7 @@ from tfday7.training.callbacks.tensorboard_log import TensorBoardLog
 from tfday7.training.callbacks.unfreezing import Unfreezing
 from tfday7.training.checkpoints import CheckpointStore
 from tfday7.training.config import TrainingConfig
-from tfday7.training.objective import class_weights, objective
+from tfday7.training.objective import class_weights, metric_names, objective
 from tfday7.training.observer import Observer, Observing
 from tfday7.training.watcher import Watcher, Watching
 
@@ -115,9 +116,10 @@ def fit(
         session.resume(dataset)
         if session.recoveries:
             session.compile_again(dataset, optimizer, aim)
+        extra = [*callbacks, *_mean_score(dataset.problem)]
         with stop_requests() as stop:
             try:
-                while not session.run_through(dataset, [*callbacks, *session.callbacks(stop, observer)]):
+                while not session.run_through(dataset, [*extra, *session.callbacks(stop, observer)]):
                     session.compile_again(dataset, optimizer, aim)
             finally:
                 session.close()
@@ -379,6 +381,11 @@ def _optimizer(config: OptimizerConfig, training: TrainingConfig, steps: int, mo
     if training.precision == "mixed_float16":  # Small gradients would vanish in float16 without a loss scale.
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _mean_score(problem: Problem) -> list[Any]:
+    """Returns the callback for the score of several targets, which no metric of Keras's is; none for a single one."""
+    return [MeanScore(problem.metric, metric_names(problem))] if problem.heads else []
 
 
 def _nothing() -> None:

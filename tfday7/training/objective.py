@@ -309,7 +309,7 @@ def objective(problem: Problem, model: Any, label_smoothing: float = 0.0, mixes_
 def _sum_over_heads(problem: Problem, label_smoothing: float) -> dict[str, Any]:
     losses: list[tuple[Any, slice]] = []
     metrics = []
-    for (head, columns), name in zip(placed(problem), _metric_names(problem), strict=True):
+    for (head, columns), name in zip(placed(problem), metric_names(problem), strict=True):
         if head.task == "classification":
             losses.append((SmoothedCrossentropy(head.outputs, label_smoothing, from_logits=True), columns))
             metrics.append(_on_columns(Accuracy(head.outputs, name), columns))
@@ -319,7 +319,7 @@ def _sum_over_heads(problem: Problem, label_smoothing: float) -> dict[str, Any]:
     return {"loss": SumOfLosses(losses), "metrics": metrics}
 
 
-def _metric_names(problem: Problem) -> list[str]:
+def metric_names(problem: Problem) -> list[str]:
     """Returns for example "city_accuracy" for each of several targets; TensorFlow's names take letters and digits."""
     plain = [re.sub("[^A-Za-z0-9_]", "", head.name) for head in problem.heads]
     return [

@@ -33,13 +33,15 @@ def run(studies: Mapping[str, Study], config: TuningConfig, say: Callable[[str],
     if not records:
         raise next(iter(failed.values()))
     direction = next(iter(studies.values())).direction
-    better, worse, worst = (max, min, "low") if direction == "max" else (min, max, "high")
+    worse, worst = (min, "low") if direction == "max" else (max, "high")
     spreads = {name: record["best"]["spread"] for name, record in records.items() if record["best"]["spread"]}
     target = config.target_value
     if target is None:
         target = worse((spread[worst] for spread in spreads.values()), default=None)
     rows = [_row(name, record, target, direction) for name, record in records.items()]
-    winner = better(spreads, key=lambda name: spreads[name]["mean"]) if spreads else next(iter(records))
+    sign = -1.0 if direction == "max" else 1.0  # Who fails with some seeds is not saved by the mean of the others.
+    ranked = sorted(spreads, key=lambda name: (records[name]["best"]["failed"], sign * spreads[name]["mean"]))
+    winner = next(iter([*ranked, *records]))
     rows += [_failed(name, studies[name], error) for name, error in failed.items()]
     return {**records[winner], "compare": {"target": target, "winner": winner, "optimizers": rows}}
 
@@ -53,6 +55,7 @@ def _row(name: str, record: Mapping[str, Any], target: float | None, direction: 
         "optimizer": name,
         "value": record["best"]["value"],
         "spread": record["best"]["spread"],
+        "failed": record["best"]["failed"],
         "settings": record["best"]["flags"],
         "trials": len(record["trials"]),
         "infeasible": sum(trial["value"] is None for trial in record["trials"]),

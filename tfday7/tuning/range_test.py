@@ -18,9 +18,11 @@ from tfday7.core.frameworks import tf
 from tfday7.data import Dataset, pipeline
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import state
-from tfday7.training.batches import training_batches
+from tfday7.training.batches import training_batches, weighting
+from tfday7.training.callbacks.unfreezing import Unfreezing
 from tfday7.training.config import TrainingConfig
 from tfday7.training.fitting import compile_model
+from tfday7.training.objective import class_weights
 
 LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 140  # 20 for each power of ten.
@@ -64,22 +66,34 @@ def run(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: Trai
         model: a tf_keras model that fits the data's problem; its compilation is replaced.
         dataset: its training split.
         optimizer: which optimizer, with its other settings; the schedule is left out.
-        training: batch size, augmentation and all else that decides about a step.
+        training: batch size, augmentation, frozen layers, weights of classes and all else that decides about a step.
 
     Raises:
-        UserError: the loss falls at no rate.
+        UserError: the loss falls at no rate, or nothing is left to be frozen.
     """
     constant = dataclasses.replace(optimizer, learning_rate=LOWEST, schedule="constant", warmup_steps=0)
     before = model.get_weights()
     states = [generator.state.numpy() for generator in state.generators(model)]
+    trainable = [(layer, layer.trainable) for layer in model._flatten_layers(include_self=False)]  # Outer ones first.
     compile_model(model, dataset, constant, training)
     try:
+        if training.freeze:
+            Unfreezing(model, training.unfreeze_epochs)
         with pipeline.user_errors(dataset.train):
-            return judge(*_measure(model, training_batches(dataset, training)))
+            return judge(*_measure(model, _batches(dataset, training)))
     finally:
+        for layer, trains in trainable:
+            layer.trainable = trains
         model.set_weights(before)
         for generator, value in zip(state.generators(model), states, strict=True):
             generator.state.assign(value)
+
+
+def _batches(dataset: Dataset, training: TrainingConfig) -> Any:
+    """Returns the batches of the training that follows, each example with the weight of its class if they have any."""
+    batches = training_batches(dataset, training)
+    weights = class_weights(training.class_weights, dataset.problem, dataset.train.y)
+    return batches if weights is None else batches.map(weighting(weights))
 
 
 def _measure(model: Any, batches: Any) -> tuple[list[float], list[float]]:

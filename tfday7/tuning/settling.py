@@ -103,11 +103,22 @@ def situation(dataset: Dataset, model: Any, config: ModelConfig, training: Train
     from tfday7.models import building
     from tfday7.optimizers import inspection
 
+    stays_frozen = training.freeze and not training.unfreeze_epochs
     return inspection.inspect(
         dataset,
         model,
         batch_size=training.batch_size,
         epochs=training.epochs,
-        fine_tuning=building.brings_weights(config) and (not training.freeze or training.unfreeze_epochs > 0),
+        fine_tuning=building.brings_weights(config) and not stays_frozen,
         trials=trials,
+        **({"parameters": _head_parameters(model)} if stays_frozen else {}),
     )
+
+
+def _head_parameters(model: Any) -> int:
+    """Returns the number of weights that `--freeze` lets train. Raises UserError when it would freeze nothing."""
+    from tfday7.models import transfer
+
+    frozen = {id(layer) for layer in transfer.freezable(model)}
+    weights = [weight for layer in model.layers if id(layer) not in frozen for weight in layer.trainable_weights]
+    return sum(int(np.prod(weight.shape)) for weight in weights)

@@ -173,6 +173,7 @@ class Study:
                 "values": dict(best.values),
                 "flags": self.job.flags(best.values),
                 "reruns": reruns,
+                "failed": len(reruns) - len(values),
                 "spread": findings.spread(values) if values else None,
                 "at_bound": _hull(self.space, space).edges(best.values),  # Where both searches meet is no bound.
             },

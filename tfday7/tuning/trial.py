@@ -16,7 +16,7 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.run_folder import RunFolder
-from tfday7.data import Dataset
+from tfday7.data import Dataset, pipeline
 from tfday7.data.scoring import baseline
 from tfday7.models import building
 from tfday7.training import config as training_config
@@ -116,12 +116,17 @@ def run(
         seed: instead of the job's.
         folder: where checkpoints go, from which training goes on; None keeps none.
         until: the epoch to stop after this time, out of those of the job; None for all.
+
+    Raises:
+        UserError: an example that can no longer be read, which no other settings would change.
+        Interrupted: a signal.
     """
     started = time.perf_counter()
     parts = [fold(job.dataset, folds, index) for index in range(folds)] if folds > 1 else [job.dataset]
     outcomes = []
     for part in parts:
-        outcomes.append(_train(dataclasses.replace(job, dataset=part), values, objective, seed, folder, until))
+        with pipeline.user_errors(part.train, part.validation):
+            outcomes.append(_train(dataclasses.replace(job, dataset=part), values, objective, seed, folder, until))
         if outcomes[-1].value is None:
             break
     reason = outcomes[-1].reason

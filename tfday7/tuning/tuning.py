@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfday7.core import environment, files
-from tfday7.core.errors import UserError
+from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.run_folder import BEST_FLAGS, REPORT, TENSORBOARD, TRIALS, TUNING, RunFolder
 from tfday7.data import DataConfig, Dataset
 from tfday7.models.config import ModelConfig
@@ -80,6 +80,7 @@ def run(
     Raises:
         UserError: a mistake in the settings or the data.
         GateError: no trial was feasible; the trials are kept.
+        Interrupted: a signal; the trials are kept.
     """
     from tfday7.core.signals import stop_at_once_on_sigterm
     from tfday7.models import building
@@ -99,7 +100,12 @@ def run(
         files.write_json(folder / TRIALS / BEGUN, {"trials": asked, "fingerprint": dataset.fingerprint})
         folder.write_flags(flags)
         stop_at_once_on_sigterm()
-        record = _record(studies, config, say)
+        try:
+            record = _record(studies, config, say)
+        except Interrupted as stopped:
+            ended = sum(len(study.ended()) for study in studies.values())
+            message = f"stopped; {ended} trials that have ended are kept, the same command goes on"
+            raise Interrupted(message, stopped.exit_code) from None
         hparams_log.write(folder / TENSORBOARD, record)
         files.write_json(folder / TUNING, record)
         files.write_text(folder / BEST_FLAGS, _flagfile(record))
@@ -174,6 +180,8 @@ def _flagfile(record: Mapping[str, Any]) -> str:
     lines = [f"# The best of {len(record['trials'])} trials: {objective} {best['value']:.4f}."]
     if spread:
         lines.append(f"# With other seeds: {spread['mean']:.4f}, deviation {spread['std']:.4f}.")
+    if best["failed"]:
+        lines.append(f"# With {best['failed']} of {len(best['reruns'])} other seeds training failed.")
     return "\n".join(lines + [_line(name, value) for name, value in best["flags"].items()]) + "\n"
 
 

@@ -35,6 +35,9 @@ from tfday7.tuning.space import Space
 REQUEST, LOG = "request.json", "worker{}.log"
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.2
+# How long a trial of another machine is awaited when all others have ended: so many seconds, or so many times what the
+# longest trial took.
+PATIENCE_SECONDS, PATIENCE_TRIALS = 600.0, 10.0
 
 
 def search(
@@ -50,7 +53,8 @@ def search(
     """Runs a search in `config.tuner_workers` processes; arguments and result as of `search.search`.
 
     Raises:
-        UserError: the address cannot be served, or a worker refused its data. Trials that have ended are kept.
+        UserError: the address cannot be served, a worker refused its data, or one on another machine gives no more sign
+            of life. Trials that have ended are kept.
         RuntimeError: a worker ended badly; the message shows the end of its log. Likewise.
     """
     import grpc
@@ -73,7 +77,7 @@ def search(
     host = config.tuner_address.rpartition(":")[0] or LOOPBACK
     children = [_start(folder, index, f"{host}:{port}") for index in range(config.tuner_workers)]
     try:
-        _wait(children, folder, on_trial, tuner.oracle)
+        _wait(children, folder, on_trial, tuner.oracle, say)
     finally:
         for child in children:
             child.kill()  # Does nothing to one that has ended; none may outlive the search.
@@ -83,15 +87,21 @@ def search(
 
 
 def _wait(
-    children: list[subprocess.Popen[bytes]], folder: Path, on_trial: Callable[[Trial], None], oracle: Any
+    children: list[subprocess.Popen[bytes]],
+    folder: Path,
+    on_trial: Callable[[Trial], None],
+    oracle: Any,
+    say: Callable[[str], None],
 ) -> None:
     """Waits for the workers, those of other machines too, and tells of each trial that has ended."""
     told = {trial.number for trial in finished(folder)}
+    far = _FarTrials(folder, say)
     running = True
     while running:
         time.sleep(POLL_SECONDS)
         codes = [child.poll() for child in children]
-        running = None in codes or bool(oracle.ongoing_trials)
+        awaited = {worker: int(trial.trial_id) + 1 for worker, trial in dict(oracle.ongoing_trials).items()}
+        running = None in codes or bool(awaited)
         for trial in finished(folder):
             if trial.number not in told:
                 told.add(trial.number)
@@ -99,6 +109,37 @@ def _wait(
         failed = [index for index, code in enumerate(codes) if code not in (None, 0)]
         if failed:
             raise _failure(folder / LOG.format(failed[0]), failed[0], int(codes[failed[0]] or 0))
+        if running and None not in codes:
+            far.wait_for(awaited)
+
+
+class _FarTrials:
+    """The trials of other machines, which may have gone without a word.
+
+    Args:
+        folder: of the search.
+        say: told which trials are awaited.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.say = say
+        self._awaited: dict[str, int] = {}
+        self._since = 0.0
+
+    def wait_for(self, awaited: dict[str, int]) -> None:
+        """Notes which numbers are awaited of which workers. Raises UserError when they have been for too long."""
+        names = ", ".join(f"trial {number} of {worker}" for worker, number in sorted(awaited.items()))
+        if awaited != self._awaited:
+            self._awaited, self._since = awaited, time.monotonic()
+            self.say(f"all other trials have ended; waiting for {names}")
+        longest = max((trial.outcome.seconds for trial in finished(self.folder)), default=0.0)
+        waited = time.monotonic() - self._since
+        if waited > max(PATIENCE_SECONDS, PATIENCE_TRIALS * longest):
+            raise UserError(
+                f"{names}: not ended {waited / 60:.0f} minutes after all others; its machine may have gone",
+                "the same command goes on: trials that have ended are kept, and this one starts again",
+            )
 
 
 def _failure(log: Path, index: int, code: int) -> Exception:

@@ -103,6 +103,26 @@ def test_the_targets_type_follows_its_values(tmp_path: Path, targets: list[str],
         assert load(config).problem.task == task
 
 
+@pytest.mark.parametrize("task", ["auto", "regression"])
+@pytest.mark.parametrize("target", ["price", "price,city"])
+def test_a_word_in_a_target_of_numbers_is_a_mistake_with_its_place_unless_they_are_classes(
+    tmp_path: Path, target: str, task: str
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = [f"{i},{'NA' if i == 7 else i + 0.5},{'Rome' if i % 2 else 'Oslo'}" for i in range(50)]
+    path.write_text("\n".join(["a,price,city", *rows]), encoding="utf-8")
+    config = DataConfig(data=str(path), target=target, task=task)
+    with pytest.raises(UserError, match=r"table\.csv, line 9, column 'price': 'NA'; expected a number") as caught:
+        load(config)
+    assert "--task=classification" in caught.value.hint
+    classes = SOURCES.get("csv").load(DataConfig(data=str(path), target="price", task="classification"))
+    assert (classes.y.dtype.kind, len(set(classes.y.tolist()))) == ("U", 50)
+
+
+def test_classes_may_be_called_by_some_numbers(tmp_path: Path) -> None:
+    assert _read(tmp_path, "a,t\n1,1\n2,low\n3,high\n").y.tolist() == ["1", "low", "high"]
+
+
 def test_whole_numbers_that_hardly_repeat_are_values(tmp_path: Path) -> None:
     _read(tmp_path, "a,t\n" + "".join(f"{i % 7},{20_000 + 13 * i}\n" for i in range(100)))
     dataset = load(DataConfig(data=str(tmp_path / "table.csv"), target="t"))

@@ -30,6 +30,13 @@ def test_simple_methods_reach_what_is_there(blobs: Dataset, line: Dataset) -> No
     assert linear.neighbours < linear.linear
 
 
+def test_simple_methods_do_not_see_in_which_units_columns_are(blobs: Dataset, line: Dataset) -> None:
+    for dataset in (blobs, line):
+        small = (Examples(part.x * np.float32(2.0**-40), part.y) for part in (dataset.train, dataset.validation))
+        scaled = _with(dataset, **dict(zip(("train", "validation"), small, strict=True)))
+        assert inspection.inspect(scaled) == inspection.inspect(dataset)
+
+
 def test_labels_that_do_not_belong_leave_chance(blobs: Dataset) -> None:
     shuffled = np.random.default_rng(0).permutation(blobs.train.y)
     _, references = inspection.inspect(_with(blobs, train=Examples(blobs.train.x, shuffled)))

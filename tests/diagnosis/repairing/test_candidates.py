@@ -77,6 +77,14 @@ def test_a_run_of_very_few_epochs_is_trained_longer_first_whatever_its_verdict()
     assert {"epochs": "60"} not in [change for _, change in _tried("overfit", epochs="20")][:3]
 
 
+def test_nothing_is_tried_that_the_run_has_more_of() -> None:
+    more = {"warmup_steps": "300", "label_smoothing": "0.3", "dropout": "0.8", "width": "1", "epochs": "50"}
+    tried = dict(_tried(**more))
+    for name in ("warmup", "smoothing", "dropout", "narrower"):
+        assert f"repair.{name}" not in tried
+        assert f"repair.{name}" in dict(_tried(epochs="50"))
+
+
 def test_flags_are_read_as_the_command_line_reads_them() -> None:
     assert parse("--dropout=0.3 --freeze --nodeterministic --augment=") == {
         "dropout": "0.3", "freeze": "true", "deterministic": "false", "augment": "",

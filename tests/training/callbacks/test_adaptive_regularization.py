@@ -104,6 +104,35 @@ def test_state_survives_a_restart() -> None:
     assert float(fresh.layers[1].kernel_regularizer.l2) == pytest.approx(0.02)
 
 
+L2 = keras.regularizers.L2
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "penalized"),
+    [
+        (lambda: keras.layers.LSTM(3, kernel_regularizer=L2(0.01)), (5, 2), [0]),
+        (lambda: keras.layers.GRU(3, kernel_regularizer=L2(0.01), recurrent_regularizer=L2(0.01)), (5, 2), [0, 1]),
+        (lambda: keras.layers.DepthwiseConv2D(3, depthwise_regularizer=L2(0.01)), (5, 5, 2), [0]),
+        (lambda: keras.layers.SeparableConv1D(3, 2, pointwise_regularizer=L2(0.01)), (5, 2), [1]),
+    ],
+)
+def test_l2_of_every_kind_of_kernel_is_strengthened_and_taken_out_of_the_record(
+    layer: Any, shape: tuple[int, ...], penalized: list[int]
+) -> None:
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, layer()(inputs))
+    model.compile("sgd", "mse")
+    check_model(model)
+    callback = AdaptiveRegularization()
+    callback.set_model(model)
+    before = float(sum(model.losses))
+    run_epochs(callback, [0.1, 0.2, 0.3, 0.4])
+    squares = sum(np.sum(model.get_weights()[index] ** 2) for index in penalized)
+    assert before == pytest.approx(0.01 * squares, rel=1e-5)
+    assert float(sum(model.losses)) == pytest.approx(0.02 * squares, rel=1e-5)
+    assert callback._added_penalty() == pytest.approx(0.01 * squares, rel=1e-5)
+
+
 @pytest.mark.slow
 def test_it_narrows_the_gap_of_a_run_that_overfits(tmp_path: Path) -> None:
     """Labels that are partly noise: the plain run memorizes them, the adaptive one is held back."""

@@ -25,8 +25,9 @@ USES = ("target", "columns", "fill_missing", "window", "horizon", "series", "tim
 def load(config: DataConfig) -> Raw:
     """Returns features in the order of the file, and the target: float64 [n, columns] if all of them are numbers.
 
-    The target stays text unless every value is a number; whole numbers stay whole (they may be classes). Several
-    columns of numbers are one array [n, targets]; with words among them each column is a target of its own.
+    The target stays text unless every value is a number; whole numbers stay whole (they may be classes). A word in a
+    column of numbers is a mistake unless they are said to be classes. Several columns of numbers are one array
+    [n, targets]; with words among them each column is a target of its own.
     """
     cells = columns.read_table(config.data)
     header = list(cells.columns)
@@ -34,7 +35,7 @@ def load(config: DataConfig) -> Raw:
         raise UserError(f"--data={config.data} needs --target=COLUMN", f"columns: {', '.join(header)}")
     target = _target_columns(config, header)
     asked = _asked_kinds(config, header, target)
-    y = _targets(cells, target)
+    y = _targets(cells, target, config.task)
     if config.window:
         if isinstance(y, dict):
             raise UserError(
@@ -92,9 +93,12 @@ def _target_columns(config: DataConfig, header: list[str]) -> tuple[str, ...]:
     return several
 
 
-def _targets(cells: Table, names: tuple[str, ...]) -> np.ndarray | dict[str, np.ndarray]:
+def _targets(cells: Table, names: tuple[str, ...], task: str) -> np.ndarray | dict[str, np.ndarray]:
     """Returns the targets [n]; of several columns numbers [n, targets], or each by its name if one holds words."""
     typed = [_typed(_target(cells, name)) for name in names]
+    for name, values in zip(names, typed, strict=True):
+        if values.dtype.kind == "U" and task not in ("classification", "reconstruction"):
+            _check_words(cells, name, values.tolist())
     if len(names) < 2:
         return typed[0] if typed else np.zeros(len(cells))
     if any(values.dtype.kind == "U" for values in typed):
@@ -107,6 +111,25 @@ def _target(cells: Table, name: str) -> list[str]:
     if "" in stripped:
         raise UserError(f"{cells.place(name, stripped.index(''))}: the target is empty")
     return stripped
+
+
+def _check_words(cells: Table, name: str, targets: list[str]) -> None:
+    """Raises UserError for the first word of a target of which at least half the cells are numbers."""
+    if not columns.mostly(targets, columns.number):
+        return
+    row = next(row for row, text in enumerate(targets) if not _is_number(text))
+    raise UserError(
+        f"{cells.place(name, row)}: {targets[row][:60]!r}; expected a number, as most targets are",
+        "correct or remove the line, or give --task=classification if these are classes",
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        _parsed(float, text)
+    except ValueError:
+        return False
+    return True
 
 
 def _typed(targets: list[str]) -> np.ndarray:

@@ -29,8 +29,8 @@ def diverged(evidence: Evidence) -> Match | None:
         ["rate", "unscaled", "precision"],
         {
             "rate": remedies.lower_rate(evidence, 10),
-            "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
-            "warmup": remedies.unless_set(evidence, "--warmup_steps=100"),
+            "clip": remedies.clipping(evidence),
+            "warmup": remedies.warmup(evidence),
         },
     )
     return Match("broken", found, margin=1.0)

@@ -111,12 +111,12 @@ def imbalance(evidence: Evidence) -> Match | None:
 
 @CHECKS.register("outliers")
 def outliers(evidence: Evidence) -> Match | None:
-    """Targets so far off that they alone decide the loss and the metric."""
+    """Targets so far from the median that they may decide the loss and the metric."""
     data = evidence.health.data
     if data is None or data.target_largest is None or data.target_largest <= MAX_TARGET:
         return None
     values = {"largest_deviations": data.target_largest}
-    flags = {"look": "", "logarithm": "", "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0")}
+    flags = {"look": "", "logarithm": "", "clip": remedies.clipping(evidence)}
     found = finding("outliers", "warning", values, ["mistakes", "tail", "units"], flags)
     return Match("", found, data.target_largest / MAX_TARGET - 1.0)
 
@@ -182,7 +182,7 @@ def input_scale(evidence: Evidence) -> Match | None:
         return None
     poor = suffers(evidence)
     values = {"mean": seen.mean, "deviation": seen.std, "ratio": ratio}
-    flags = {"standardize": "", "rescale": "", "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0")}
+    flags = {"standardize": "", "rescale": "", "clip": remedies.clipping(evidence)}
     found = finding("input_scale", "error" if poor else "warning", values, ["raw", "units", "twice"], flags)
     margin = max(size / MAX_INPUT, ratio / MAX_SCALE_RATIO) - 1.0
     return Match("broken" if poor else "", found, margin)

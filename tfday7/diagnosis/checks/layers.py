@@ -50,8 +50,8 @@ def initialization(evidence: Evidence) -> Match | None:
     flags = {
         "initialize": "",
         "normalization": "",
-        "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
-        "warmup": remedies.unless_set(evidence, "--warmup_steps=100"),
+        "clip": remedies.clipping(evidence),
+        "warmup": remedies.warmup(evidence),
     }
     found = finding(
         "initialization", "error" if poor else "warning", {"ratio": ratio}, ["scale", "unscaled", "depth"], flags
@@ -88,7 +88,7 @@ def dead_units(evidence: Evidence) -> Match | None:
     causes = ["start", "rate", "unscaled"] if started > threshold else ["rate", "unscaled", "start"]
     flags = {
         "rate": remedies.lower_rate(evidence, 10),
-        "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
+        "clip": remedies.clipping(evidence),
         "initialize": "",
         "leaky": "",
     }

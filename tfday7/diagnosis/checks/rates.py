@@ -26,8 +26,8 @@ def rate_high(evidence: Evidence) -> Match | None:
     flags = {
         "rate": remedies.lower_rate(evidence, 30),
         "find": remedies.unless_set(evidence, "--learning_rate=find"),
-        "warmup": remedies.unless_set(evidence, "--warmup_steps=100"),
-        "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
+        "warmup": remedies.warmup(evidence),
+        "clip": remedies.clipping(evidence),
         "momentum": remedies.lower_momentum(evidence),
     }
     found = finding("rate_high", "error", values, ["rate", "momentum", "unscaled"], flags)

@@ -36,7 +36,7 @@ def check(evidence: Evidence) -> Match | None:
     flags = {
         "rate": remedies.lower_rate(evidence, 3),
         "schedule": remedies.unless_set(evidence, "--schedule=cosine"),
-        "clip": remedies.unless_set(evidence, "--global_clipnorm=1.0"),
+        "clip": remedies.clipping(evidence),
     }
     found = finding("unstable", "error", values, ["rate", "schedule", "gradients"], flags)
     return Match("unstable", found, margin=(rise - MAX_RISE) / MAX_RISE)

@@ -31,6 +31,7 @@ NEIGHBOURS = 5
 PENALTY = 1.0  # Of the linear model, per example: scale-free, as features are standardized.
 # Two examples are twins when they are this much nearer than training examples are to each other, at the median.
 TWINS = 0.1
+ROUNDING = 1e-12  # Of the mean: what deviates by less is a constant that was rounded.
 MAX_CODES = 20  # More different whole numbers than this are a quantity, not codes of classes.
 MIN_MISTAKES = 10  # Fewer wrong votes show no pattern.
 SIMPLE = ("classification", "regression")  # The tasks that simple methods are tried on.
@@ -106,7 +107,7 @@ def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tu
         step = max(1, math.ceil(parts[0].shape[1] / FEATURES))
         parts = [part[:, ::step] for part in parts]
     mean, std = parts[0].mean(axis=0), parts[0].std(axis=0)
-    std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    std = np.where(std > ROUNDING * np.abs(mean), std, 1.0)  # Relative: a column may be in units as small as you like.
     return (parts[0] - mean) / std, (parts[1] - mean) / std
 
 

@@ -29,7 +29,6 @@ GROUPS = (DataConfig, ModelConfig, OptimizerConfig, TrainingConfig)
 LONGER, MUCH_LONGER = 3, 10
 FEW_EPOCHS = 10  # Ten times as long is worth a try only where a run was as short as that; it would cost too much.
 RATE_STEP = 10.0
-WARMUP_SHARE = 0.1
 SMOOTHING = 0.1
 # Which of the usual suspects come first with which verdict; the others follow.
 FIRST = {
@@ -159,19 +158,21 @@ def _usual(evidence: Evidence, train_examples: int) -> Iterator[tuple[str, str |
     yield "higher_rate", remedies.lower_rate(evidence, 1 / RATE_STEP)
     yield "no_regularization", remedies.no_regularization(evidence) or ""
     yield "no_augmentation", {"augment": ""}
-    yield "wider", remedies.width(evidence, 2.0)
-    yield "dropout", remedies.more_dropout(evidence)
+    yield "wider", remedies.width(evidence, 2.0) or ""
+    yield "dropout", remedies.more_dropout(evidence) or ""
     yield "l2", remedies.more_l2(evidence)
-    yield "narrower", remedies.width(evidence, 0.5)
+    yield "narrower", remedies.width(evidence, 0.5) or ""
     yield "augment", remedies.augment(evidence) or ""
     yield "schedule", "--schedule=cosine"
     if epochs <= FEW_EPOCHS:
         yield "much_longer", f"--epochs={epochs * MUCH_LONGER}"
-    if steps * WARMUP_SHARE >= 1:
-        yield "warmup", f"--warmup_steps={int(steps * WARMUP_SHARE)}"
+    warmup_steps = int(steps * remedies.WARMUP_SHARE)
+    if warmup_steps > int(flags.get("warmup_steps") or 0):
+        yield "warmup", f"--warmup_steps={warmup_steps}"
     if not any(flags.get(name) for name in ("clipnorm", "clipvalue", "global_clipnorm")):
         yield "clip", "--global_clipnorm=1.0"
     if evidence.task == "classification":
-        yield "smoothing", f"--label_smoothing={SMOOTHING}"
+        if float(flags.get("label_smoothing") or 0) < SMOOTHING:
+            yield "smoothing", f"--label_smoothing={SMOOTHING}"
         yield "balanced", "--class_weights=balanced"
     yield "float32", "--precision=float32"

@@ -14,6 +14,13 @@ L2_FACTOR = 2.0
 DROPOUT_STEP = 0.1
 MAX_DROPOUT = 0.6  # Beyond this most layers learn nothing in the time that a run has.
 MAX_L2 = 0.1
+# What a layer's L2 may be of -> the weights that it penalizes.
+KERNELS = {
+    "kernel": "kernel",
+    "recurrent": "recurrent_kernel",
+    "depthwise": "depthwise_kernel",
+    "pointwise": "pointwise_kernel",
+}
 
 
 class AdaptiveRegularization(keras.callbacks.Callback):
@@ -106,9 +113,11 @@ def penalties(model: Any) -> list[tuple[Any, list[Any]]]:
     """Returns each L2 regularizer of a model with the kernels that it penalizes; layers may share one."""
     owned: dict[int, tuple[Any, list[Any]]] = {}
     for layer in model.layers:
-        regularizer = getattr(layer, "kernel_regularizer", None)
-        if isinstance(regularizer, keras.regularizers.L2) and hasattr(layer, "kernel"):
-            owned.setdefault(id(regularizer), (regularizer, []))[1].append(layer.kernel)
+        owner = getattr(layer, "cell", layer)  # A recurrent layer's kernels are its cell's.
+        for kind, kernel in KERNELS.items():
+            regularizer = getattr(owner, f"{kind}_regularizer", None)
+            if isinstance(regularizer, keras.regularizers.L2) and hasattr(owner, kernel):
+                owned.setdefault(id(regularizer), (regularizer, []))[1].append(getattr(owner, kernel))
     return list(owned.values())
 
 

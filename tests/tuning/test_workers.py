@@ -1,0 +1,80 @@
+"""Workers on other machines may go without a word; the search says whom it waits for, and not for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tfday7.core import files
+from tfday7.core.errors import UserError
+from tfday7.tuning import workers
+from tfday7.tuning.search import Trial
+from tfday7.tuning.trial import Outcome
+
+SECONDS = 30.0  # Of a look, as the clock of these tests goes.
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes on by half a minute each time that something is waited for."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += SECONDS
+
+    monkeypatch.setattr(workers, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    return now
+
+
+def _end(folder: Path, number: int, seconds: float) -> None:
+    outcome = Outcome(0.5, "", (0.5,), 1, seconds)
+    files.write_json(folder / f"trial_{number - 1}" / "outcome.json", Trial(number, {}, outcome, "far-1").to_json())
+
+
+def _ended(count: int) -> Any:
+    return [SimpleNamespace(poll=lambda: 0) for _ in range(count)]
+
+
+def test_a_worker_that_went_without_a_word_is_named_and_not_awaited_for_ever(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    said: list[str] = []
+    oracle = SimpleNamespace(ongoing_trials={"far-1": SimpleNamespace(trial_id="4")})
+    with pytest.raises(UserError, match="trial 5 of far-1: not ended 10 minutes after all others") as caught:
+        workers._wait(_ended(2), tmp_path, lambda trial: None, oracle, said.append)
+    assert "the same command goes on" in caught.value.hint
+    assert said == ["all other trials have ended; waiting for trial 5 of far-1"]
+    assert clock[0] == pytest.approx(workers.PATIENCE_SECONDS, abs=3 * SECONDS)
+
+
+def test_long_trials_are_awaited_for_longer(tmp_path: Path, clock: list[float]) -> None:
+    _end(tmp_path, 1, seconds=3600.0)
+    oracle = SimpleNamespace(ongoing_trials={"far-1": SimpleNamespace(trial_id="4")})
+    with pytest.raises(UserError, match="not ended 600 minutes after"):
+        workers._wait(_ended(1), tmp_path, lambda trial: None, oracle, lambda sentence: None)
+
+
+def test_a_trial_that_ends_in_time_is_told(tmp_path: Path, clock: list[float]) -> None:
+    said: list[str] = []
+    told: list[int] = []
+
+    class Oracle:
+        @property
+        def ongoing_trials(self) -> dict[str, Any]:
+            if clock[0] < 5 * SECONDS:
+                return {"far-1": SimpleNamespace(trial_id="4"), "far-2": SimpleNamespace(trial_id="5")}
+            if clock[0] < 15 * SECONDS:
+                _end(tmp_path, 5, 1.0)
+                return {"far-2": SimpleNamespace(trial_id="5")}
+            _end(tmp_path, 6, 1.0)
+            return {}
+
+    workers._wait(_ended(1), tmp_path, lambda trial: told.append(trial.number), Oracle(), said.append)
+    assert told == [5, 6]
+    assert [sentence.partition("waiting for ")[2] for sentence in said] == [
+        "trial 5 of far-1, trial 6 of far-2",
+        "trial 6 of far-2",
+    ]
