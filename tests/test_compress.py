@@ -274,7 +274,7 @@ def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, t
         (("--run_dir={run}", "--recipe=int8", "--search_minutes=3"), "--search_minutes=3.0 contradicts --recipe=int8"),
         (("--run_dir={run}", "--max_latency_ms=3", "--measure=false"), "--nomeasure contradicts a limit"),
         (("--run_dir={run}", "--max_size_kb=-3"), "max_size_kb"),
-        (("--run_dir={run}", "--batch_size=0"), "--batch_size=0: expected at least 1"),
+        (("--run_dir={run}", "--batch_size=0"), "--batch_size=0: expected a whole number at least 1"),
         (("--run_dir={run}", "--recipe={run}/../taught.json"), "taught: teacher nowhere.keras: no such file"),
         (("--run_dir={run}", "--device=gpu"), "unknown device 'gpu'"),
         (("--run_dir={run}", "--device=ssh://-oProxyCommand=x"), "not an address of ssh"),

@@ -51,6 +51,21 @@ TENSORFLOW: dict[str, tuple[Any, ...]] = {
     "einsum": (lambda a: tf.einsum("bij,bkj->bik", a, a), SEQUENCE),
     "where, clip, cast": (lambda a: tf.cast(tf.where(a > 0.0, tf.clip_by_value(a, 0.1, 0.5), a), "float16"), IMAGE),
     "split and stack": (lambda a: tf.stack(tf.split(a, [1, 3], axis=1)[1:], 1), IMAGE),
+    "split with a size left open": (lambda a: tf.split(a, [-1, 2], axis=-1), IMAGE),
+    "split by a constant": (lambda a: tf.split(a, tf.constant([3, 1]), 1), IMAGE),
+    "split into one part": (lambda a: tf.split(a, [4], 1)[0] * 2.0, IMAGE),
+    "swish with a factor": (lambda a: tf.nn.silu(a, beta=1.702), IMAGE),
+    "adjoint": (lambda a: tf.matmul(a, tf.matmul(a, a, adjoint_b=True), adjoint_a=True), SEQUENCE),
+    "one hot": (lambda a: tf.one_hot(tf.cast(a * 2.0, "int32"), 3, axis=1), SEQUENCE),
+    "one hot of two numbers": (
+        lambda a: tf.one_hot(tf.cast(a * 2.0, "int32"), 3, on_value=0.9, off_value=0.01),
+        SEQUENCE,
+    ),
+    "ones and zeros of a type": (lambda a: [tf.ones_like(a, "int32"), tf.zeros_like(a, dtype="float64")], SEQUENCE),
+    "one hot of a type": (
+        lambda a: [tf.one_hot(tf.argmax(a, -1), 4, dtype="int32"), tf.one_hot(tf.argmax(a, -1), 4, 7)],
+        SEQUENCE,
+    ),
     "pad": (lambda a: tf.pad(a, [[0, 0], [1, 2], [0, 0], [0, 0]]), IMAGE),
     "activations": (
         lambda a: tf.nn.relu(a) + tf.nn.gelu(a) + tf.nn.leaky_relu(a, 0.3) + keras.activations.swish(a),
@@ -79,7 +94,17 @@ def test_a_tensorflow_function_goes_out_as_keras_operations(name: str) -> None:
     inputs = [keras.Input(shape) for shape in shapes]
     model = keras.Model(inputs, call(*inputs))
     data = random_input(model)
-    assert difference(door.to_keras3(model)(data), model(data)) == 0
+    ours, theirs = door.to_keras3(model)(data), model(data)
+    assert difference(ours, theirs) == 0
+    assert [one.dtype for one in tf.nest.flatten(ours)] == [one.dtype for one in tf.nest.flatten(theirs)]
+
+
+def test_the_adjoint_of_complex_numbers_goes_out() -> None:
+    inputs = keras.Input(SEQUENCE)
+    turned = tf.cast(inputs, "complex64") * np.complex64(1j)  # Not conjugated, the product would have another sign.
+    model = keras.Model(inputs, tf.cast(tf.matmul(turned, turned, adjoint_b=True), "float32"))
+    data = random_input(model)
+    assert difference(door.to_keras3(model)(data), model(data)) < 1e-5
 
 
 def test_a_tensorflow_function_without_an_equal_is_named() -> None:
@@ -87,6 +112,33 @@ def test_a_tensorflow_function_without_an_equal_is_named() -> None:
     model = keras.Model(inputs, tf.math.bessel_i0(inputs))
     with pytest.raises(UserError, match=r"tf\.math\.bessel_i0 has no known equal"):
         door.to_keras3(model)
+
+
+# Name of the test -> (call, shape, what the error says): none of these may go out without its argument.
+REFUSED: dict[str, tuple[Any, tuple[int | None, ...], str]] = {
+    "an argument that no rule asks for": (
+        lambda a: tf.nn.space_to_depth(a, 2, data_format="NCHW"),
+        (4, 4, 4),
+        r"data_format='NCHW' of tf\.nn\.space_to_depth has no equal",
+    ),
+    "a conjugate": (lambda a: tf.transpose(a, conjugate=True), SEQUENCE, r"conjugate=True of tf\..*transpose"),
+    "sizes of an unknown axis": (lambda a: tf.split(a, [-1, 2], axis=1), (None, 4), r"tf\.split into the sizes"),
+    "the places of what is true": (lambda a: tf.where(a > 0.0), SEQUENCE, r"tf\.where\(condition\) without x and y"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_argument_that_would_be_lost_is_refused_by_name(name: str) -> None:
+    call, shape, message = REFUSED[name]
+    inputs = keras.Input(shape)
+    with pytest.raises(UserError, match=message):
+        door.to_keras3(keras.Model(inputs, call(inputs)))
+
+
+def test_an_argument_that_says_the_default_goes_out() -> None:
+    inputs = keras.Input(IMAGE)
+    model = keras.Model(inputs, tf.nn.space_to_depth(tf.transpose(inputs, conjugate=False), 2, data_format="NHWC"))
+    assert door.to_keras3(model).output_shape == model.output_shape
 
 
 def test_operations_that_have_a_layer_become_that_layer() -> None:

@@ -114,14 +114,59 @@ def test_layers_wrapped_for_quantization_are_refused_by_name() -> None:
     assert "TFLite" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-def test_the_old_hard_sigmoid_goes_out_exactly(kind: str) -> None:
-    inputs = keras.Input((5, 3))
-    x = getattr(keras.layers, kind)(4, recurrent_activation="hard_sigmoid")(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="hard_sigmoid")(x))
+OLD = {"recurrent_activation": "hard_sigmoid"}
+# Name of the test -> (maker of the layer, input shape): where the old hard sigmoid may be.
+HARD_SIGMOIDS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "LSTM": (lambda n: n.LSTM(4, **OLD), (5, 3)),
+    "GRU": (lambda n: n.GRU(4, **OLD), (5, 3)),
+    "GRU, the older": (lambda n: n.GRU(4, reset_after=False, **OLD), (5, 3)),
+    "convolutional": (lambda n: n.ConvLSTM1D(2, 3), (3, 6, 2)),  # It is its default.
+    "bidirectional": (lambda n: n.Bidirectional(n.LSTM(4, **OLD)), (5, 3)),
+    "bidirectional, unlike halves": (
+        lambda n: n.Bidirectional(n.GRU(4, **OLD), backward_layer=n.GRU(4, go_backwards=True)),
+        (5, 3),
+    ),
+    "a cell": (lambda n: n.RNN(n.LSTMCell(4, **OLD)), (5, 3)),
+    "stacked cells": (lambda n: n.RNN([n.GRUCell(4, **OLD), n.LSTMCell(3), n.LSTMCell(4, **OLD)]), (5, 3)),
+    "time distributed": (lambda n: n.TimeDistributed(n.LSTM(4, **OLD)), (2, 5, 3)),
+    "time distributed model": (
+        lambda n: n.TimeDistributed(keras.Sequential([n.Input((5, 3)), n.LSTM(4, **OLD)])),
+        (2, 5, 3),
+    ),
+    "dense": (lambda n: n.Dense(2, activation="hard_sigmoid"), (3,)),
+    "activation": (lambda n: n.Activation("hard_sigmoid"), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", HARD_SIGMOIDS)
+def test_the_old_hard_sigmoid_goes_out_exactly(name: str, tmp_path: Path) -> None:
+    make, shape = HARD_SIGMOIDS[name]
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, make(keras.layers)(inputs))
     random_weights(model)
-    data = np.random.default_rng(0).normal(size=(8, 5, 3)).astype("float32")
+    data = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32")
     assert difference(door.to_keras3(model)(data), model(data)) < 1e-6
+    door.save(model, tmp_path / "m.keras")
+    assert difference(keras3.models.load_model(tmp_path / "m.keras")(data), model(data)) < 1e-6
+
+
+def test_the_old_hard_sigmoid_keeps_a_mask() -> None:
+    inputs, layers = keras.Input((None,), dtype="int32"), keras.layers
+    x = layers.Dense(4, activation="hard_sigmoid", name="d")(layers.Embedding(4, 3, mask_zero=True)(inputs))
+    model = keras.Model(inputs, layers.LSTM(3)(x))
+    random_weights(model)
+    tokens = np.array([[1, 2, 3, 0, 0, 0], [3, 0, 0, 0, 0, 0]], "int32")
+    new = door.to_keras3(model)
+    for outputs in (new(tokens), new.predict(tokens, verbose=0)):
+        assert difference(outputs, model(tokens)) < 1e-6
+    assert difference(new(tokens)[:1], new(tokens[:1, :3])) < 1e-6  # What is masked changes nothing.
+
+
+def test_the_old_hard_sigmoid_between_the_steps_of_a_layer_is_refused() -> None:
+    inputs = keras.Input((5, 3))
+    model = keras.Model(inputs, keras.layers.SimpleRNN(4, activation="hard_sigmoid", name="inside")(inputs))
+    with pytest.raises(UserError, match=r"layer 'inside'.*hard_sigmoid"):
+        door.to_keras3(model)
 
 
 def test_a_layer_of_keras2_only_is_refused_by_name() -> None:

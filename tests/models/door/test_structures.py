@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from models.door.trips import difference
+from models.door.trips import difference, random_input, random_weights
 
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras, keras3
+from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.models import door
 
 
@@ -40,6 +41,84 @@ def test_two_outputs_of_one_layer_keep_their_order(
 ) -> None:
     model = functional(lambda x: keras3.layers.LSTM(3, return_state=True)(x)[::-1], (5, 2))
     assert both_ways(model).gap_out == 0
+
+
+def translator(layers: Any, framework: Any, masked: bool, explicit: bool = False) -> Any:
+    """Returns a model whose decoder starts from the states of its encoder, of either Keras."""
+    words, others = layers.Input((6,), dtype="int32", name="words"), layers.Input((5,), dtype="int32", name="others")
+    embedding = layers.Embedding(4, 3, mask_zero=masked)
+    _, *states = layers.LSTM(3, return_state=True)(embedding(words))
+    mask = {"mask": embedding.compute_mask(others)} if explicit else {}
+    x = layers.LSTM(3, return_sequences=True, name="decoder")(embedding(others), initial_state=states, **mask)
+    return framework.Model([words, others], layers.Dense(2)(x), name="translator")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_decoder_that_starts_from_states_goes_both_ways(masked: bool, both_ways: Callable[[Any], Any]) -> None:
+    trip = both_ways(translator(keras3.layers, keras3, masked, explicit=masked))
+    assert (trip.gap_in, trip.gap_out) == (0, 0)
+
+
+def test_a_mask_that_keras3_passes_over_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"layer 'decoder' \(LSTM\).*whose mask Keras 3 does not use") as caught:
+        door.load(translator(keras3.layers, keras3, masked=True))
+    assert "mask=" in caught.value.hint
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_decoder_of_tf_keras_goes_out_with_its_states_and_its_mask(masked: bool, tmp_path: Path) -> None:
+    model = translator(keras.layers, keras, masked)
+    random_weights(model)
+    data = random_input(model, 4)
+    door.save(model, tmp_path / "m.keras")
+    for new in (door.to_keras3(model), keras3.models.load_model(tmp_path / "m.keras")):
+        assert difference(new(data), model(data)) == 0
+        assert difference(door.load(new)(data), model(data)) == 0
+
+
+# Name of the test -> (maker of the layer, input shape, shapes of the states).
+STATES: dict[str, tuple[Any, tuple[int, ...], list[Any]]] = {
+    "GRU": (lambda n: n.GRU(3), (5, 2), [(3,)]),
+    "SimpleRNN": (lambda n: n.SimpleRNN(3), (5, 2), [(3,)]),
+    "bidirectional": (lambda n: n.Bidirectional(n.LSTM(3, return_state=True)), (5, 2), [(3,)] * 4),
+    "stacked cells": (lambda n: n.RNN([n.LSTMCell(3), n.GRUCell(2)]), (5, 2), [[(3,), (3,)], (2,)]),
+    "convolutional": (
+        lambda n: n.ConvLSTM1D(2, 3, padding="same", recurrent_activation="sigmoid"),
+        (3, 6, 2),
+        [(6, 2), (6, 2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_initial_states_of_tf_keras_go_out(name: str) -> None:
+    make, shape, states = STATES[name]
+    given = [[keras.Input(s) for s in one] if isinstance(one, list) else keras.Input(one) for one in states]
+    inputs = keras.Input(shape)
+    model = keras.Model([inputs, *tf.nest.flatten(given)], make(keras.layers)(inputs, initial_state=given))
+    random_weights(model)
+    data = random_input(model)
+    assert difference(door.to_keras3(model)(data), model(data)) < 1e-6
+
+
+def test_constants_of_a_recurrent_layer_are_refused_by_name() -> None:
+    x, constant = keras.Input((5, 2)), keras.Input((2,))
+    outputs = keras.layers.RNN([keras.layers.GRUCell(3)], name="odd")(x, constants=constant)
+    model = keras.Model([x, constant], outputs)
+    with pytest.raises(UserError, match=r"layer 'odd' \(RNN\): num_constants=1 exists in tf_keras only"):
+        door.to_keras3(model)
+
+
+def test_what_a_keras_raises_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ValueError("\nnot such a thing\nand more")
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="odd")(inputs))
+    monkeypatch.setattr(keras3.layers.Dense, "call", refuse)
+    with pytest.raises(UserError, match=r"layer 'odd' \(Dense\) cannot be called in Keras 3.*: .+") as caught:
+        door.to_keras3(model)
+    assert "both Kerases" in caught.value.hint
 
 
 def test_trainable_flags_are_kept_through_nesting() -> None:
@@ -184,8 +263,6 @@ def test_something_else_is_refused(thing: object) -> None:
 
 
 def test_an_activation_that_settings_cannot_name_is_said_with_its_layer() -> None:
-    from tfday7.core.frameworks import tf
-
     tensor = keras.Input((4,))
     model = keras.Model(tensor, keras.layers.Dense(2, activation=tf.nn.log_softmax, name="odd")(tensor))
     with pytest.raises(UserError, match=r"layer 'odd' \(Dense\) cannot be made again") as caught:

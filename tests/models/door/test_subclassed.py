@@ -99,6 +99,35 @@ def test_a_subclassed_tf_keras_model_is_traced_too() -> None:
     assert difference(door.to_keras3(model)(data), expected) == 0
 
 
+@pytest.mark.parametrize("framework_name", ["keras3", "tf_keras"])
+@pytest.mark.parametrize("asks", ["if", "factor", "passed on"])
+def test_a_model_that_does_other_things_in_training_is_refused(framework_name: str, asks: str) -> None:
+    framework: Any = keras3 if framework_name == "keras3" else keras
+
+    class Mine(framework.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.drop = framework.layers.Dense(3), framework.layers.Dropout(0.5)
+
+        def call(self, x: Any, training: Any = False) -> Any:
+            x = self.dense(x)
+            if asks == "factor":
+                return x * (0.5 if training else 1.0)
+            if asks == "if":
+                return self.drop(x, training=True) if training else x
+            return framework.layers.Add()([self.drop(x, training=training) * 2.0, x])
+
+    model = Mine()
+    expected = model(X)
+    if asks == "passed on":
+        assert difference(door.load(model)(X), expected) == 0
+        return
+    with pytest.raises(UserError, match="does other things in training") as caught:
+        door.load(model)
+    assert "pass training=" in caught.value.hint
+    assert "register(Mine)" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("OwnWeight", "uses weights of its own"), ("RawTensorFlow", "is not made of Keras layers only")],
@@ -149,6 +178,28 @@ def test_a_registered_layer_goes_in_and_out_and_through_a_file(tmp_path: Path) -
         back = door.to_keras3(inside)
         assert type(back.layers[1]) is scale
         assert difference(back(X), X * np.array([1, 2, 3, 4], "float32")) == 0
+
+
+def test_a_registered_layer_keeps_its_weights_whatever_it_holds() -> None:
+    def holder(framework: Any) -> Any:
+        class Held(framework.layers.Layer):
+            def build(self, shape: Any) -> None:
+                self.inner = framework.layers.GRU(3, recurrent_activation="hard_sigmoid")
+                self.inner.build(shape)
+                self.activation = framework.activations.hard_sigmoid
+
+            def call(self, x: Any) -> Any:
+                return self.inner(x)
+
+        return Held
+
+    theirs, ours = holder(keras3), holder(keras)
+    door.register(theirs)(lambda layer: ours(name=layer.name))
+    inputs = keras3.Input((5, 4))
+    model = keras3.Model(inputs, theirs(name="held")(inputs))
+    inside = door.load(model)
+    for new in (inside, door.to_keras3(inside)):  # Keras 2's function of that name is a matter of its author.
+        assert difference(new.get_weights(), model.get_weights()) == 0
 
 
 def test_a_builder_whose_weights_do_not_fit_is_told_so() -> None:

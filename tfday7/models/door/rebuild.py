@@ -6,11 +6,12 @@ a model inside a model is rebuilt as a model. Weights are copied at the end, whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras, keras3
+from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.models.door import rules, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
 from tfday7.models.door.lookups import LOOKUPS, vocabulary
@@ -43,7 +44,6 @@ class Rebuild:
         self._rebuilt: set[int] = set()  # Of models, whose weights are their layers'.
         self._traced: list[Any] = []
         self.sources: dict[int, Any] = {}  # id -> the layer whose weights are copied in its place
-        self.changes: dict[int, Callable[[str, Any], Any]] = {}  # id -> (a weight's name, its value) -> new value
         self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
 
     def model(self, model: Any) -> Any:
@@ -51,7 +51,8 @@ class Rebuild:
         new = self.layer(model)
         for original, layer in self.made.values():
             if id(original) not in self._rebuilt and hasattr(layer, "weights"):
-                copy_weights(self.sources.get(id(original), original), layer, self.changes.get(id(original)))
+                given = self.sources.get(id(original), original)
+                copy_weights(given, layer, rules.outgoing_changes(given) if self._leaves(given) else None)
         # The outermost model first, because it sets its layers' flags too.
         for original, layer in reversed(self.made.values()):
             if hasattr(original, "trainable") and layer.trainable != original.trainable:
@@ -62,7 +63,8 @@ class Rebuild:
         """Returns the rebuilt model, whose weights are not copied yet."""
         if id(model) in self.made:
             return self.made[id(model)][1]
-        new = self._functional(self._with_graph(model))
+        with self._naming(model):
+            new = self._functional(self._with_graph(model))
         self.made[id(model)] = (model, new)
         self._rebuilt.add(id(model))
         return new
@@ -207,7 +209,8 @@ class Rebuild:
         return self.framework.Input(batch_shape=self.input_shape(tensor), dtype=dtype, name=name)
 
     def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
-        outputs = self.target.flatten(self._outputs(call, tensors))
+        with self._naming(call.layer):
+            outputs = self.target.flatten(self._outputs(call, tensors))
         if len(outputs) != len(call.outputs):
             raise self.unsupported(call.layer)
         tensors.update({id(old): new for old, new in zip(call.outputs, outputs, strict=True)})
@@ -228,7 +231,27 @@ class Rebuild:
     def called(self, call: Call, tensors: dict[int, Any]) -> Any:
         """Returns the outputs of the new layer, called as the old one was."""
         args, kwargs = self._swap(call.args, tensors), self._swap(call.kwargs, tensors)
-        return self.layer(call.layer)(*args, **kwargs)
+        new = self.layer(call.layer)
+        if self._leaves(call.layer) and isinstance(new, (keras3.layers.RNN, keras3.layers.Bidirectional)):
+            args, kwargs = _with_states(args, kwargs)
+        if self.source is KERAS3 and isinstance(new, (keras.layers.RNN, keras.layers.Bidirectional)):
+            _check_mask(call)
+        return new(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _naming(self, layer: Any) -> Iterator[None]:
+        """Says which layer it was when a Keras raises in the block. Raises UserError."""
+        try:
+            yield
+        except UserError:
+            raise
+        except (TypeError, ValueError, RuntimeError, tf.errors.InvalidArgumentError) as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise UserError(
+                f"layer {layer.name!r} ({type(layer).__name__}) cannot be called in {self.target.name} as it was in "
+                f"{self.source.name}: {reason[:200]}",
+                "use layers and arguments that both Kerases have (docs/keras3_door.md)",
+            ) from error
 
     def free_name(self, name: str) -> str:
         """Returns the name, or with a number behind it when an operation or another layer has it."""
@@ -266,3 +289,38 @@ class Rebuild:
 
     def _swap(self, nest: Any, tensors: dict[int, Any]) -> Any:
         return self.source.map(lambda leaf: tensors.get(id(leaf), leaf), nest)
+
+
+def _check_mask(call: Call) -> None:
+    """Raises UserError when a recurrent layer of Keras 3 passes over the mask of its sequences: tf_keras's would not.
+
+    Keras 3 looks for a mask only where the sequences are the only tensors, and hands it on to the outputs all the same.
+    """
+    history = call.outputs[0]._keras_history
+    explicit = history.operation._inbound_nodes[history.node_index].arguments.kwargs.get("mask")
+    has_states = call.kwargs.get("initial_state") is not None or len(call.args) > 1
+    if has_states and explicit is None and getattr(call.args[0], "_keras_mask", None) is not None:
+        raise UserError(
+            f"layer {call.layer.name!r} ({type(call.layer).__name__}) is called with initial_state= on masked "
+            "sequences, whose mask Keras 3 does not use there",
+            "give the mask to the call (mask=embedding.compute_mask(tokens)), or make the sequences without one",
+        )
+
+
+def _with_states(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Returns a recurrent layer's arguments as Keras 3 takes them.
+
+    tf_keras records the initial states behind the sequences, in one list. Keras 3 has an argument for them, but looks
+    for a mask only where the sequences are the only tensors: so it is given the mask. A layer with constants, which
+    only tf_keras has, does not get here: its settings say how many.
+    """
+    states = kwargs.get("initial_state")
+    kwargs = {key: value for key, value in kwargs.items() if key not in ("constants", "initial_state")}
+    sequences, *others = args
+    if isinstance(sequences, list):
+        sequences, *states = sequences
+    if not states:
+        return (sequences, *others), kwargs
+    mask = getattr(sequences, "_keras_mask", None)
+    implied = {"mask": mask} if mask is not None and kwargs.get("mask") is None else {}
+    return (sequences, *others), {**kwargs, **implied, "initial_state": states}

@@ -16,10 +16,12 @@ from typing import Any
 from tfday7.core.errors import UserError
 
 Rule = Callable[[Any, Any], Any]
+Change = Callable[[Any], Any]  # From a weight's value to the value that the new layer needs to do the same.
 
 INCOMING: dict[str, Rule] = {}  # From Keras 3 to tf_keras.
 OUTGOING: dict[str, Rule] = {}  # From tf_keras to Keras 3.
 OUTGOING_CALLS: dict[str, Callable[[Any, dict[int, Any], Any], Any]] = {}  # Where a call becomes other calls.
+OUTGOING_WEIGHTS: dict[str, Callable[[Any], Change | None]] = {}  # Where a weight becomes another number.
 REGISTERED: dict[type, Callable[[Any], Any]] = {}
 RETURNING: dict[type, type] = {}  # A builder's tf_keras class -> the Keras 3 class that it was made from.
 
@@ -39,12 +41,35 @@ def outgoing_call(*names: str) -> Callable[[Any], Any]:
     return _adding(OUTGOING_CALLS, names)
 
 
+def outgoing_weights(*names: str) -> Callable[[Any], Any]:
+    """Returns a decorator: the rule `(layer) -> change or None` says what these tf_keras layers' own weights become."""
+    return _adding(OUTGOING_WEIGHTS, names)
+
+
+def outgoing_changes(layer: Any) -> dict[int, Change]:
+    """Returns what the weights of a tf_keras layer, and of the layers it holds, become on the way out.
+
+    A layer of a user's own keeps its weights as they are, with all that it holds: its author says what it becomes.
+
+    Returns:
+        The change by the identity of the variable; those that go as they are have none.
+    """
+    if type(layer) in RETURNING:
+        return {}
+    rule = OUTGOING_WEIGHTS.get(type(layer).__name__) if type(layer).__module__.startswith("tf_keras.") else None
+    change = rule(layer) if rule is not None else None
+    found = {id(variable): change for variable in layer.weights} if change is not None else {}
+    for inner in layer._flatten_layers(recursive=False, include_self=False):
+        found |= outgoing_changes(inner)
+    return found
+
+
 def outgoing_call_rule(layer: Any) -> Any:
     """Returns the rule that repeats the calls of a tf_keras layer, or None when calling one new layer does."""
     own = type(layer).__module__.startswith(("tf_keras.", "tfday7."))
     rule = OUTGOING_CALLS.get(type(layer).__name__) if own else None
     name = getattr(getattr(layer, "activation", None), "__name__", "")
-    return rule or OUTGOING_CALLS.get(f"activation {name}")
+    return rule or (OUTGOING_CALLS.get(f"activation {name}") if own else None)
 
 
 def register(keras3_class: type) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:

@@ -1,7 +1,8 @@
 """Finds the graph of a subclassed model, or of a layer made of layers, by calling it on symbolic tensors.
 
-Its `call` runs once, on tensors that record which layers they pass; the result is a functional model of the very same
-layers. That works as long as `call` is made of Keras layers and operations, and every weight belongs to one of them.
+Its `call` runs on tensors that record which layers they pass; the result is a functional model of the very same layers.
+That works as long as `call` is made of Keras layers and operations, every weight belongs to one of them, and training
+takes the same way through them: what is under `if training:` is not in the graph.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def traced(layer: Any, side: Side) -> Any:
     """Returns a functional model of the layer's own layers.
 
     Raises:
-        UserError: it was never called, its call needs values, or it has weights that no layer of it owns.
+        UserError: it was never called, its call needs values, it has weights that no layer of it owns, or other layers
+            are called in training.
     """
     kind = type(layer).__name__
     hint = f"@tfday7.models.register({kind}) on a function that returns the equal tf_keras layer (docs/keras3_door.md)"
@@ -31,21 +33,57 @@ def traced(layer: Any, side: Side) -> Any:
     if inputs is None:
         what = f"{layer.name!r} ({kind}) was never called, so the shapes of its inputs are unknown"
         raise UserError(what, "call it once on a batch of data before it is converted")
-    accepts = inspect.signature(layer.call).parameters
-    extra = {"training": None} if "training" in accepts and "training" not in inputs else {}
-    try:
-        outputs = layer.call(**inputs, **extra)
-        model = side.functional(_given(inputs), outputs, layer.name)
-    except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        what = f"{layer.name!r}: the call of {kind} is not made of Keras layers only: {reason[:200]}"
-        raise UserError(what, hint) from error
+    asks = "training" in inspect.signature(layer.call).parameters and "training" not in inputs
+    model = _called(layer, side, inputs, {"training": None} if asks else {}, hint)
     found = {id(variable) for variable in model.variables}
     lost = [variable.name for variable in layer.weights if id(variable) not in found]
     if lost:
         what = f"{layer.name!r}: {kind} uses weights of its own, outside of its layers ({', '.join(lost[:3])})"
         raise UserError(what, hint)
+    trained = _called(layer, side, inputs, {"training": True}, hint) if asks else model
+    if _steps(trained, side, layer) != _steps(model, side, layer):
+        what = f"{layer.name!r}: the call of {kind} does other things in training, which a graph of its layers cannot"
+        raise UserError(what, f"pass training= on to the layers instead of asking for it, or {hint}")
     return model
+
+
+def _called(layer: Any, side: Side, inputs: dict[str, Any], extra: dict[str, Any], hint: str) -> Any:
+    try:
+        outputs = layer.call(**inputs, **extra)
+        return side.functional(_given(inputs), outputs, layer.name)
+    except Exception as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        what = f"{layer.name!r}: the call of {type(layer).__name__} is not made of Keras layers only: {reason[:200]}"
+        raise UserError(what, hint) from error
+
+
+def _steps(model: Any, side: Side, layer: Any) -> list[Any]:
+    """Returns what a trace calls, on which of the tensors before it: equal for two traces that compute the same.
+
+    Args:
+        model: the trace.
+        side: the Keras that it belongs to.
+        layer: what was traced; its own layers are the same in each trace, operations are made anew.
+    """
+    own = {id(one) for one in layer._flatten_layers(include_self=False)}
+    inputs, outputs = side.structure(model)
+    places = {id(tensor): place for place, tensor in enumerate(side.flatten(inputs))}
+    steps: list[Any] = []
+    for call in side.calls(model):
+        kwargs = {key: call.kwargs[key] for key in sorted(call.kwargs) if key != "training"}
+        given = [places.get(id(leaf), repr(leaf)) for leaf in side.flatten([list(call.args), kwargs])]
+        steps.append((id(call.layer) if id(call.layer) in own else _described(call.layer), list(kwargs), given))
+        for tensor in call.outputs:
+            places.setdefault(id(tensor), len(places))
+    return [*steps, [places[id(tensor)] for tensor in side.flatten(outputs)]]
+
+
+def _described(operation: Any) -> str:
+    try:
+        settings = {key: value for key, value in operation.get_config().items() if key != "name"}
+    except (NotImplementedError, TypeError, ValueError):  # It was made with what its settings cannot say.
+        settings = {}
+    return f"{type(operation).__name__} {settings}"
 
 
 def _keras3_inputs(layer: Any) -> dict[str, Any] | None:

@@ -10,8 +10,10 @@ import numpy as np
 
 from tfday7.core.errors import UserError
 
+_SEED_STATES = ("seed_generator_state", "StateVar")  # Keras 3's, also inside a kept layer, and TensorFlow's.
 
-def copy_weights(source: Any, target: Any, change: Callable[[str, Any], Any] | None = None) -> None:
+
+def copy_weights(source: Any, target: Any, changes: dict[int, Callable[[Any], Any]] | None = None) -> None:
     """Copies all weights of a layer: those of one name and shape in order, whatever order the others come in.
 
     The two Kerases list a composite layer's weights in different orders (one by layer, one the trainable ones first),
@@ -20,7 +22,8 @@ def copy_weights(source: Any, target: Any, change: Callable[[str, Any], Any] | N
     Args:
         source: the layer to copy from.
         target: the layer to copy to.
-        change: from a weight's name and value to the value that the new layer needs to do the same, or None.
+        changes: from a weight's value to the value that the new layer needs to do the same, by the identity of the
+            weight to copy from.
 
     Raises:
         UserError: number or shapes differ.
@@ -38,15 +41,15 @@ def copy_weights(source: Any, target: Any, change: Callable[[str, Any], Any] | N
         by_name = {(): ours}, {(): theirs}
     for key, group in by_name[0].items():
         for ours_one, theirs_one in zip(group, by_name[1][key], strict=True):
-            _assign(ours_one, theirs_one, change)
+            _assign(ours_one, theirs_one, (changes or {}).get(id(theirs_one)))
     if ours and type(target).__name__ == "Normalization":
         target.finalize_state()  # Both Kerases compute with a copy of the statistics, which this refreshes.
 
 
-def _assign(target: Any, source: Any, change: Callable[[str, Any], Any] | None) -> None:
+def _assign(target: Any, source: Any, change: Callable[[Any], Any] | None) -> None:
     value = np.asarray(source)
     if change is not None:
-        value = change(_last_name(source), value)
+        value = change(value)
     if target.dtype != source.dtype:
         value = value.astype(np.dtype(getattr(target.dtype, "as_numpy_dtype", target.dtype)))
     target.assign(value)
@@ -68,9 +71,8 @@ def model_weights(layer: Any) -> list[Any]:
 
 
 def is_seed_state(variable: Any) -> bool:
-    """Returns whether a variable is the state of a random generator."""
-    path = getattr(variable, "path", variable.name)
-    return "seed_generator" in path or "StateVar" in path
+    """Returns whether a variable is the state of a random generator, whatever the layer is called."""
+    return _last_name(variable) in _SEED_STATES and "int" in str(variable.dtype)
 
 
 def _last_name(variable: Any) -> str:
