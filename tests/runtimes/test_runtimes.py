@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfday7 import runtimes
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
-from tfday7.runtimes import Tensor, table
+from tfday7.runtimes import Tensor, table, tensorflow
 
+CPU = ["CPUExecutionProvider"]
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 
@@ -112,6 +117,95 @@ def test_whatever_reaches_beyond_the_model_when_it_is_called_is_refused(deed: st
         runtimes.open_artefact(tmp_path / "spy")
 
 
+class Writing(tf.saved_model.experimental.TrackableResource):
+    """A resource that writes the file `mark` when TensorFlow does the deed with it."""
+
+    def __init__(self, deed: str, mark: Path) -> None:
+        super().__init__()
+        self.deed, self.mark = deed, str(mark)
+
+    def _write(self, deed: str) -> None:
+        if deed == self.deed:
+            tf.io.write_file(self.mark, "x")
+
+    def _create_resource(self) -> Any:
+        self._write("create")
+        return tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.float32)
+
+    def _initialize(self) -> None:
+        self._write("initialize")
+
+    def _destroy_resource(self) -> None:
+        self._write("destroy")
+
+
+class Restoring(tf.Module):
+    """An object that writes the file `mark` when it is restored."""
+
+    def __init__(self, mark: Path) -> None:
+        super().__init__()
+        self.mark = str(mark)
+
+    def _serialize_to_tensors(self) -> dict[str, Any]:
+        return {"value": tf.constant(1.0)}
+
+    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
+        with tf.control_dependencies([tf.io.write_file(self.mark, "x")]):
+            return tf.identity(restored_tensors["value"])
+
+
+@pytest.mark.parametrize("unlisted", [False, True])
+@pytest.mark.parametrize("deed", ["create", "initialize", "destroy", "restore"])
+def test_what_tensorflow_does_with_an_object_before_and_after_is_judged_too(
+    deed: str, unlisted: bool, tmp_path: Path
+) -> None:
+    mark, pb = tmp_path / "mark", tmp_path / "spy" / "saved_model.pb"
+    module = tf.Module()
+    module.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
+    module.resource = Restoring(mark) if deed == "restore" else Writing(deed, mark)
+    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
+    module.resource.deed = "none"  # Ours would be destroyed too.
+    if unlisted:
+        saved = SavedModel.FromString(pb.read_bytes())
+        saved.meta_graphs[0].object_graph_def.concrete_functions.clear()
+        del saved.meta_graphs[0].signature_def["__saved_model_init_op"]
+        pb.write_bytes(saved.SerializeToString())
+    mark.unlink(missing_ok=True)
+    with pytest.raises(UserError, match=r"reads or writes files or runs Python \(WriteFile\)"):
+        runtimes.open_artefact(tmp_path / "spy")
+    gc.collect()
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "operator", ["MergeV2Checkpoints", "GenerateVocabRemapping", "ImmutableConst", "LoadAndRemapMatrix"]
+)
+def test_operators_that_do_not_say_file_but_mean_it_are_refused(operator: str) -> None:
+    assert tensorflow.REFUSED.search(operator)
+
+
+def test_a_saved_model_whose_parts_do_not_fit_together_is_the_users_error(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(files["saved"], broken)
+    saved = SavedModel.FromString((broken / "saved_model.pb").read_bytes())
+    saved.meta_graphs[0].object_graph_def.concrete_functions.clear()
+    (broken / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(UserError, match="broken: TensorFlow cannot load it"):
+        runtimes.open_artefact(broken)
+
+
+def test_a_saved_model_without_objects_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    """TensorFlow loads it as one of TensorFlow 1, and runs whatever its collections name."""
+    saved = SavedModel.FromString((files["saved"] / "saved_model.pb").read_bytes())
+    saved.meta_graphs[0].ClearField("object_graph_def")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(UserError, match="a SavedModel of TensorFlow 1"):
+        runtimes.open_artefact(tmp_path / "old")
+
+
 def test_a_runtime_that_is_not_installed_is_named_with_the_extra_that_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -173,6 +267,33 @@ def test_signals_are_handled_after_openvino_was_let_go_in_another_thread(files: 
     called = [sys.executable, "-c", USED_ELSEWHERE, str(files["onnx"])]
     ended = subprocess.run(called, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_no_session_on_a_gpu(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime takes the CPU without a word where CUDA's libraries are missing."""
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *given, **_: session(*given, providers=CPU))
+    with pytest.raises(UserError, match=r"m\.onnx: ONNX Runtime cannot use its providers for GPUs") as error:
+        runtimes.open_artefact(files["onnx"], device="gpu")
+    assert "--device=cpu" in error.value.hint
+    runtimes.open_artefact(files["onnx"])
+
+
+def test_a_session_on_a_gpu_does_not_fall_back_later(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnGpu(onnxruntime.InferenceSession):
+        def __init__(self, *given: Any, **_: Any) -> None:
+            super().__init__(*given, providers=CPU)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider", *CPU]
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnGpu)
+    runner = runtimes.open_artefact(files["onnx"], device="gpu")
+    assert not runner._session._enable_fallback  # type: ignore[attr-defined]
 
 
 def test_gpus_that_are_not_there_are_an_error_before_anything_runs(files: dict[str, Path]) -> None:

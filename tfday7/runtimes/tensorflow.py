@@ -16,8 +16,13 @@ from tfday7.runtimes.table import RUNTIMES, one_of_each
 
 SIGNATURE = "serving_default"
 # What a model has no reason to do when it is called: reach for files, other processes, Python, or a terminal.
-REFUSED = re.compile(r"Dataset|File|Iterator|Print|PyFunc|Reader|Restore|Rpc|Save|Summary|^_?Recv|^_?Send|Socket|Debug")
-CALLED = (SIGNATURE, "__saved_model_init_op")  # What runs: the others are saving and restoring of the variables.
+REFUSED = re.compile(
+    r"Checkpoint|Dataset|Debug|File|FixedUnigram|ImmutableConst|Iterator|Print|PyFunc|Reader|Remap|RemoteCall|Restore|"
+    r"Rpc|Save|Socket|Summary|^_?Recv|^_?Send"
+)
+# What TensorFlow raises for a SavedModel whose parts do not fit together.
+_MISFIT = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError)
+CALLED = (SIGNATURE, "__saved_model_init_op")  # The other signatures save and restore the variables: nobody runs them.
 
 
 @RUNTIMES.register("tensorflow")
@@ -80,8 +85,9 @@ def _saved_model(path: Path) -> tuple[Any, Any, Any]:
     _judge(path)
     try:
         loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UserError(f"{path}: TensorFlow cannot load it ({str(error).splitlines()[0][:300]})") from error
+    except (*_MISFIT, tf.errors.OpError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{path}: TensorFlow cannot load it ({lines[0][:300]})") from error
     if SIGNATURE not in loaded.signatures:
         raise UserError(f"{path}: the SavedModel has no signature {SIGNATURE}", "export it with tfday7.export")
     signature = loaded.signatures[SIGNATURE]
@@ -102,20 +108,29 @@ def _judge(path: Path) -> None:
         saved.ParseFromString((path / "saved_model.pb").read_bytes())
     except (OSError, importlib.import_module("google.protobuf.message").DecodeError) as error:
         raise UserError(f"{path}: not a SavedModel folder ({error})", "export the model again") from error
-    for graph in saved.meta_graphs:
-        found = {op for op in _operators_called(graph) if REFUSED.search(op)}
-        if found:
-            raise UserError(f"{path}: its graph reads or writes files or runs Python ({', '.join(sorted(found))})")
+    if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
+        raise UserError(
+            f"{path}: a SavedModel of TensorFlow 1, whose loading cannot be judged",  # It runs what collections name.
+            "export the model with TensorFlow 2",
+        )
+    found = {op for op in _operators_called(saved.meta_graphs[0]) if REFUSED.search(op)}
+    if found:
+        raise UserError(f"{path}: its graph reads or writes files or runs Python ({', '.join(sorted(found))})")
 
 
 def _operators_called(graph: Any) -> set[str]:
-    """Returns the operators that run when a signature is called, or when the model is loaded."""
+    """Returns the operators that run when a signature is called, or when the model is loaded or let go.
+
+    Every function of an object counts: TensorFlow makes and fills the resources (`_create_resource`, `_initialize`),
+    restores objects by functions of their own, and destroys resources (`_destroy_resource`) when nobody holds them.
+    """
     nodes = {node.name: node for node in graph.graph_def.node}
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
     ends = [end.name for name in CALLED for end in graph.signature_def[name].outputs.values()]
     seen = {end.lstrip("^").partition(":")[0] for end in ends} & set(nodes)
     waiting = [nodes[name] for name in seen]
-    called: set[str] = set()
+    called = _functions_of_objects(graph.object_graph_def) & set(functions)
+    waiting += [node for name in called for node in functions[name].node_def]
     found: set[str] = set()
     while waiting:
         node = waiting.pop()
@@ -128,6 +143,15 @@ def _operators_called(graph: Any) -> set[str]:
         waiting += [nodes[name] for name in names - seen]
         seen |= names
     return found
+
+
+def _functions_of_objects(objects: Any) -> set[str]:
+    """Returns the names of all functions that objects hold; not every one needs to be in the list of them."""
+    names = set(objects.concrete_functions)
+    for node in objects.nodes:
+        names.update(node.function.concrete_functions)
+        names.add(node.bare_concrete_function.concrete_function_name)
+    return names
 
 
 def _keras3(path: Path) -> tuple[Any, Any, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from models.door.changed_files import layer_of, plain_model, rewritten
 from models.door.conftest import ROOT
 
 from tfday7.core.errors import UserError
@@ -29,29 +30,6 @@ def with_lambda(framework: Any, mark: Path) -> Any:
     inputs = framework.layers.Input((2,))
     x = framework.layers.Dense(2)(inputs)
     return framework.Model(inputs, framework.layers.Lambda(function, output_shape=(2,), name="evil")(x))
-
-
-def plain_model(framework: Any) -> Any:
-    inputs = framework.layers.Input((2,))
-    return framework.Model(inputs, framework.layers.Dense(2, name="d")(inputs))
-
-
-def rewritten(path: Path, change: Callable[[dict[str, Any]], None], **members: bytes) -> Path:
-    """Changes the settings inside a .keras file, and adds members."""
-    with zipfile.ZipFile(path) as file:
-        content = {name: file.read(name) for name in file.namelist()}
-    config = json.loads(content["config.json"])
-    change(config)
-    content["config.json"] = json.dumps(config).encode()
-    with zipfile.ZipFile(path, "w") as file:
-        for name, data in {**content, **members}.items():
-            file.writestr(name, data)
-    return path
-
-
-def layer_of(config: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in config["config"]["layers"] if one["config"]["name"] == name)
-    return found
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")

@@ -46,7 +46,7 @@ def load(path: Path) -> Any:
         if _WEIGHTS not in file.names():
             raise UserError(f"{path}: no {_WEIGHTS} inside", "compress the model again")
         model = _made(config, path, file.size_bytes(_WEIGHTS))
-        with file.unpacked() as folder:
+        with file.unpacked(model) as folder:
             with hdf5.opened(folder / _WEIGHTS, path):
                 pass  # Looked through; the loader opens it itself.
             with fitting(path):
@@ -61,7 +61,7 @@ def _made(config: Any, path: Path, stored_bytes: int) -> Any:
     own = {keras.saving.get_registered_name(kind): kind for kind in CLASSES}
     known = dataclasses.replace(known, custom={**known.custom, **own})
     judged = vetted({**config, "compile_config": None}, known, str(path), allow_unsafe=False)
-    with fitting(path), within_file(judged, stored_bytes, path):
+    with fitting(path), within_file(stored_bytes, path):
         model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=True)
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: describes a {type(model).__name__}; expected a model", "compress the model again")

@@ -1,33 +1,61 @@
-"""Opens a `.keras` archive as something that may be an attack: a bomb, a path out of the folder, a truncated file."""
+"""Opens a `.keras` archive as something that may be an attack: a bomb, a path out of the folder, a truncated file.
+
+Nothing is unpacked to where a member's name leads: what the loader needs is written to files that are named here.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tfday7.core.errors import UserError
+from tfday7.core.frameworks import tf
 
+WEIGHTS = "model.weights.h5"
 _LARGEST_TEXT_BYTES = 64_000_000
+_FREE_WEIGHTS_BYTES = 64_000_000  # So much may be stored around the weights of the smallest model.
+_MOST_PER_WEIGHT = 10  # An optimizer keeps a few numbers for each weight, and they are stored with it.
 _MOST_MEMBERS = 10_000
 _HIGHEST_RATIO = 100  # A pruned model's zeros compress 10 or 20 times; a bomb 1,000 times.
 _FREE_RATIO_BYTES = 64_000_000  # Below this size no ratio is suspicious.
+_VOCABULARY = "vocabulary.txt"  # The only asset of Keras's own layers.
+_BLOCK_BYTES = 1_000_000
 _BROKEN = "the file is truncated or damaged; save or download it again"
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Archive]:
     """Yields the archive, checked. Raises UserError when it is no zip, or is built to do harm."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            archive = Archive(path, file)
+    with reading(path):
+        file = zipfile.ZipFile(path)
+    with file:
+        archive = Archive(path, file)
+        with reading(path):
             archive.check()
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        yield archive
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what zipfile raises for a damaged archive into a UserError; a full disk stays what it is."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # A place before the start of the file.
+            raise
+        raise UserError(f"{path}: not a readable .keras file ({error})", _BROKEN) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error) as error:
         raise UserError(f"{path}: not a readable .keras file ({error})", _BROKEN) from error
 
 
@@ -37,6 +65,7 @@ class Archive:
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path = path
         self._file = file
+        self._vocabulary_bytes = 0
 
     def check(self) -> None:
         """Raises UserError for too many members, members outside of the archive, and zip bombs."""
@@ -64,28 +93,73 @@ class Archive:
         return self._file.namelist()
 
     def size_bytes(self, name: str) -> int:
-        """Returns a member's unpacked size."""
-        return self._file.getinfo(name).file_size
+        """Returns a member's unpacked size. Raises UserError when it is missing."""
+        return self._member(name).file_size
 
     def text(self, name: str) -> bytes:
         """Returns a small member's content. Raises UserError when it is missing or far too large."""
-        if name not in self._file.namelist():
-            raise UserError(f"{self.path}: no {name} inside; expected a Keras model", _BROKEN)
-        if self._file.getinfo(name).file_size > _LARGEST_TEXT_BYTES:
+        if self.size_bytes(name) > _LARGEST_TEXT_BYTES:
             raise UserError(f"{self.path}: {name} is larger than {_LARGEST_TEXT_BYTES:,} bytes")
-        return self._file.read(name)
+        with reading(self.path):
+            return self._file.read(name)
+
+    def has_assets(self, layer_path: str = "") -> bool:
+        """Returns whether there are assets of a layer, or of the layers inside of it, by its path in the model."""
+        start = f"assets/{layer_path}/" if layer_path else "assets/"
+        return any(name.startswith(start) for name in self.names())
 
     @contextlib.contextmanager
-    def unpacked(self) -> Iterator[Path]:
-        """Yields a temporary folder with the weights and the assets. Raises UserError when the disk has no room."""
-        wanted = [m for m in self._file.infolist() if m.filename.endswith(".h5") or m.filename.startswith("assets/")]
-        size = sum(member.file_size for member in wanted)
+    def unpacked(self, model: Any = None) -> Iterator[Path]:
+        """Yields a temporary folder with the weights.
+
+        Args:
+            model: where it is given, there may only be weights that it explains: its own, and an optimizer's state.
+
+        Raises:
+            UserError: there are far more weights than the model has, or the disk has no room.
+        """
+        member = self._member(WEIGHTS)
+        size = member.file_size
+        if model is not None and size > _FREE_WEIGHTS_BYTES + _MOST_PER_WEIGHT * _size_bytes(model):
+            raise UserError(
+                f"{self.path}: stores {size:,} bytes of weights; its model has {_size_bytes(model):,}", _BROKEN
+            )
         with tempfile.TemporaryDirectory(prefix="tfday7-") as folder:
             free = shutil.disk_usage(folder).free
             if size > 0.9 * free:
                 raise UserError(
                     f"{self.path}: needs {size:,} bytes in {tempfile.gettempdir()}, which has {free:,} free"
                 )
-            for member in wanted:
-                self._file.extract(member, folder)
+            with reading(self.path), self._file.open(member) as packed, (Path(folder) / WEIGHTS).open("wb") as target:
+                shutil.copyfileobj(packed, target, _BLOCK_BYTES)
             yield Path(folder)
+
+    def vocabulary_folder(self, layer_path: str, folder: Path) -> str | None:
+        """Returns a new folder with a layer's vocabulary, or None where the archive has none.
+
+        Args:
+            layer_path: the layer's path in the model.
+            folder: where to make the new folder.
+
+        Raises:
+            UserError: the vocabularies are far too large.
+        """
+        name = f"assets/{layer_path}/{_VOCABULARY}"
+        if name not in self.names():
+            return None
+        self._vocabulary_bytes += self.size_bytes(name)
+        if self._vocabulary_bytes > _LARGEST_TEXT_BYTES:
+            raise UserError(f"{self.path}: its vocabularies are larger than {_LARGEST_TEXT_BYTES:,} bytes", _BROKEN)
+        made = tempfile.mkdtemp(dir=folder)
+        (Path(made) / _VOCABULARY).write_bytes(self.text(name))
+        return made
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        if name not in self.names():
+            raise UserError(f"{self.path}: no {name} inside; expected a Keras model", _BROKEN)
+        return self._file.getinfo(name)
+
+
+def _size_bytes(model: Any) -> int:
+    variables = (one for one in model.variables if hasattr(one, "shape"))  # Not tf_keras's tables of words.
+    return sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in variables)

@@ -31,7 +31,7 @@ def keras3_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: in
     """
     known = keras3_known()
     judged = vetted(config, known, str(source), allow_unsafe)
-    with fitting(source), within_file(judged, stored_bytes, source):
+    with fitting(source), within_file(stored_bytes, source):
         model = keras3.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
     return _a_model(model, keras3.Model, source)
 
@@ -44,7 +44,7 @@ def tf_keras_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: 
     """
     known = tf_keras_known(names_ours=PACKAGE + ">" in json.dumps(config))
     judged = vetted(modern(config), known, str(source), allow_unsafe)
-    with fitting(source), within_file(judged, stored_bytes, source):
+    with fitting(source), within_file(stored_bytes, source):
         model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
     return _a_model(model, keras.Model, source)
 
@@ -57,8 +57,19 @@ def fitting(source: Path) -> Iterator[None]:
     except UserError:
         raise
     except (*_MISFIT, tf.errors.OpError, MemoryError) as error:
+        refused = _refusal(error)
+        if refused is not None:
+            raise UserError(refused.message, refused.hint) from error
         lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(f"{source}: its parts do not fit together: {lines[0][:300]}", _BROKEN) from error
+
+
+def _refusal(error: BaseException) -> UserError | None:
+    """Returns the refusal that either Keras put into an error of its own, or None."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, UserError):
+        found = found.__context__
+    return found
 
 
 def _a_model(model: Any, kind: type, source: Path) -> Any:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tfday7.core.errors import UserError
+from tfday7.models.door.judge_calls import Layers
 from tfday7.models.door.lookups import LOOKUPS
 
 UNSAFE_HINT = (
@@ -23,7 +24,9 @@ UNSAFE_HINT = (
 CODE = frozenset(("Lambda", "__lambda__"))
 _OTHER_RUNTIMES = frozenset(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "TensorFlowOpLayer"))
 _DATA = frozenset(("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"))
+_BROKEN = "the file is broken"
 _DEEPEST = 200  # Nested this deep, the settings are an attack on the reader's stack.
+Check = Callable[[str, dict[str, Any], bool], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +37,15 @@ class Known:
         classes: name -> class, of layers, models, operations, initializers, regularizers, constraints and policies.
         custom: name -> class or function that was registered, under the names that a file uses for it.
         activations: names of activation functions.
-        check: further judgement of one object's settings, by class name; it may return other settings.
+        check: further judgement of one object's settings, by class; it may return other settings.
+        takes_tensor: whether one of a layer's calls (an item of its "inbound_nodes") is on a tensor of the model.
     """
 
     classes: Mapping[str, type]
     custom: Mapping[str, Any]
     activations: frozenset[str]
-    check: Mapping[str, Callable[[str, dict[str, Any], bool], dict[str, Any]]]
+    check: Mapping[type, Check]
+    takes_tensor: Callable[[Any], bool]
 
 
 def vetted(config: Any, known: Known, source: str, allow_unsafe: bool) -> Any:
@@ -55,7 +60,10 @@ def vetted(config: Any, known: Known, source: str, allow_unsafe: bool) -> Any:
     Raises:
         UserError: it names something else, contains code, or is nested too deeply.
     """
-    return _Judge(known, source, allow_unsafe).value(config, "", 0)
+    try:
+        return _Judge(known, source, allow_unsafe).value(config, "")
+    except RecursionError as error:  # Settings inside of settings, each of a depth that `parsed` lets through.
+        raise _too_deep(source) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,25 +72,25 @@ class _Judge:
     source: str
     allow_unsafe: bool
 
-    def value(self, value: Any, key: str, depth: int, owner: str = "") -> Any:
-        if depth > _DEEPEST:
-            raise UserError(f"{self.source}: settings nested more than {_DEEPEST} deep", "the file is broken")
+    def value(self, value: Any, key: str, owner: str = "") -> Any:
         if isinstance(value, list):
-            return [self.value(item, key, depth + 1, owner) for item in value]
+            return [self.value(item, key, owner) for item in value]
         if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str):
-                return self.named(value, depth, owner)
-            return {name: self.value(item, str(name), depth + 1, owner) for name, item in value.items()}
+            if "class_name" in value:
+                return self.named(value, owner)
+            return {name: self.value(item, str(name), owner) for name, item in value.items()}
         if isinstance(value, str) and (key == "activation" or key.endswith("_activation")):
             self.activation(value, owner)
         return value
 
-    def named(self, record: dict[str, Any], depth: int, owner: str) -> dict[str, Any]:
+    def named(self, record: dict[str, Any], owner: str) -> dict[str, Any]:
         name, settings = record["class_name"], record.get("config")
         own_name = settings.get("name") if isinstance(settings, dict) else None
         owner = str(own_name or owner or "model")
+        if not isinstance(name, str):  # Keras may go by another part of the record instead.
+            raise UserError(f"{self.source}: layer {owner!r} names a class by {name!r}", _BROKEN)
         if name in _DATA:
-            return {"class_name": name, "config": self.value(settings, "", depth + 1, owner)}
+            return {"class_name": name, "config": self.value(settings, "", owner)}
         if name == "function":
             return self.function(record, owner)
         if name in CODE:
@@ -92,29 +100,57 @@ class _Judge:
                 f"{self.source}: layer {owner!r} ({name}) runs another program; expected Keras layers",
                 "build the model without it",
             )
-        return self.known_class(record, name, settings, depth, owner)
+        return self.known_class(record, name, settings, owner)
 
-    def known_class(self, record: dict[str, Any], name: str, settings: Any, depth: int, owner: str) -> dict[str, Any]:
-        registered = next((one for one in (record.get("registered_name"), name) if one in self.known.custom), None)
+    def known_class(self, record: dict[str, Any], name: str, settings: Any, owner: str) -> dict[str, Any]:
+        names = [one for one in (record.get("registered_name"), name) if isinstance(one, str)]
+        registered = next((one for one in names if one in self.known.custom), None)
         kind = self.known.custom.get(str(registered)) or self.known.classes.get(self.long_name(record, name))
         if kind is None:
             raise UserError(
                 f"{self.source}: layer {owner!r} is made of {name!r}, which is not one of Keras's own classes",
                 f"if it is yours: @tfday7.models.register({name.rsplit('>')[-1]}) (docs/keras3_door.md)",
             )
-        if name in self.known.check and isinstance(settings, dict):
-            settings = self.known.check[name](f"{self.source}: layer {owner!r} ({name})", settings, self.allow_unsafe)
-        elif name in LOOKUPS and isinstance(settings, dict) and isinstance(settings.get("vocabulary"), str):
-            raise UserError(
-                f"{self.source}: layer {owner!r} ({name}) would read the file {settings['vocabulary']!r}",
-                "save the model with the vocabulary itself",
-            )
+        settings = self.settings(kind, settings, owner)
         kept = {key: record[key] for key in record if key in ("name", "shared_object_id")}
+        if "inbound_nodes" in record:
+            self.calls(record["inbound_nodes"], owner)
         for key in ("build_config", "inbound_nodes"):
             if key in record:
-                kept[key] = self.value(record[key], key, depth + 1, owner)
+                kept[key] = self.value(record[key], key, owner)
         where = {"module": kind.__module__, "class_name": kind.__name__, "registered_name": registered}
-        return {**where, "config": self.value(settings or {}, "", depth + 1, owner), **kept}
+        return {**where, "config": settings, **kept}
+
+    def settings(self, kind: Any, settings: Any, owner: str) -> Any:
+        """Returns the judged settings of an object of the class: a file has many words for a class, and it is one."""
+        bases = getattr(kind, "__mro__", ())
+        check = next((self.known.check[base] for base in bases if base in self.known.check), None)
+        if check is not None:
+            if not isinstance(settings, dict):
+                raise UserError(f"{self.source}: layer {owner!r} ({kind.__name__}) has no settings", _BROKEN)
+            settings = check(f"{self.source}: layer {owner!r} ({kind.__name__})", settings, self.allow_unsafe)
+        judged = self.value(settings or {}, "", owner)
+        if not isinstance(judged, dict):
+            return judged
+        if isinstance(judged.get("layers"), list):
+            judged["layers"] = Layers(
+                judged["layers"], UserError(f"{self.source}: {owner!r} calls a layer on what no other makes", _BROKEN)
+            )
+        words = judged.get("vocabulary")
+        if isinstance(words, str) and any(base.__name__ in LOOKUPS for base in bases):
+            raise UserError(
+                f"{self.source}: layer {owner!r} ({kind.__name__}) would read the file {words!r}",
+                "save the model with the vocabulary itself",
+            )
+        return judged
+
+    def calls(self, nodes: Any, owner: str) -> None:
+        """Raises UserError for a call on constants alone: Keras would run it at once, and not put it into the model."""
+        if not isinstance(nodes, list) or not all(self.known.takes_tensor(node) for node in nodes):
+            raise UserError(
+                f"{self.source}: layer {owner!r} is called on constants alone; expected a tensor of the model",
+                "the file is broken, or made to run something while it is loaded",
+            )
 
     def long_name(self, record: dict[str, Any], name: str) -> str:
         """Returns the key of the table for a name that stands for several classes, as Add does, or Identity.
@@ -133,7 +169,7 @@ class _Judge:
     def function(self, record: dict[str, Any], owner: str) -> Any:
         name = record.get("config")
         if not isinstance(name, str):
-            raise UserError(f"{self.source}: layer {owner!r} names a function by {name!r}", "the file is broken")
+            raise UserError(f"{self.source}: layer {owner!r} names a function by {name!r}", _BROKEN)
         self.activation(name, owner)
         return name
 
@@ -151,9 +187,25 @@ class _Judge:
         return {**trusted, "module": "keras.layers", "registered_name": None}  # Its own code, but no import.
 
 
-def parsed(text: str | bytes, source: str) -> Any:
-    """Returns parsed JSON. Raises UserError naming the file when it is none."""
+def parsed(text: Any, source: str) -> Any:
+    """Returns parsed JSON. Raises UserError naming the file when it is none, or is nested too deeply."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{source}: its settings are no JSON ({error})", "the file is broken") from error
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{source}: its settings are no JSON ({error})", _BROKEN) from error
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [item for value in level for item in _items(value)]
+    if level:
+        raise _too_deep(source)
+    return found
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(source: str) -> UserError:
+    return UserError(f"{source}: settings nested more than {_DEEPEST} deep", _BROKEN)

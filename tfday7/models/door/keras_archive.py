@@ -11,8 +11,6 @@ from tfday7.models.door import archive, hdf5
 from tfday7.models.door.building import fitting, keras3_model, tf_keras_model
 from tfday7.models.door.judge import parsed
 
-_WEIGHTS = "model.weights.h5"
-
 
 def read(path: Path, allow_unsafe: bool) -> Any:
     """Returns the live model of a `.keras` file, of the Keras that wrote it.
@@ -23,27 +21,41 @@ def read(path: Path, allow_unsafe: bool) -> Any:
     with archive.opened(path) as file:
         config = parsed(file.text("config.json"), str(path))
         metadata = parsed(file.text("metadata.json"), str(path))
+        if not isinstance(metadata, dict):
+            raise UserError(f"{path}: metadata.json does not say which Keras wrote it", "save the model again")
         is_keras3 = str(metadata.get("keras_version", "")).startswith("3")
-        if _WEIGHTS not in file.names():
-            raise UserError(f"{path}: no {_WEIGHTS} inside", "save the model again with model.save")
-        model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe, file.size_bytes(_WEIGHTS))
-        with file.unpacked() as folder:
-            with hdf5.opened(folder / _WEIGHTS, path):
+        stored_bytes = file.size_bytes(archive.WEIGHTS)
+        model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe, stored_bytes)
+        with file.unpacked(model) as folder:
+            with hdf5.opened(folder / archive.WEIGHTS, path):
                 pass  # Looked through; the loader opens it itself.
-            _load_state(model, folder, is_keras3, path)
+            _load_state(model, file, folder, is_keras3)
     return model
 
 
-def _load_state(model: Any, folder: Path, is_keras3: bool, path: Path) -> None:
+def _load_state(model: Any, file: archive.Archive, folder: Path, is_keras3: bool) -> None:
     """Reads weights and assets. The public `load_weights` leaves the assets (vocabularies) out."""
     library = importlib.import_module(("keras" if is_keras3 else "tf_keras") + ".src.saving.saving_lib")
-    weights = library.H5IOStore(str(folder / _WEIGHTS), mode="r")
-    assets = library.DiskIOStore(str(folder / "assets"), mode="r") if (folder / "assets").exists() else None
+    weights = library.H5IOStore(str(folder / archive.WEIGHTS), mode="r")
+    assets = _vocabularies(library, file, folder) if file.has_assets() else None
     try:
-        with fitting(path):
+        with fitting(file.path):
             if is_keras3:
                 library._load_state(model, weights, assets, inner_path="", visited_saveables=set())
             else:
                 library._load_state(model, weights, assets, inner_path="", visited_trackables=set())
     finally:
         weights.close()
+
+
+def _vocabularies(library: Any, file: archive.Archive, folder: Path) -> Any:
+    """Returns what the loader asks for the folder of a layer's assets: it is made when a layer needs it."""
+
+    class Vocabularies(library.DiskIOStore):
+        def get(self, path: str) -> str | None:
+            return file.vocabulary_folder(path, folder)
+
+        def has_path(self, path: str) -> bool:
+            return file.has_assets(path)
+
+    return Vocabularies(str(folder), mode="r")

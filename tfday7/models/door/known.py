@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable
 from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
 from tfday7.models.door import applications, keras3_classes, rules
-from tfday7.models.door.judge import Known, parsed, vetted
+from tfday7.models.door.judge import Check, Known, parsed, vetted
+from tfday7.models.door.judge_calls import on_keras3_tensor, on_tf_keras_tensor
 
 _PARTS = ("initializers", "regularizers", "constraints")
+_TENSORFLOW_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 
 
 def keras3_known() -> Known:
@@ -21,7 +22,7 @@ def keras3_known() -> Known:
     custom: dict[str, Any] = {}
     for kind in rules.REGISTERED:
         custom[kind.__name__] = custom[keras3.saving.get_registered_name(kind)] = kind
-    return Known(_keras3_classes(), custom, _functions(keras3.activations), {})
+    return Known(_keras3_classes(), custom, _functions(keras3.activations), {}, on_keras3_tensor)
 
 
 def tf_keras_known(names_ours: bool) -> Known:
@@ -35,7 +36,7 @@ def tf_keras_known(names_ours: bool) -> Known:
         if not kind.__module__.startswith("tf_keras."):
             custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
     functions = _functions(keras.activations) | frozenset(custom)
-    return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks())
+    return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks(names_ours), on_tf_keras_tensor)
 
 
 def _given_to_tf_keras() -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _keras3_classes() -> dict[str, type]:
 @functools.cache
 def _tf_keras_classes() -> dict[str, type]:
     layers = _classes(keras.layers, keras.layers.Layer)
-    for name in ("TFOpLambda", "SlicingOpLambda"):
+    for name in _TENSORFLOW_LAYERS:
         layers[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
     layers |= {name: applications.application_class("tf_keras", name) for name in applications.LAYERS}
     for name in ("Lambda", "Layer", "Wrapper"):
@@ -83,22 +84,36 @@ def _table(framework: Any, layers: dict[str, type], others: dict[str, type], ops
     return found | others
 
 
-def _tf_keras_checks() -> dict[str, Callable[[str, dict[str, Any], bool], dict[str, Any]]]:
-    def tensorflow_function(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:  # noqa: ARG001
-        from tfday7.models.door.tensorflow_calls import SYMBOLS, plain_symbol
+def _tf_keras_checks(names_ours: bool) -> dict[type, Check]:
+    classes = _tf_keras_classes()
+    checks: dict[type, Check] = {classes[name]: _tensorflow_function for name in _TENSORFLOW_LAYERS}
+    if names_ours:
+        from tfday7.models.door import kept
 
-        if plain_symbol(settings.get("function")) not in SYMBOLS:
-            raise UserError(f"{what} calls tf.{settings.get('function')}", "only functions of tensors can be loaded")
-        return settings
+        checks[kept.KerasOperation] = _kept_operation
+        checks[kept.Keras3Layer] = _kept_layer
+    return checks
 
-    def held(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:
-        inner = {key: parsed(settings[key], what) for key in ("settings", "build") if key in settings}
-        judged = vetted(inner, keras3_known(), what, allow_unsafe)
-        return {**settings, **{key: json.dumps(value) for key, value in judged.items()}}
 
-    names = ("TFOpLambda", "SlicingOpLambda")
-    kept_names = ("KerasOperation", "Keras3Layer", "tfday7>KerasOperation", "tfday7>Keras3Layer")
-    return dict.fromkeys(names, tensorflow_function) | dict.fromkeys(kept_names, held)
+def _tensorflow_function(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:  # noqa: ARG001
+    from tfday7.models.door.tensorflow_calls import SYMBOLS, plain_symbol
+
+    if plain_symbol(settings.get("function")) not in SYMBOLS:
+        raise UserError(f"{what} calls tf.{settings.get('function')}", "only functions of tensors can be loaded")
+    return settings
+
+
+def _kept_operation(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:
+    judged = vetted(parsed(settings.get("settings"), what), keras3_known(), what, allow_unsafe)
+    return {**settings, "settings": json.dumps(judged)}
+
+
+def _kept_layer(what: str, settings: dict[str, Any], allow_unsafe: bool) -> dict[str, Any]:
+    name = f"layers.{settings.get('layer_class')}"  # In full: a registered class of that name is not what it means.
+    record = {"class_name": name, "config": parsed(settings.get("settings"), what)}
+    build = parsed(settings.get("build"), what)
+    judged, build = vetted([record, build], keras3_known(), what, allow_unsafe)
+    return {**settings, "settings": json.dumps(judged["config"]), "build": json.dumps(build)}
 
 
 def _classes(module: Any, base: type) -> dict[str, type]:

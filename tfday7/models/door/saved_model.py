@@ -57,7 +57,10 @@ def _root_metadata(path: Path) -> dict[str, Any]:
         nodes = [(i, node.user_object.identifier, node.user_object.metadata) for i, node in enumerate(objects)]
     for node_id, identifier, text in nodes:
         if node_id == 0 and identifier in _MODELS and text:
-            return dict(parsed(text, str(path)))
+            found = parsed(text, str(path))
+            if not isinstance(found, dict):
+                raise UserError(f"{path}: its metadata is no record", "save the model again")
+            return found
     return {}
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from tfday7.core.errors import UserError
 
+_NUMBERS = frozenset(np.dtype(letter).name for letter in "?bhilqBHILQefd")  # What arrays are written of.
+
 
 def taken_apart(nest: Any, is_symbolic: Callable[[Any], bool]) -> tuple[Any, list[Any]]:
     """Returns the arguments as a template and the tensors that its holes stand for, in order."""
@@ -45,6 +47,8 @@ def filled(template: Any, tensors: Sequence[Any]) -> Any:
     if kind == "ellipsis":
         return ...
     if kind == "array":
+        if str(rest[0][1]) not in _NUMBERS:
+            raise UserError(f"a call's arguments contain an array of {rest[0][1]!r}", "the file is broken")
         return np.array(value, dtype=rest[0][1]).reshape(rest[1][1])
     raise UserError(f"a call's arguments contain {kind!r}, which nothing stands for", "the file is broken")
 
