@@ -19,7 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfday7 import runtimes
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import tf
+from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.runtimes import Tensor, table, tensorflow
 
 CPU = ["CPUExecutionProvider"]
@@ -177,11 +177,99 @@ def test_what_tensorflow_does_with_an_object_before_and_after_is_judged_too(
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("hidden", ["as an operator", "in the attributes of a function"])
+def test_a_function_that_is_called_in_another_way_is_judged_too(hidden: str, tmp_path: Path) -> None:
+    mark, pb = tmp_path / "mark", tmp_path / "spy" / "saved_model.pb"
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])  # type: ignore[untyped-decorator]
+    def writes(x: Any) -> Any:
+        tf.io.write_file(str(mark), "x")
+        return x
+
+    def serve(x: Any) -> dict[str, Any]:
+        writes(1.0)
+        return {"y": x}
+
+    module = tf.Module()
+    module.f = tf.function(serve, input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
+    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
+    saved = SavedModel.FromString(pb.read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    evil = {one.signature.name for one in functions if any(node.op == "WriteFile" for node in one.node_def)}
+    for node in (node for one in functions for node in one.node_def if node.attr["f"].func.name in evil):
+        name = node.attr["f"].func.name
+        if hidden == "as an operator":
+            node.op = name
+            node.attr.clear()
+        else:
+            node.attr["f"].func.name = "harmless"
+            node.attr["f"].func.attr["inner"].func.name = name
+    pb.write_bytes(saved.SerializeToString())
+    with pytest.raises(UserError, match=r"WriteFile"):
+        runtimes.open_artefact(tmp_path / "spy")
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize(
-    "operator", ["MergeV2Checkpoints", "GenerateVocabRemapping", "ImmutableConst", "LoadAndRemapMatrix"]
-)
-def test_operators_that_do_not_say_file_but_mean_it_are_refused(operator: str) -> None:
-    assert tensorflow.REFUSED.search(operator)
+    "operator",
+    [
+        "Abort", "DecodeProtoV2", "DumpTensor", "EncodeProto", "GenerateVocabRemapping", "ImmutableConst",
+        "LoadAndRemapMatrix", "MergeV2Checkpoints", "QueueDequeueV2", "RecordInput", "ReadFile", "Barrier", "MutexLock",
+        "NoSuchOperator",
+    ],
+)  # fmt: skip
+def test_operators_that_a_model_has_no_reason_to_call_are_refused(operator: str) -> None:
+    assert tensorflow._is_refused(operator)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    ["MatMul", "VarHandleOp", "ReadVariableOp", "StatefulPartitionedCall", "While", "HashTableV2", "LookupTableFindV2",
+     "LookupTableImportV2", "TensorArrayV3", "TensorArrayReadV3", "TensorListReserve", "RandomUniform", "Assert",
+     "StatelessRandomUniformV2", "AssignVariableOp", "ResourceGather", "DestroyResourceOp", "Placeholder",
+     "BatchMatMulV2", "MutableDenseHashTableV2", "AnonymousMutableHashTable", "TruncatedNormal", "RngReadAndSkip"],
+)  # fmt: skip
+def test_operators_that_models_are_made_of_are_not(operator: str) -> None:
+    assert not tensorflow._is_refused(operator)
+
+
+@pytest.mark.parametrize("which", ["lstm", "random", "lookup", "exported"])
+def test_ordinary_models_are_opened(which: str, tmp_path: Path) -> None:
+    """Layers that draw numbers have functions that save and restore their generators."""
+    layers, given = keras.layers, keras.Input((6, 3))
+    if which == "exported":
+        inputs = keras3.Input((6, 3))
+        hidden = keras3.layers.Dropout(0.5)(keras3.layers.LSTM(4)(inputs))
+        keras3.Model(inputs, keras3.layers.Dense(2)(hidden)).export(str(tmp_path / "m"), verbose=False)
+    else:
+        ends = {
+            "lstm": lambda: layers.Bidirectional(layers.LSTM(4))(given),
+            "random": lambda: layers.Dropout(0.5)(layers.GaussianNoise(0.1)(given)),
+            "lookup": lambda: layers.IntegerLookup(vocabulary=[1, 2], output_mode="multi_hot")(given[:, :, 0]),
+        }
+        keras.Model(given, ends[which]()).save(tmp_path / "m", save_format="tf")
+    assert runtimes.open_artefact(tmp_path / "m").input.shape[1:] == (6, 3)
+
+
+def test_a_constant_that_a_few_bytes_blow_up_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    saved = SavedModel.FromString((files["saved"] / "saved_model.pb").read_bytes())
+    node = saved.meta_graphs[0].graph_def.library.function[0].node_def.add(name="large", op="Const")
+    node.attr["value"].tensor.dtype = 1
+    node.attr["value"].tensor.float_val.append(1.0)
+    node.attr["value"].tensor.tensor_shape.dim.add(size=700_000_000)
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(UserError, match=r"its constants take 2,800,0\d\d,\d\d\d bytes"):
+        runtimes.open_artefact(tmp_path / "large")
+
+
+@pytest.mark.parametrize("shape", [(), None])
+def test_a_saved_model_without_a_certain_shape_is_the_users_error(shape: Any, tmp_path: Path) -> None:
+    module = tf.Module()
+    module.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec(shape, tf.float32, "x")])
+    tf.saved_model.save(module, str(tmp_path / "odd"), signatures=module.f)
+    with pytest.raises(UserError, match="no certain shape"):
+        runtimes.open_artefact(tmp_path / "odd")
 
 
 def test_a_saved_model_whose_parts_do_not_fit_together_is_the_users_error(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.runtimes.runner import Runner, Tensor
@@ -17,9 +20,18 @@ from tfday7.runtimes.table import RUNTIMES, one_of_each
 SIGNATURE = "serving_default"
 # What a model has no reason to do when it is called: reach for files, other processes, Python, or a terminal.
 REFUSED = re.compile(
-    r"Checkpoint|Dataset|Debug|File|FixedUnigram|ImmutableConst|Iterator|Print|PyFunc|Reader|Remap|RemoteCall|Restore|"
-    r"Rpc|Save|Socket|Summary|^_?Recv|^_?Send"
+    r"Abort|Checkpoint|CustomCall|Dataset|Debug|File|FixedUnigram|ImmutableConst|Iterator|Print|Proto|PyFunc|Reader|Remap|"
+    r"RemoteCall|Restore|Rpc|Save|Socket|Summary|^_?Recv|^_?Send"
 )
+# Of the operators that TensorFlow says have an effect, those that models are made of; any other is refused.
+EFFECTS = re.compile(
+    r"(Anonymous)?(Mutable)?(Dense)?HashTable(OfTensors)?(V2)?|LookupTable\w+|InitializeTable(V2)?|VarHandleOp|Variable(V2)?|"
+    r"VarIsInitializedOp|ReadVariableOp|Assign(Add|Sub)?VariableOp|Resource(Gather|Scatter)\w*|DestroyResourceOp|"
+    r"StatefulPartitionedCall|While|If|Case|Placeholder\w*|Random(Uniform|StandardNormal|Gamma|Poisson|Shuffle)\w*|"
+    r"Multinomial|\w*TruncatedNormal|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)\w*|Rng\w+|TensorArray\w*|Assert"
+)
+_MOST_BYTES = 2_000_000_000  # Of a SavedModel's graph: a protocol buffer cannot be larger.
+_FREE_BYTES, _PER_STORED_BYTE = 256_000_000, 4  # Of its constants, which a few bytes may blow up.
 # What TensorFlow raises for a SavedModel whose parts do not fit together.
 _MISFIT = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError)
 CALLED = (SIGNATURE, "__saved_model_init_op")  # The other signatures save and restore the variables: nobody runs them.
@@ -42,6 +54,8 @@ class TensorFlow(Runner):
         with tf.device(self._placed):
             function, given, made = _keras3(path) if path.suffix == ".keras" else _saved_model(path)
             self._function = tf.function(function, jit_compile=self.compile_with_xla, reduce_retracing=True)
+        if any(end.shape.rank is None for end in (given, made) if hasattr(end.shape, "rank")) or not len(given.shape):
+            raise UserError(f"{path}: its input or output has no certain shape", "export the model again")
         if given.shape[0] not in (None, batch_size):
             raise UserError(f"{path}: made for batches of {given.shape[0]}, not {batch_size}")
         self.input, self.output = (Tensor(end.dtype.name, tuple(end.shape)) for end in (given, made))
@@ -88,9 +102,10 @@ def _saved_model(path: Path) -> tuple[Any, Any, Any]:
     except (*_MISFIT, tf.errors.OpError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path}: TensorFlow cannot load it ({lines[0][:300]})") from error
-    if SIGNATURE not in loaded.signatures:
+    signatures = getattr(loaded, "signatures", None)
+    if not isinstance(signatures, Mapping) or SIGNATURE not in signatures:
         raise UserError(f"{path}: the SavedModel has no signature {SIGNATURE}", "export it with tfday7.export")
-    signature = loaded.signatures[SIGNATURE]
+    signature = signatures[SIGNATURE]
     given = list(signature.structured_input_signature[1].items())
     (name, start), (key, end) = one_of_each(path, given, list(signature.structured_outputs.items()))
 
@@ -104,6 +119,7 @@ def _saved_model(path: Path) -> tuple[Any, Any, Any]:
 def _judge(path: Path) -> None:
     """Raises UserError for a folder that is no SavedModel, or whose graph would reach beyond it."""
     saved = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
+    files.check_plain(path / "saved_model.pb", _MOST_BYTES)
     try:
         saved.ParseFromString((path / "saved_model.pb").read_bytes())
     except (OSError, importlib.import_module("google.protobuf.message").DecodeError) as error:
@@ -113,9 +129,31 @@ def _judge(path: Path) -> None:
             f"{path}: a SavedModel of TensorFlow 1, whose loading cannot be judged",  # It runs what collections name.
             "export the model with TensorFlow 2",
         )
-    found = {op for op in _operators_called(saved.meta_graphs[0]) if REFUSED.search(op)}
+    graph = saved.meta_graphs[0]
+    functions = {function.signature.name for function in graph.graph_def.library.function}
+    found = {op for op in _operators_called(graph) - functions if _is_refused(op)}
     if found:
         raise UserError(f"{path}: its graph reads or writes files or runs Python ({', '.join(sorted(found))})")
+    constants, allowed = _constant_bytes(graph), max(_FREE_BYTES, _PER_STORED_BYTE * saved.ByteSize())
+    if constants > allowed:
+        raise UserError(f"{path}: its constants take {constants:,} bytes, of {saved.ByteSize():,} that it has")
+
+
+def _is_refused(op: str) -> bool:
+    """Returns whether a model has no reason to call an operator, or TensorFlow does not know it."""
+    known = importlib.import_module("tensorflow.python.framework.op_def_registry").get(op)
+    return known is None or bool(REFUSED.search(op)) or (known.is_stateful and not EFFECTS.fullmatch(op))
+
+
+def _constant_bytes(graph: Any) -> int:
+    """Returns how much memory the constants of a graph and its functions take: one number may stand for many."""
+    parts = [graph.graph_def.node, *(function.node_def for function in graph.graph_def.library.function)]
+    held = [node.attr["value"].tensor for part in parts for node in part if node.op == "Const"]
+    return sum(
+        math.prod(max(size.size, 0) for size in one.tensor_shape.dim) * max(1, tf.as_dtype(one.dtype).size)
+        for one in held
+        if one.dtype
+    )
 
 
 def _operators_called(graph: Any) -> set[str]:
@@ -128,30 +166,46 @@ def _operators_called(graph: Any) -> set[str]:
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
     ends = [end.name for name in CALLED for end in graph.signature_def[name].outputs.values()]
     seen = {end.lstrip("^").partition(":")[0] for end in ends} & set(nodes)
-    waiting = [nodes[name] for name in seen]
+    waiting, outer = [nodes[name] for name in seen], [nodes[name] for name in seen]
+    while outer:  # A function's inputs are its own: all of its nodes count, whatever they are called.
+        names = {given.lstrip("^").partition(":")[0] for given in outer.pop().input} & set(nodes)
+        outer += [nodes[name] for name in names - seen]
+        waiting += [nodes[name] for name in names - seen]
+        seen |= names
     called = _functions_of_objects(graph.object_graph_def) & set(functions)
     waiting += [node for name in called for node in functions[name].node_def]
     found: set[str] = set()
     while waiting:
         node = waiting.pop()
         found.add(node.op)
-        for value in node.attr.values():
-            for name in ({value.func.name, *(func.name for func in value.list.func)} & set(functions)) - called:
-                called.add(name)
-                waiting += functions[name].node_def  # All of it: what has an effect need not lead to an output.
-        names = {given.lstrip("^").partition(":")[0] for given in node.input} & set(nodes)
-        waiting += [nodes[name] for name in names - seen]
-        seen |= names
+        for name in ({node.op, *_functions_named(node.attr)} & set(functions)) - called:  # It may be a function's name.
+            called.add(name)
+            waiting += functions[name].node_def  # All of it: what has an effect need not lead to an output.
     return found
 
 
+def _functions_named(attributes: Any) -> Iterator[str]:
+    """Yields the names of the functions in a node's attributes, and in the attributes of those."""
+    for value in attributes.values():
+        for function in (value.func, *value.list.func):
+            yield function.name
+            yield from _functions_named(function.attr)
+
+
 def _functions_of_objects(objects: Any) -> set[str]:
-    """Returns the names of all functions that objects hold; not every one needs to be in the list of them."""
-    names = set(objects.concrete_functions)
-    for node in objects.nodes:
-        names.update(node.function.concrete_functions)
-        names.add(node.bare_concrete_function.concrete_function_name)
-    return names
+    """Returns the names of all functions that objects hold, but for those that only save them: nobody saves.
+
+    Not every one needs to be in the list of them.
+    """
+    saving = {one.save_function for node in objects.nodes for one in node.saveable_objects.values()}
+    saving -= {one.restore_function for node in objects.nodes for one in node.saveable_objects.values()}
+    saving -= {child.node_id for node in objects.nodes for child in node.children}
+    held = [
+        {*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name}
+        for node in objects.nodes
+    ]  # fmt: skip
+    others = set().union(*(names for at, names in enumerate(held) if at not in saving))
+    return others | (set(objects.concrete_functions) - set().union(*held))
 
 
 def _keras3(path: Path) -> tuple[Any, Any, Any]:

@@ -36,7 +36,7 @@ def test_a_keras_file_with_one_turned_bit_opens_or_is_refused(tmp_path: Path) ->
             content[place] ^= 1 << bit
             broken.write_bytes(content)
             try:
-                with archive.opened(broken) as opened, opened.unpacked():
+                with archive.opened(broken) as opened, opened.unpacked(0):
                     opened.text("config.json")
                     opened.text("metadata.json")
             except UserError as error:
@@ -152,3 +152,16 @@ def test_metadata_of_a_saved_model_that_are_no_record_are_refused(tmp_path: Path
     record.write_bytes(saved.SerializeToString())
     with pytest.raises(UserError, match="its metadata is no record"):
         door.load(tmp_path / "m")
+
+
+def test_a_model_that_was_never_built_is_refused(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "m.keras")
+
+    def unbuild(config: dict[str, Any]) -> None:
+        layers = config["config"]["layers"]
+        config["config"]["layers"] = [one for one in layers if one["class_name"] != "InputLayer"]
+        for part in [config, *config["config"]["layers"]]:
+            part.pop("build_config", None)
+
+    with pytest.raises(UserError):
+        door.load(rewritten(tmp_path / "m.keras", unbuild))

@@ -46,7 +46,9 @@ def load(path: Path) -> Any:
         if _WEIGHTS not in file.names():
             raise UserError(f"{path}: no {_WEIGHTS} inside", "compress the model again")
         model = _made(config, path, file.size_bytes(_WEIGHTS))
-        with file.unpacked(model) as folder:
+        with fitting(path):
+            size_bytes = archive.size_bytes(model)
+        with file.unpacked(size_bytes) as folder:
             with hdf5.opened(folder / _WEIGHTS, path):
                 pass  # Looked through; the loader opens it itself.
             with fitting(path):

@@ -109,21 +109,20 @@ class Archive:
         return any(name.startswith(start) for name in self.names())
 
     @contextlib.contextmanager
-    def unpacked(self, model: Any = None) -> Iterator[Path]:
+    def unpacked(self, model_bytes: int) -> Iterator[Path]:
         """Yields a temporary folder with the weights.
 
         Args:
-            model: where it is given, there may only be weights that it explains: its own, and an optimizer's state.
+            model_bytes: of the model's variables, as of `size_bytes`: there may only be weights that it explains, its
+                own and an optimizer's state.
 
         Raises:
             UserError: there are far more weights than the model has, or the disk has no room.
         """
         member = self._member(WEIGHTS)
         size = member.file_size
-        if model is not None and size > _FREE_WEIGHTS_BYTES + _MOST_PER_WEIGHT * _size_bytes(model):
-            raise UserError(
-                f"{self.path}: stores {size:,} bytes of weights; its model has {_size_bytes(model):,}", _BROKEN
-            )
+        if size > _FREE_WEIGHTS_BYTES + _MOST_PER_WEIGHT * model_bytes:
+            raise UserError(f"{self.path}: stores {size:,} bytes of weights; its model has {model_bytes:,}", _BROKEN)
         with tempfile.TemporaryDirectory(prefix="tfday7-") as folder:
             free = shutil.disk_usage(folder).free
             if size > 0.9 * free:
@@ -160,6 +159,7 @@ class Archive:
         return self._file.getinfo(name)
 
 
-def _size_bytes(model: Any) -> int:
+def size_bytes(model: Any) -> int:
+    """Returns what a model's variables take. Raises ValueError for a model that is not built."""
     variables = (one for one in model.variables if hasattr(one, "shape"))  # Not tf_keras's tables of words.
     return sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in variables)

@@ -26,7 +26,9 @@ def read(path: Path, allow_unsafe: bool) -> Any:
         is_keras3 = str(metadata.get("keras_version", "")).startswith("3")
         stored_bytes = file.size_bytes(archive.WEIGHTS)
         model = (keras3_model if is_keras3 else tf_keras_model)(config, path, allow_unsafe, stored_bytes)
-        with file.unpacked(model) as folder:
+        with fitting(path):
+            size_bytes = archive.size_bytes(model)
+        with file.unpacked(size_bytes) as folder:
             with hdf5.opened(folder / archive.WEIGHTS, path):
                 pass  # Looked through; the loader opens it itself.
             _load_state(model, file, folder, is_keras3)
