@@ -24,12 +24,20 @@ def test_a_signal_sets_the_request_with_the_shells_exit_code(number: signal.Sign
         assert request.exit_code == code == 128 + number
 
 
-def test_a_second_signal_stops_at_once() -> None:
+def test_a_second_ctrl_c_stops_at_once() -> None:
     with stop_requests() as request:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert request.exit_code == 130
+
+
+def test_a_second_sigterm_stops_at_once_with_its_own_code() -> None:
+    with stop_requests():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted) as stopped:
+            signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.exit_code == 143
 
 
 def test_the_handlers_of_before_come_back_even_after_an_error() -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from tfday7.core.run_folder import RunFolder
+from tfday7.core.settings import to_text
+from tfday7.diagnosis import remedies
 from tfday7.diagnosis.evidence import Evidence, from_run, noise, smooth
+from tfday7.optimizers import OptimizerConfig, advisor
 
 
 @pytest.fixture
@@ -40,9 +43,13 @@ def test_evidence_is_read_from_the_run_folder(run: RunFolder) -> None:
 @pytest.mark.parametrize("flags", [{"learning_rate": "find"}, {"learning_rate": "auto"}, {"optimizer": "auto"}])
 def test_what_was_left_open_is_what_the_run_took(run: RunFolder, flags: dict[str, str]) -> None:
     run.write_flags({"model": "mlp", "optimizer": "sgd", **flags})
-    run.update(optimizer={"name": "lion", "learning_rate": 0.0021})
-    found = from_run(run).flags
-    assert (found["optimizer"], found["learning_rate"]) == ("lion", "0.0021")
+    took = OptimizerConfig("lion", learning_rate=0.0021, schedule="cosine", warmup_steps=60, global_clipnorm=1.0)
+    run.update(optimizer=advisor.to_record(took, []))
+    evidence = from_run(run)
+    assert {name: evidence.flags[name] for name in to_text(took)} == to_text(took)
+    assert evidence.flags["model"] == "mlp"
+    assert evidence.found_rate == (flags.get("learning_rate") == "find")
+    assert (remedies.clipping(evidence), remedies.unless_set(evidence, "--schedule=cosine")) == (None, None)
 
 
 def test_a_run_that_recorded_little_has_little_evidence(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,24 @@ def test_models_that_bring_their_own_layers_take_no_regularization(remedy: objec
 def test_augmentation_suits_the_data() -> None:
     assert remedies.augment(_run("image")) == "--augment=shift"
     assert remedies.augment(_run("tabular")) == "--augment=noise"
+
+
+def test_longer_is_longer_than_what_was_asked_for() -> None:
+    assert remedies.longer(_run()) == "--epochs=15"  # Of a history alone, the recorded ones are all that is known.
+    assert remedies.longer(_run(epochs="100")) == "--epochs=300"
+    assert remedies.longer(dataclasses.replace(_run(epochs="100"), stopped="early")) is None
+
+
+def test_a_batch_is_no_larger_than_the_training_split() -> None:
+    assert remedies.larger_batch(_run()) == ""
+    assert remedies.larger_batch(_run(batch_size="32")) == "--batch_size=64"
+    assert remedies.larger_batch(dataclasses.replace(_run(batch_size="32"), train_examples=64)) == "--batch_size=64"
+    assert remedies.larger_batch(dataclasses.replace(_run(batch_size="32"), train_examples=63)) is None
+
+
+def test_a_range_test_is_advised_once() -> None:
+    assert remedies.find_rate(_run(learning_rate="0.1")) == "--learning_rate=find"
+    assert remedies.find_rate(dataclasses.replace(_run(learning_rate="0.1"), found_rate=True)) is None
 
 
 def test_the_rate_is_divided() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tfday7.core.frameworks import tf
+from tfday7.core.errors import Interrupted
+from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset
 from tfday7.diagnosis.watching import Watch
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
-from tfday7.training import TrainingConfig
+from tfday7.training import TrainingConfig, fitting
 from tfday7.training.fitting import fit
 from tfday7.training.watcher import SHARE, Watching
 
@@ -35,6 +37,26 @@ def test_the_layers_are_seen_before_and_after_training(blobs: Dataset, tmp_path:
     assert [probe["epoch"] for probe in record["probes"]] == [probe.epoch for probe in watch.probes]
     kernel = watch.probes[-1].layers[1]
     assert kernel.change > 0
+
+
+def test_a_signal_in_the_last_epoch_takes_no_look_away(blobs: Dataset, tmp_path: Path) -> None:
+    class Signalled(keras.callbacks.Callback):
+        def on_test_end(self, logs: Any = None) -> None:  # Of the validation.
+            signal.raise_signal(signal.SIGTERM)
+
+    model = building.build(MLP, blobs.problem)
+    folder = RunFolder(tmp_path)
+    watch = Watch(model, blobs, 1, folder=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        made = fitting._Session.callbacks
+        patch.setattr(fitting._Session, "callbacks", lambda *given: [Signalled(), *made(*given)])
+        with pytest.raises(Interrupted):
+            fit(model, blobs, OptimizerConfig(), TrainingConfig(epochs=1), folder, watchers=[watch])
+    again = building.build(MLP, blobs.problem)
+    watch = Watch(again, blobs, 1, folder=folder)
+    fit(again, blobs, OptimizerConfig(), TrainingConfig(epochs=1), folder, watchers=[watch])
+    record = json.loads((tmp_path / HEALTH).read_text(encoding="utf-8"))
+    assert [probe["epoch"] for probe in record["probes"]] == [0, 1]
 
 
 def test_watching_changes_no_weight(blobs: Dataset) -> None:

@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 
 from tfday7.core.errors import UserError
-from tfday7.distribution.cluster import Cluster, check_own_port, find, meet, split_address, wait_for_chief
+from tfday7.distribution.cluster import (
+    Cluster,
+    _listener,
+    check_own_port,
+    find,
+    meet,
+    split_address,
+    wait_for_chief,
+)
 from tfday7.distribution.config import DistributionConfig
 from tfday7.distribution.launching.ports import free_ports
 
@@ -310,6 +318,12 @@ def test_who_has_nothing_to_wait_for_does_not_wait(cluster: Cluster) -> None:
 def test_no_tensorflow_is_loaded() -> None:
     code = "import sys, tfday7.distribution.cluster; print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=NEEDS_IPV6)])
+def test_a_chief_on_loopback_listens_there_alone(host: str) -> None:
+    with _listener(host, free_ports(1)[0]) as listening:
+        assert listening.getsockname()[0] == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("[::1]", marks=NEEDS_IPV6)])

@@ -6,15 +6,17 @@ import contextlib
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from support import Ended, run_command
+from tensorflow.python.distribute.coordinator import cluster_coordinator
 
-from tfday7.core.errors import UserError
+from tfday7.core.errors import UserError, WorkerLostError
 from tfday7.core.frameworks import tf
-from tfday7.distribution import DistributionConfig, checking, parameter_servers
+from tfday7.distribution import DistributionConfig, agreement, checking, parameter_servers
 from tfday7.distribution.cluster import no_answer
 from tfday7.training.config import TrainingConfig
 
@@ -110,6 +112,18 @@ REMOTE = "error information from remote target /job:worker/replica:0/task:0"
 )
 def test_a_process_is_lost_where_it_has_gone_and_not_where_it_computed_wrongly(error: Exception, lost: bool) -> None:
     assert (parameter_servers.error_of(error) is not None) is lost
+
+
+@pytest.mark.parametrize("wrapper", [cluster_coordinator.ClosureInputError, cluster_coordinator.ClosureAbortedError])
+def test_what_the_coordinator_wraps_is_unwrapped_where_training_ends(wrapper: Any) -> None:
+    gone = tf.errors.UnavailableError(None, None, f"Connection reset by peer; GRPC {REMOTE}")
+    model = SimpleNamespace(distribute_strategy=SimpleNamespace())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parameter_servers, "coordinates", lambda strategy: True)
+        with pytest.raises(WorkerLostError), agreement.loss_of_workers(model):
+            raise wrapper(gone)
+        with pytest.raises(ValueError, match="of ours"), agreement.loss_of_workers(model):
+            raise ValueError("of ours: connection reset by peer")
 
 
 def test_the_command_refuses_it_before_training() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,10 @@ def _ended(count: int) -> Any:
     return [SimpleNamespace(poll=lambda: 0) for _ in range(count)]
 
 
+def _at_work(count: int, until: Callable[[], bool] = lambda: False) -> Any:
+    return [SimpleNamespace(poll=lambda: 0 if until() else None) for _ in range(count)]
+
+
 def test_a_worker_that_went_without_a_word_is_named_and_not_awaited_for_ever(
     tmp_path: Path, clock: list[float]
 ) -> None:
@@ -46,7 +51,7 @@ def test_a_worker_that_went_without_a_word_is_named_and_not_awaited_for_ever(
     with pytest.raises(UserError, match="trial 5 of far-1: not ended 10 minutes after all others") as caught:
         workers._wait(_ended(2), tmp_path, lambda trial: None, oracle, said.append)
     assert "the same command goes on" in caught.value.hint
-    assert said == ["all other trials have ended; waiting for trial 5 of far-1"]
+    assert said == ["no other trial is at work; waiting for trial 5 of far-1"]
     assert clock[0] == pytest.approx(workers.PATIENCE_SECONDS, abs=3 * SECONDS)
 
 
@@ -55,6 +60,29 @@ def test_long_trials_are_awaited_for_longer(tmp_path: Path, clock: list[float]) 
     oracle = SimpleNamespace(ongoing_trials={"far-1": SimpleNamespace(trial_id="4")})
     with pytest.raises(UserError, match="not ended 600 minutes after"):
         workers._wait(_ended(1), tmp_path, lambda trial: None, oracle, lambda sentence: None)
+
+
+def test_workers_here_that_wait_for_one_that_has_gone_do_not_wait_for_ever(tmp_path: Path, clock: list[float]) -> None:
+    # Hyperband proposes nothing while a rung is not complete, so workers stay that have nothing to do.
+    oracle = SimpleNamespace(ongoing_trials={"far-1": SimpleNamespace(trial_id="4")})
+    with pytest.raises(UserError, match="trial 5 of far-1: not ended 10 minutes after all others"):
+        workers._wait(_at_work(2), tmp_path, lambda trial: None, oracle, lambda sentence: None)
+
+
+def test_a_worker_here_may_take_as_long_as_it_takes(tmp_path: Path, clock: list[float]) -> None:
+    class Oracle:
+        @property
+        def ongoing_trials(self) -> dict[str, Any]:
+            if clock[0] > 5 * workers.PATIENCE_SECONDS:
+                return {}
+            is_between = clock[0] % (10 * SECONDS) == 0  # Two of its trials, where it has none.
+            mine = {} if is_between else {"worker1": SimpleNamespace(trial_id="5")}
+            return {"far-1": SimpleNamespace(trial_id="4"), **mine}
+
+    said: list[str] = []
+    ends = 5 * workers.PATIENCE_SECONDS
+    workers._wait(_at_work(2, until=lambda: clock[0] > ends), tmp_path, lambda trial: None, Oracle(), said.append)
+    assert said == []
 
 
 def test_a_trial_that_ends_in_time_is_told(tmp_path: Path, clock: list[float]) -> None:

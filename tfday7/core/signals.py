@@ -32,9 +32,9 @@ class StopRequest:
         return self.exit_code is not None
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
-        """Notes the signal; a second one raises KeyboardInterrupt where the program is."""
+        """Notes the signal; a second one raises KeyboardInterrupt or, for SIGTERM, Interrupted where the program is."""
         if self.exit_code is not None:
-            _interrupt(number, frame)
+            _raise_at_once(number, frame)
         self.exit_code = EXIT_CODES[signal.Signals(number)]
 
 
@@ -56,11 +56,7 @@ def stop_requests() -> Iterator[StopRequest]:
 def stop_at_once_on_sigterm() -> None:
     """Makes SIGTERM end the program with 143 after its `finally` blocks, wherever no `stop_requests` is active."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        raise _watched(Interrupted("stopped by SIGTERM", EXIT_CODES[signal.SIGTERM]), number)
-
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, _raise_at_once)
 
 
 _LOSES_NONE = threading.Event()
@@ -76,20 +72,26 @@ def lose_no_signals() -> None:
     _LOSES_NONE.set()
     sys.unraisablehook = _unraisable
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, _raise_at_once)
 
 
 class _CtrlC(KeyboardInterrupt):
     """A KeyboardInterrupt that a weak reference can watch."""
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del frame
-    raise _watched(_CtrlC(), number)
+def _raise_at_once(number: int, frame: FrameType | None) -> None:
+    del frame  # A local name of the exception would keep it alive: its traceback holds this frame.
+    code = EXIT_CODES[signal.SIGTERM]
+    raise sent_until_caught(Interrupted("stopped by SIGTERM", code) if code == 128 + number else _CtrlC(), number)
 
 
-def _watched(raised: Interrupted | _CtrlC, number: int) -> Interrupted | _CtrlC:
-    """Returns what a signal's handler raises; see `lose_no_signals`."""
+def sent_until_caught(raised: BaseException, number: int) -> BaseException:
+    """Returns what the handler of a signal raises, having it sent again if that gets lost; see `lose_no_signals`.
+
+    Args:
+        raised: takes weak references, as exceptions that are defined in Python do.
+        number: of the signal.
+    """
     if _LOSES_NONE.is_set():
         weakref.finalize(raised, _when_gone, number).atexit = False
     return raised

@@ -11,8 +11,10 @@ import numpy as np
 from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.core.settings import to_text
 from tfday7.data.dataset import METRICS
 from tfday7.diagnosis.health import Health, from_json
+from tfday7.optimizers.config import FIND, OptimizerConfig
 
 MAX_REACH = 25  # Epochs to either side; wider windows would flatten what they are to show.
 
@@ -36,6 +38,7 @@ class Evidence:
         class_recall: share of each class's validation examples that are recognised; empty where not measured.
         step_ms: mean time of a training step, data included; None when not measured.
         input_ms: what the input pipeline alone takes for a batch; None when not measured.
+        found_rate: whether a range test has chosen the learning rate.
         health: what was measured of the data and the layers; empty where the run recorded none.
         notes: what was read around, as names of `diagnosis.unseen` in the table of texts.
     """
@@ -57,6 +60,7 @@ class Evidence:
     class_recall: tuple[float | None, ...] = ()
     step_ms: float | None = None
     input_ms: float | None = None
+    found_rate: bool = False
     health: Health = dataclasses.field(default_factory=Health)
     notes: tuple[str, ...] = ()
 
@@ -72,6 +76,7 @@ def from_run(folder: RunFolder) -> Evidence:
     scores, training = record.get("metric", {}), record.get("training", {})
     examples = record.get("data", {}).get("examples", {})
     task = record.get("data", {}).get("task", "classification")
+    flags = folder.flags() if folder.exists() else {}
     metric = scores.get("name", METRICS.get(task, "accuracy"))  # A run that diverged has no scores.
     return Evidence(
         loss=recorded(metrics, "loss"),
@@ -91,7 +96,8 @@ def from_run(folder: RunFolder) -> Evidence:
         class_recall=tuple(scores.get("class_recall", ())),
         step_ms=training.get("step_ms"),
         input_ms=training.get("input_ms"),
-        flags=_settled(folder.flags(), record.get("optimizer", {})) if folder.exists() else {},
+        flags=_settled(flags, record.get("optimizer", {})),
+        found_rate=flags.get("learning_rate") == FIND,
     )
 
 
@@ -125,11 +131,13 @@ def noise(curve: np.ndarray) -> float:
 
 
 def _settled(flags: dict[str, str], optimizer: dict[str, Any]) -> dict[str, str]:
-    """Returns the flags with the optimizer and the rate that the run took where they said "auto" or "find"."""
-    taken = {"optimizer": optimizer.get("name"), "learning_rate": optimizer.get("learning_rate")}
-    settled = {name: str(value) for name, value in taken.items() if value is not None}
-    is_open = {"auto", "find"} & {flags.get("optimizer"), flags.get("learning_rate")}
-    return flags | (settled if is_open else {})
+    """Returns the flags with every setting that the run's optimizer took where they said "auto" or "find"."""
+    if not {"auto", FIND} & {flags.get("optimizer"), flags.get("learning_rate")}:
+        return flags
+    fields = {field.name for field in dataclasses.fields(OptimizerConfig)}
+    taken = {"optimizer": optimizer.get("name"), **{name: optimizer[name] for name in fields & optimizer.keys()}}
+    said = to_text(OptimizerConfig(**{name: value for name, value in taken.items() if value is not None}))
+    return flags | {name: said[name] for name, value in taken.items() if value is not None}
 
 
 def recorded(metrics: list[dict[str, Any]], name: str) -> np.ndarray:

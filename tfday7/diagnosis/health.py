@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+ROUNDING = 1e-12  # Of a column's mean: what deviates by less, in float64, is a constant that was rounded.
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerProbe:

@@ -24,6 +24,7 @@ from tfday7.training.config import TrainingConfig
 MOST_DROPOUT = 0.6
 HIGHEST_RATE = 0.1
 CLIPNORM = 1.0
+LONGER = 3  # Times the epochs.
 WARMUP_STEPS, WARMUP_SHARE = 100, 0.1  # The share is of the run's steps: a short run has no time for more.
 
 
@@ -92,6 +93,26 @@ def lower_rate(evidence: Evidence, divisor: float) -> str:
     """Returns the flag for the run's learning rate, or its optimizer's own, divided by a number."""
     rate = _rate(evidence)
     return "" if rate is None else f"--learning_rate={rate / divisor:.3g}"
+
+
+def find_rate(evidence: Evidence) -> str | None:
+    """Returns the flag for a range test of the learning rate; None where one has chosen it."""
+    return None if evidence.found_rate else unless_set(evidence, "--learning_rate=find")
+
+
+def longer(evidence: Evidence) -> str | None:
+    """Returns the flag for three times the epochs; None where patience has ended the run, as it would again."""
+    if evidence.stopped == "early":
+        return None
+    return f"--epochs={LONGER * max(evidence.epochs, int(evidence.flags.get('epochs') or 0))}"
+
+
+def larger_batch(evidence: Evidence) -> str | None:
+    """Returns the flag for batches of twice the size; None where the training split has no such batch."""
+    batch = 2 * int(evidence.flags.get("batch_size") or 0)
+    if not batch:
+        return ""
+    return None if 0 < evidence.train_examples < batch else f"--batch_size={batch}"
 
 
 def reference_optimizer(evidence: Evidence) -> str | None:

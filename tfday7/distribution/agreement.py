@@ -53,7 +53,9 @@ def loss_of_workers(model: Any) -> Iterator[None]:
     """Raises WorkerLostError where TensorFlow says, in many words, that another process no longer answers."""
     try:
         yield
-    except tf.errors.OpError as error:
+    except Exception as error:
+        if not isinstance(error, tf.errors.OpError) and not parameter_servers.is_wrapped(error):
+            raise
         lost = parameter_servers.error_of(error) if parameter_servers.coordinates(model.distribute_strategy) else None
         if lost is not None:
             raise lost from error

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfday7.core.errors import Interrupted, UserError, WorkerLostError
 from tfday7.core.frameworks import keras, tf
-from tfday7.core.signals import stop_requests
+from tfday7.core.signals import sent_until_caught, stop_requests
 from tfday7.distribution.cluster import Cluster, check_own_port, no_answer
 
 if TYPE_CHECKING:
@@ -164,6 +164,11 @@ def per_worker(make: Callable[[], Any]) -> Any:
     return keras.utils.experimental.DatasetCreator(lambda context: make())
 
 
+def is_wrapped(error: Exception) -> bool:
+    """Returns whether it is one of the coordinator's own errors, which hold what has happened and are no OpErrors."""
+    return hasattr(error, "original_exception")
+
+
 def error_of(error: Exception) -> WorkerLostError | None:
     """Returns the error in words where TensorFlow says, in many, that a process of the cluster has gone."""
     error = getattr(error, "original_exception", error)  # Of what TensorFlow's coordinator wraps.
@@ -191,7 +196,7 @@ def watched(cluster: Cluster | None) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
-        raise WorkerLostError(lost[0], STARTS_AGAIN)
+        raise sent_until_caught(WorkerLostError(lost[0], STARTS_AGAIN), signal.SIGUSR1)
 
     def watch() -> None:
         groups = [

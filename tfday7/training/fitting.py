@@ -255,7 +255,7 @@ class _Session:
         first = (self.epoch, self.step)
         restore = self._restore_epoch if self.step else _nothing  # A new epoch begins with metrics of its own.
         self.nan.may_go_back = len(self.recoveries) < self.training.recoveries
-        when = When(self.training.epochs, self.steps, self.training.checkpoint_steps, self.nan.may_go_back)
+        when = When(self.training.epochs, self.until, self.steps, self.training.checkpoint_steps, self.nan.may_go_back)
         self.checkpointing = Checkpointing(self.store, when, self.best, self.adaptive, self.nan, stop, first, restore)
         self.checkpointing.recoveries = self.recoveries
         chosen.append(self.checkpointing)

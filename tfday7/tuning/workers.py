@@ -38,6 +38,7 @@ POLL_SECONDS = 0.2
 # How long a trial of another machine is awaited when all others have ended: so many seconds, or so many times what the
 # longest trial took.
 PATIENCE_SECONDS, PATIENCE_TRIALS = 600.0, 10.0
+TOLD_SECONDS = 30.0  # So long after that it is said; between two trials, a worker of this machine has none either.
 
 
 def search(
@@ -109,8 +110,11 @@ def _wait(
         failed = [index for index, code in enumerate(codes) if code not in (None, 0)]
         if failed:
             raise _failure(folder / LOG.format(failed[0]), failed[0], int(codes[failed[0]] or 0))
-        if running and None not in codes:
+        here = {_name(index) for index in range(len(children))}
+        if awaited and (None not in codes or not here & set(awaited)):  # Hyperband's workers may wait for a far one.
             far.wait_for(awaited)
+        else:
+            far.forget()
 
 
 class _FarTrials:
@@ -126,15 +130,22 @@ class _FarTrials:
         self.say = say
         self._awaited: dict[str, int] = {}
         self._since = 0.0
+        self._told = False
+
+    def forget(self) -> None:
+        """Somebody here has work, so that nobody is waited for."""
+        self._awaited = {}
 
     def wait_for(self, awaited: dict[str, int]) -> None:
         """Notes which numbers are awaited of which workers. Raises UserError when they have been for too long."""
         names = ", ".join(f"trial {number} of {worker}" for worker, number in sorted(awaited.items()))
         if awaited != self._awaited:
-            self._awaited, self._since = awaited, time.monotonic()
-            self.say(f"all other trials have ended; waiting for {names}")
-        longest = max((trial.outcome.seconds for trial in finished(self.folder)), default=0.0)
+            self._awaited, self._since, self._told = awaited, time.monotonic(), False
         waited = time.monotonic() - self._since
+        if waited >= TOLD_SECONDS and not self._told:
+            self._told = True
+            self.say(f"no other trial is at work; waiting for {names}")
+        longest = max((trial.outcome.seconds for trial in finished(self.folder)), default=0.0)
         if waited > max(PATIENCE_SECONDS, PATIENCE_TRIALS * longest):
             raise UserError(
                 f"{names}: not ended {waited / 60:.0f} minutes after all others; its machine may have gone",
@@ -150,10 +161,15 @@ def _failure(log: Path, index: int, code: int) -> Exception:
     return RuntimeError(f"tuner worker {index} ended with {code}: {said}; its log is {log}")
 
 
+def _name(index: int) -> str:
+    """Returns what the oracle knows a worker of this machine by."""
+    return f"worker{index}"
+
+
 def _start(folder: Path, index: int, address: str) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
-    environment = {**os.environ, "KERASTUNER_TUNER_ID": f"worker{index}", "PYTHONPATH": path}
+    environment = {**os.environ, "KERASTUNER_TUNER_ID": _name(index), "PYTHONPATH": path}
     with (folder / LOG.format(index)).open("wb") as log:
         command = [sys.executable, "-m", "tfday7.tuning.workers", str(folder), address]
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

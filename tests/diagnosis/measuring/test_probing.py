@@ -12,6 +12,8 @@ import pytest
 
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 from tfday7.diagnosis.health import Health, LayerProbe, from_json
 from tfday7.diagnosis.measuring.probing import Prober
 from tfday7.models import ModelConfig, building
@@ -112,6 +114,15 @@ def test_the_first_kernel_s_view_is_behind_layers_without_weights(blobs: Dataset
     assert (probe.kind, probe.mean) == ("Input", pytest.approx(seen.mean(), rel=1e-5))
     deviations = seen.std(axis=0)
     assert probe.scale_ratio == pytest.approx(deviations.max() / deviations.min(), rel=1e-4)
+
+
+def test_a_constant_column_has_no_scale() -> None:
+    generator = np.random.default_rng(0)
+    x = np.column_stack([generator.normal(size=(300, 2)), np.full(300, 0.1)])  # 0.1 is rounded, and so is its mean.
+    table = prepare(Raw(x, np.arange(300) % 2), "table")
+    tensor = keras.Input((3,))
+    prober = Prober(_compiled(keras.Model(tensor, keras.layers.Dense(2)(tensor)), table), table)
+    assert _named(prober)["input"].scale_ratio < 1.5
 
 
 def test_the_output_s_activation_is_found_behind_layers_that_rescale(line: Dataset) -> None:

@@ -98,7 +98,7 @@ def _targets(cells: Table, names: tuple[str, ...], task: str) -> np.ndarray | di
     typed = [_typed(_target(cells, name)) for name in names]
     for name, values in zip(names, typed, strict=True):
         if values.dtype.kind == "U" and task not in ("classification", "reconstruction"):
-            _check_words(cells, name, values.tolist())
+            _check_words(cells, name, values.tolist(), several=len(names) > 1)
     if len(names) < 2:
         return typed[0] if typed else np.zeros(len(cells))
     if any(values.dtype.kind == "U" for values in typed):
@@ -113,14 +113,15 @@ def _target(cells: Table, name: str) -> list[str]:
     return stripped
 
 
-def _check_words(cells: Table, name: str, targets: list[str]) -> None:
+def _check_words(cells: Table, name: str, targets: list[str], several: bool) -> None:
     """Raises UserError for the first word of a target of which at least half the cells are numbers."""
     if not columns.mostly(targets, columns.number):
         return
     row = next(row for row, text in enumerate(targets) if not _is_number(text))
+    as_classes = f"write all of them as words, for example {name}_{targets[0][:20]}," if several else None
     raise UserError(
         f"{cells.place(name, row)}: {targets[row][:60]!r}; expected a number, as most targets are",
-        "correct or remove the line, or give --task=classification if these are classes",
+        f"correct or remove the line, or {as_classes or 'give --task=classification'} if these are classes",
     )
 
 

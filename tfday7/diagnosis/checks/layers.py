@@ -159,6 +159,6 @@ def batchnorm(evidence: Evidence) -> Match | None:
     if gap <= MAX_STATISTICS_GAP:
         return None
     values = {"layer": worst.name, "statistics_gap": gap}
-    flags = {"momentum": "", "longer": f"--epochs={evidence.epochs * 3}", "batch": ""}
+    flags = {"momentum": "", "longer": remedies.longer(evidence), "batch": ""}
     found = finding("batchnorm", "error", values, ["momentum", "short", "batch"], flags)
     return Match("broken", found, (gap - MAX_STATISTICS_GAP) / MAX_STATISTICS_GAP)

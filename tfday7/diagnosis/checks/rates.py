@@ -25,7 +25,7 @@ def rate_high(evidence: Evidence) -> Match | None:
     values = {"change": change, "learning_rate": evidence.flags.get("learning_rate") or "default"}
     flags = {
         "rate": remedies.lower_rate(evidence, 30),
-        "find": remedies.unless_set(evidence, "--learning_rate=find"),
+        "find": remedies.find_rate(evidence),
         "warmup": remedies.warmup(evidence),
         "clip": remedies.clipping(evidence),
         "momentum": remedies.lower_momentum(evidence),
@@ -47,9 +47,9 @@ def rate_low(evidence: Evidence) -> Match | None:
     }
     flags = {
         "rate": remedies.higher_rate(evidence, 100),
-        "find": remedies.unless_set(evidence, "--learning_rate=find"),
+        "find": remedies.find_rate(evidence),
         "clip": remedies.no_clipping(evidence),
-        "longer": f"--epochs={evidence.epochs * 3}",
+        "longer": remedies.longer(evidence),
     }
     causes = ["rate", "clipping", "short"] if flags["clip"] is None else ["clipping", "rate", "short"]
     return Match("underfit", finding("rate_low", "warning", values, causes, flags), margin=1.0)

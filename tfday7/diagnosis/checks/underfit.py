@@ -40,7 +40,7 @@ def over_regularized(evidence: Evidence) -> Match | None:
     flags = {
         "less": remedies.no_regularization(evidence),
         "wider": remedies.width(evidence, 2),
-        "longer": f"--epochs={evidence.epochs * 3}",
+        "longer": remedies.longer(evidence),
     }
     causes = ["dropout", "l2", "both"] if dropout_first else ["l2", "dropout", "both"]
     return Match("underfit", finding("over_regularized", "warning", values, causes, flags), margin=1.0)
@@ -95,7 +95,7 @@ def _values(evidence: Evidence) -> dict[str, Any]:
 
 def _flags(evidence: Evidence) -> dict[str, str | None]:
     return {
-        "longer": f"--epochs={evidence.epochs * 3}",
+        "longer": remedies.longer(evidence),
         "optimizer": remedies.reference_optimizer(evidence),
         "regularization": remedies.no_regularization(evidence),
     }

@@ -53,11 +53,10 @@ def oscillating(evidence: Evidence) -> Match | None:
     swing = step / max(float(evidence.loss[0] - evidence.loss.min()), 1e-12)
     if swing <= MAX_SWING or turns < MIN_TURNS or step < MIN_SWING_OF_LOSS * float(np.median(half)):
         return None
-    batch = 2 * int(evidence.flags.get("batch_size") or 0)
     flags = {
         "rate": remedies.lower_rate(evidence, 3),
         "schedule": remedies.unless_set(evidence, "--schedule=cosine"),
-        "batch": f"--batch_size={batch}" if batch else "",
+        "batch": remedies.larger_batch(evidence),
         "momentum": remedies.lower_momentum(evidence),
     }
     values = {"swing_percent": 100.0 * swing, "turns_percent": 100.0 * turns}

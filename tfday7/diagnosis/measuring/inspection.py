@@ -23,7 +23,7 @@ from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset, Examples, Problem
 from tfday7.data.lazy import chunks, take
 from tfday7.data.scoring import baseline, score
-from tfday7.diagnosis.health import DataHealth, References
+from tfday7.diagnosis.health import ROUNDING, DataHealth, References
 
 EXAMPLES = 2000  # Of a split.
 FEATURES = 512  # Of an example; larger inputs are pooled, or every so many values are taken.
@@ -31,7 +31,6 @@ NEIGHBOURS = 5
 PENALTY = 1.0  # Of the linear model, per example: scale-free, as features are standardized.
 # Two examples are twins when they are this much nearer than training examples are to each other, at the median.
 TWINS = 0.1
-ROUNDING = 1e-12  # Of the mean: what deviates by less is a constant that was rounded.
 MAX_CODES = 20  # More different whole numbers than this are a quantity, not codes of classes.
 MIN_MISTAKES = 10  # Fewer wrong votes show no pattern.
 SIMPLE = ("classification", "regression")  # The tasks that simple methods are tried on.

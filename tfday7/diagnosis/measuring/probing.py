@@ -15,7 +15,7 @@ import numpy as np
 
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
-from tfday7.diagnosis.health import LayerProbe, Probe
+from tfday7.diagnosis.health import ROUNDING, LayerProbe, Probe
 
 BATCH, MIN_BATCH = 64, 2
 MAX_VALUES = 50_000_000  # Of all tensors that are looked at: 200 MB.
@@ -85,8 +85,9 @@ class Prober:
         if first is None or isinstance(self.layers[first], (keras.layers.Embedding, keras.Model)):
             return []
         seen = np.asarray(inputs[first], np.float32)
-        deviations = seen.std(axis=0) if seen.ndim == 2 else np.zeros(0)
-        varying = deviations[deviations > 0]
+        columns = np.asarray(seen if seen.ndim == 2 else np.zeros((1, 0)), np.float64)
+        deviations = columns.std(axis=0)
+        varying = deviations[deviations > ROUNDING * np.abs(columns.mean(axis=0))]
         ratio = _number(varying.max() / varying.min()) if varying.size > 1 else None
         return [LayerProbe("input", "Input", "", _number(seen.mean()), _number(seen.std()), scale_ratio=ratio)]
 

@@ -136,7 +136,7 @@ def _run_once(job: Job, group: Sequence[Member], request: StopRequest, again: bo
         for member in group:
             processes.append(Process(member, job.command, job.log_dir, job.write, again))
         return _watch(job, processes, request)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         raise Interrupted("a second signal came; all processes were killed", request.exit_code or 130) from None
     finally:
         for process in processes:  # All of them before the first wait: none shall see another one's end.

@@ -25,12 +25,14 @@ class When:
 
     Attributes:
         epochs: of the whole run.
+        until: the epochs that are trained now, of the whole run.
         steps_per_epoch: batches in an epoch.
         every_steps: save after so many steps, also within an epoch; 0: between epochs, when it is cheap.
         remembers: whether the state at the start, and at the end of each epoch, is kept in memory, to go back to.
     """
 
     epochs: int
+    until: int
     steps_per_epoch: int
     every_steps: int = 0
     remembers: bool = False
@@ -106,9 +108,10 @@ class Checkpointing(keras.callbacks.Callback):
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves between epochs when it is cheap, due or asked for."""
+        """Saves between epochs when it is cheap, due or asked for; the end is saved behind those who look at it."""
         self._hear()
-        if self.stop and not self.model.stop_training:
+        is_last = self.model.stop_training or epoch + 1 >= self.when.until
+        if self.stop and not is_last:
             self._leave(epoch + 1, 0)
         if not self._remember(epoch + 1, 0):
             return
@@ -116,7 +119,7 @@ class Checkpointing(keras.callbacks.Callback):
             is_due = self._steps_since_saved(self.when.steps_per_epoch) >= self.when.every_steps
         else:
             is_due = bool(agreement.from_chief(self.model, int(self.store is not None and self.store.is_due())))
-        if is_due:
+        if is_due and not is_last:
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
