@@ -19,7 +19,7 @@ from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import children, exporting, writing
+from tfday7.exporting import children, exporting, made_up, writing
 from tfday7.exporting.draft import Draft
 from tfday7.exporting.format import FORMATS, Request
 from tfday7.exporting.records import Artefact, Origin, read_artefact
@@ -195,3 +195,16 @@ def test_artefacts_of_other_data_go_as_the_vectors_are_not_theirs(change: Any, t
     save(model, tmp_path, second, [("keras", "float32")], say=said.append)
     assert f"m_saved_model in {tmp_path} is of other data, and is removed" in said
     assert names(tmp_path) == ["README.md", "m_float32.keras", "m_float32.keras.json", "m_vectors.npz"]
+
+
+def test_artefacts_of_other_input_sizes_go_too(tmp_path: Path) -> None:
+    """Without data nothing else tells them apart; a file that leaves sizes open takes the new ones."""
+    inputs, said = keras.Input((None, None, 3)), list[str]()
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs)))
+    origin = Origin("m", "/models/m.keras", "logits")
+    for size, wanted in ((8, [*WHOLE, ("keras", "float32")]), (6, WHOLE)):
+        data = made_up.dataset(model, "m", (size, size, 3))
+        exporting.export(model, data, wanted, tmp_path, origin, say=said.append, bisect=False)
+    assert said == [f"m_saved_model in {tmp_path} is of other input sizes, and is removed"]
+    assert read_artefact(tmp_path / "m_saved_model").input["shape"][1:] == [6, 6, 3]
+    assert read_artefact(tmp_path / "m_float32.keras").input["shape"][1:] == [None, None, 3]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +13,11 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfday7 import runtimes
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras, keras3, tf
-from tfday7.runtimes import Tensor, table, tensorflow
+from tfday7.core.frameworks import tf
+from tfday7.runtimes import Tensor, table
 
 CPU = ["CPUExecutionProvider"]
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
@@ -81,217 +78,6 @@ def test_a_file_that_cannot_be_loaded_is_the_users_error(suffix: str, content: b
     path.write_bytes(content)
     with pytest.raises(UserError, match="it's broken"):
         runtimes.open_artefact(path)
-
-
-def test_a_saved_model_that_reaches_for_files_is_refused(tmp_path: Path) -> None:
-    module = tf.Module()
-    module.f = tf.function(
-        lambda x: {"y": x + tf.strings.to_number(tf.io.read_file("/etc/hostname"))},
-        input_signature=[tf.TensorSpec((None,), tf.float32, "x")],
-    )
-    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
-    with pytest.raises(UserError, match=r"reads or writes files or runs Python \(ReadFile\)"):
-        runtimes.open_artefact(tmp_path / "spy")
-
-
-@pytest.mark.parametrize("deed", ["print", "lines", "py"])
-def test_whatever_reaches_beyond_the_model_when_it_is_called_is_refused(deed: str, tmp_path: Path) -> None:
-    def call(x: Any) -> Any:
-        if deed == "print":
-            tf.print("seen", output_stream=f"file://{tmp_path}/written.txt")
-        if deed == "lines":
-            x = x + tf.strings.to_number(next(iter(tf.data.TextLineDataset("/etc/hostname"))))
-        if deed == "py":
-            x = tf.numpy_function(lambda value: value, [x], tf.float32)
-        return {"y": x}
-
-    module = tf.Module()
-    module.f = tf.function(call, input_signature=[tf.TensorSpec((None,), tf.float32, "x")], autograph=False)
-    if deed == "lines":
-        module.f = tf.function(
-            lambda x: {"y": x + tf.data.TextLineDataset("/etc/hostname").reduce(0.0, lambda total, _: total + 1.0)},
-            input_signature=[tf.TensorSpec((None,), tf.float32, "x")],
-        )
-    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
-    with pytest.raises(UserError, match="reads or writes files or runs Python"):
-        runtimes.open_artefact(tmp_path / "spy")
-
-
-class Writing(tf.saved_model.experimental.TrackableResource):
-    """A resource that writes the file `mark` when TensorFlow does the deed with it."""
-
-    def __init__(self, deed: str, mark: Path) -> None:
-        super().__init__()
-        self.deed, self.mark = deed, str(mark)
-
-    def _write(self, deed: str) -> None:
-        if deed == self.deed:
-            tf.io.write_file(self.mark, "x")
-
-    def _create_resource(self) -> Any:
-        self._write("create")
-        return tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.float32)
-
-    def _initialize(self) -> None:
-        self._write("initialize")
-
-    def _destroy_resource(self) -> None:
-        self._write("destroy")
-
-
-class Restoring(tf.Module):
-    """An object that writes the file `mark` when it is restored."""
-
-    def __init__(self, mark: Path) -> None:
-        super().__init__()
-        self.mark = str(mark)
-
-    def _serialize_to_tensors(self) -> dict[str, Any]:
-        return {"value": tf.constant(1.0)}
-
-    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
-        with tf.control_dependencies([tf.io.write_file(self.mark, "x")]):
-            return tf.identity(restored_tensors["value"])
-
-
-@pytest.mark.parametrize("unlisted", [False, True])
-@pytest.mark.parametrize("deed", ["create", "initialize", "destroy", "restore"])
-def test_what_tensorflow_does_with_an_object_before_and_after_is_judged_too(
-    deed: str, unlisted: bool, tmp_path: Path
-) -> None:
-    mark, pb = tmp_path / "mark", tmp_path / "spy" / "saved_model.pb"
-    module = tf.Module()
-    module.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
-    module.resource = Restoring(mark) if deed == "restore" else Writing(deed, mark)
-    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
-    module.resource.deed = "none"  # Ours would be destroyed too.
-    if unlisted:
-        saved = SavedModel.FromString(pb.read_bytes())
-        saved.meta_graphs[0].object_graph_def.concrete_functions.clear()
-        del saved.meta_graphs[0].signature_def["__saved_model_init_op"]
-        pb.write_bytes(saved.SerializeToString())
-    mark.unlink(missing_ok=True)
-    with pytest.raises(UserError, match=r"reads or writes files or runs Python \(WriteFile\)"):
-        runtimes.open_artefact(tmp_path / "spy")
-    gc.collect()
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("hidden", ["as an operator", "in the attributes of a function"])
-def test_a_function_that_is_called_in_another_way_is_judged_too(hidden: str, tmp_path: Path) -> None:
-    mark, pb = tmp_path / "mark", tmp_path / "spy" / "saved_model.pb"
-
-    @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])  # type: ignore[untyped-decorator]
-    def writes(x: Any) -> Any:
-        tf.io.write_file(str(mark), "x")
-        return x
-
-    def serve(x: Any) -> dict[str, Any]:
-        writes(1.0)
-        return {"y": x}
-
-    module = tf.Module()
-    module.f = tf.function(serve, input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
-    tf.saved_model.save(module, str(tmp_path / "spy"), signatures=module.f)
-    saved = SavedModel.FromString(pb.read_bytes())
-    functions = saved.meta_graphs[0].graph_def.library.function
-    evil = {one.signature.name for one in functions if any(node.op == "WriteFile" for node in one.node_def)}
-    for node in (node for one in functions for node in one.node_def if node.attr["f"].func.name in evil):
-        name = node.attr["f"].func.name
-        if hidden == "as an operator":
-            node.op = name
-            node.attr.clear()
-        else:
-            node.attr["f"].func.name = "harmless"
-            node.attr["f"].func.attr["inner"].func.name = name
-    pb.write_bytes(saved.SerializeToString())
-    with pytest.raises(UserError, match=r"WriteFile"):
-        runtimes.open_artefact(tmp_path / "spy")
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    "operator",
-    [
-        "Abort", "DecodeProtoV2", "DumpTensor", "EncodeProto", "GenerateVocabRemapping", "ImmutableConst",
-        "LoadAndRemapMatrix", "MergeV2Checkpoints", "QueueDequeueV2", "RecordInput", "ReadFile", "Barrier", "MutexLock",
-        "NoSuchOperator",
-    ],
-)  # fmt: skip
-def test_operators_that_a_model_has_no_reason_to_call_are_refused(operator: str) -> None:
-    assert tensorflow._is_refused(operator)
-
-
-@pytest.mark.parametrize(
-    "operator",
-    ["MatMul", "VarHandleOp", "ReadVariableOp", "StatefulPartitionedCall", "While", "HashTableV2", "LookupTableFindV2",
-     "LookupTableImportV2", "TensorArrayV3", "TensorArrayReadV3", "TensorListReserve", "RandomUniform", "Assert",
-     "StatelessRandomUniformV2", "AssignVariableOp", "ResourceGather", "DestroyResourceOp", "Placeholder",
-     "BatchMatMulV2", "MutableDenseHashTableV2", "AnonymousMutableHashTable", "TruncatedNormal", "RngReadAndSkip"],
-)  # fmt: skip
-def test_operators_that_models_are_made_of_are_not(operator: str) -> None:
-    assert not tensorflow._is_refused(operator)
-
-
-@pytest.mark.parametrize("which", ["lstm", "random", "lookup", "exported"])
-def test_ordinary_models_are_opened(which: str, tmp_path: Path) -> None:
-    """Layers that draw numbers have functions that save and restore their generators."""
-    layers, given = keras.layers, keras.Input((6, 3))
-    if which == "exported":
-        inputs = keras3.Input((6, 3))
-        hidden = keras3.layers.Dropout(0.5)(keras3.layers.LSTM(4)(inputs))
-        keras3.Model(inputs, keras3.layers.Dense(2)(hidden)).export(str(tmp_path / "m"), verbose=False)
-    else:
-        ends = {
-            "lstm": lambda: layers.Bidirectional(layers.LSTM(4))(given),
-            "random": lambda: layers.Dropout(0.5)(layers.GaussianNoise(0.1)(given)),
-            "lookup": lambda: layers.IntegerLookup(vocabulary=[1, 2], output_mode="multi_hot")(given[:, :, 0]),
-        }
-        keras.Model(given, ends[which]()).save(tmp_path / "m", save_format="tf")
-    assert runtimes.open_artefact(tmp_path / "m").input.shape[1:] == (6, 3)
-
-
-def test_a_constant_that_a_few_bytes_blow_up_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
-    saved = SavedModel.FromString((files["saved"] / "saved_model.pb").read_bytes())
-    node = saved.meta_graphs[0].graph_def.library.function[0].node_def.add(name="large", op="Const")
-    node.attr["value"].tensor.dtype = 1
-    node.attr["value"].tensor.float_val.append(1.0)
-    node.attr["value"].tensor.tensor_shape.dim.add(size=700_000_000)
-    (tmp_path / "large").mkdir()
-    (tmp_path / "large" / "saved_model.pb").write_bytes(saved.SerializeToString())
-    with pytest.raises(UserError, match=r"its constants take 2,800,0\d\d,\d\d\d bytes"):
-        runtimes.open_artefact(tmp_path / "large")
-
-
-@pytest.mark.parametrize("shape", [(), None])
-def test_a_saved_model_without_a_certain_shape_is_the_users_error(shape: Any, tmp_path: Path) -> None:
-    module = tf.Module()
-    module.f = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec(shape, tf.float32, "x")])
-    tf.saved_model.save(module, str(tmp_path / "odd"), signatures=module.f)
-    with pytest.raises(UserError, match="no certain shape"):
-        runtimes.open_artefact(tmp_path / "odd")
-
-
-def test_a_saved_model_whose_parts_do_not_fit_together_is_the_users_error(
-    files: dict[str, Path], tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken"
-    shutil.copytree(files["saved"], broken)
-    saved = SavedModel.FromString((broken / "saved_model.pb").read_bytes())
-    saved.meta_graphs[0].object_graph_def.concrete_functions.clear()
-    (broken / "saved_model.pb").write_bytes(saved.SerializeToString())
-    with pytest.raises(UserError, match="broken: TensorFlow cannot load it"):
-        runtimes.open_artefact(broken)
-
-
-def test_a_saved_model_without_objects_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
-    """TensorFlow loads it as one of TensorFlow 1, and runs whatever its collections name."""
-    saved = SavedModel.FromString((files["saved"] / "saved_model.pb").read_bytes())
-    saved.meta_graphs[0].ClearField("object_graph_def")
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "saved_model.pb").write_bytes(saved.SerializeToString())
-    with pytest.raises(UserError, match="a SavedModel of TensorFlow 1"):
-        runtimes.open_artefact(tmp_path / "old")
 
 
 def test_a_runtime_that_is_not_installed_is_named_with_the_extra_that_brings_it(

@@ -148,15 +148,29 @@ def _remove_stale(earlier: list[Artefact], job: Job, say: Say) -> None:
 
     The test vectors that are about to be written would not be theirs.
     """
-    fingerprint = job.dataset.fingerprint if job.labelled else None
-    divisor = feeding.divisor_of(job.dataset.preprocessing)
     for artefact in earlier:
-        is_ours = source_of(artefact.run, job.folder) == job.origin.run
-        has_weights = is_ours and artefact.recipe.get("weights_sha256") == job.model_digest
-        if has_weights and _fingerprint(artefact) == fingerprint and artefact.input.get("divisor", 1.0) == divisor:
-            continue
-        say(f"{artefact.name} in {job.folder} is of other {'data' if has_weights else 'weights'}, and is removed")
-        remove(job.folder / Path(artefact.path or artefact.name).name)
+        if other := _other(artefact, job):
+            say(f"{artefact.name} in {job.folder} is of other {other}, and is removed")
+            remove(job.folder / Path(artefact.path or artefact.name).name)
+
+
+def _other(artefact: Artefact, job: Job) -> str:
+    """Returns in what an artefact is not of this job, "" where it is."""
+    is_ours = source_of(artefact.run, job.folder) == job.origin.run
+    if not is_ours or artefact.recipe.get("weights_sha256") != job.model_digest:
+        return "weights"
+    same_data = _fingerprint(artefact) == (job.dataset.fingerprint if job.labelled else None)
+    if not same_data or artefact.input.get("divisor", 1.0) != feeding.divisor_of(job.dataset.preprocessing):
+        return "data"
+    return "" if _takes(artefact.input, job.dataset.problem.input_shape) else "input sizes"
+
+
+def _takes(end: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Returns whether an artefact takes examples of a shape, as far as the record of its input says."""
+    sizes = end.get("shape")
+    if not sizes or not isinstance(sizes, list) or "columns" in end:  # Which the file encodes itself.
+        return True
+    return len(sizes) == 1 + len(shape) and all(own in (None, size) for own, size in zip(sizes[1:], shape, strict=True))
 
 
 def _fingerprint(artefact: Artefact) -> Any:

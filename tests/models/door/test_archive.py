@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from models.door.changed_files import layer_of, plain_model, rewritten
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
 from tfday7.models import door
-from tfday7.models.door import archive, keras_archive
+from tfday7.models.door import archive, keras_archive, rules
 
 FRAMEWORKS = {"keras3": keras3, "tf_keras": keras}
 
@@ -130,7 +131,7 @@ def test_vocabularies_are_text_of_a_size_that_is_read_in_memory(
     content = {name: zipfile.ZipFile(path).read(name) for name in zipfile.ZipFile(path).namelist()}
     (asset,) = (name for name in content if name.startswith("assets/"))
     path.unlink()
-    with pytest.raises(UserError, match="vocabularies are larger than"):
+    with pytest.raises(UserError, match="assets of its layers are larger than"):
         door.load(with_members(path, **{**content, asset: b"a" * (largest + 1)}))
 
 
@@ -165,3 +166,43 @@ def test_a_model_that_was_never_built_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError):
         door.load(rewritten(tmp_path / "m.keras", unbuild))
+
+
+@pytest.fixture
+def sized() -> Iterator[Any]:
+    """A registered Keras 3 layer with assets of its own, one of them in a folder."""
+
+    class Sized(keras3.layers.Layer):
+        words = "none"
+
+        def call(self, x: Any) -> Any:
+            return x * len(self.words)
+
+        def save_assets(self, folder: str) -> None:
+            (Path(folder) / "more").mkdir()
+            (Path(folder) / "more" / "words.txt").write_text(self.words)
+
+        def load_assets(self, folder: str) -> None:
+            self.words = (Path(folder) / "more" / "words.txt").read_text()
+
+    door.register(Sized)(lambda layer: keras.layers.Rescaling(len(layer.words), name=layer.name))
+    yield Sized
+    del rules.REGISTERED[Sized]
+
+
+def test_a_registered_layer_has_its_own_assets(sized: Any, tmp_path: Path) -> None:
+    path, layer = tmp_path / "m.keras", sized(name="sized")
+    layer.words = "a few words"
+    inputs = keras3.Input((2,))
+    keras3.Model(inputs, layer(inputs)).save(path)
+    assert door.load(path).get_layer("sized").scale == 11
+
+
+@pytest.mark.parametrize("name", ["/escaped", "./escaped", "c:escaped"])
+def test_assets_of_a_registered_layer_stay_in_their_folder(name: str, sized: Any, tmp_path: Path) -> None:
+    path, inputs = tmp_path / "m.keras", keras3.Input((2,))
+    keras3.Model(inputs, sized(name="sized")(inputs)).save(path)
+    (asset,) = (one for one in zipfile.ZipFile(path).namelist() if one.endswith("words.txt"))
+    with_members(path, **{asset.replace("more/words.txt", name): b"x"})
+    with pytest.raises(UserError, match="leads outside of the archive"):
+        door.load(path)

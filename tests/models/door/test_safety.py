@@ -79,12 +79,21 @@ def test_settings_cannot_name_anything_outside_of_the_table(trick: str, which: s
         door.load(path)
 
 
-def test_a_known_class_name_in_a_strange_module_is_keras_own_class(tmp_path: Path) -> None:
-    path = tmp_path / "m.keras"
-    plain_model(keras3).save(path)
-    (tmp_path / "evil_module.py").write_text("raise SystemExit('imported')")
-    rewritten(path, lambda config: layer_of(config, "d").update(module="evil_module", registered_name=None))
-    assert type(door.load(path).get_layer("d")) is keras.layers.Dense
+@pytest.mark.parametrize("which", ["keras3", "tf_keras"])
+@pytest.mark.parametrize(
+    ("module", "registered_name"),
+    [("my_pkg.layers", "my_pkg>Dense"), ("my_pkg.layers", "Dense"), ("my_pkg", None), (None, "Dense"),
+     (None, "Custom>Dense"), ("keras_hub.layers", "Dense")],
+)  # fmt: skip
+def test_another_class_of_a_known_name_is_not_keras_own(
+    module: str | None, registered_name: str | None, which: str, tmp_path: Path
+) -> None:
+    """Keras writes no module for classes of a script."""
+    path, record = tmp_path / "m.keras", {"module": module, "registered_name": registered_name}
+    plain_model(keras3 if which == "keras3" else keras).save(path)
+    rewritten(path, lambda config: layer_of(config, "d").update(record))
+    with pytest.raises(UserError, match=r"'d' is made of 'Dense'.*not one of Keras's own classes"):
+        door.load(path)
 
 
 def test_an_unknown_activation_is_refused(tmp_path: Path) -> None:

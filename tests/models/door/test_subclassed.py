@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,10 @@ def test_a_subclassed_tf_keras_model_is_traced_too() -> None:
     assert difference(door.to_keras3(model)(data), expected) == 0
 
 
-@pytest.mark.parametrize("framework_name", ["keras3", "tf_keras"])
-@pytest.mark.parametrize("asks", ["if", "factor", "passed on"])
+@pytest.mark.parametrize(
+    ("framework_name", "asks"),
+    [*itertools.product(["keras3", "tf_keras"], ["if", "factor", "passed on"]), ("tf_keras", "passed on by place")],
+)
 def test_a_model_that_does_other_things_in_training_is_refused(framework_name: str, asks: str) -> None:
     framework: Any = keras3 if framework_name == "keras3" else keras
 
@@ -115,11 +118,12 @@ def test_a_model_that_does_other_things_in_training_is_refused(framework_name: s
                 return x * (0.5 if training else 1.0)
             if asks == "if":
                 return self.drop(x, training=True) if training else x
-            return framework.layers.Add()([self.drop(x, training=training) * 2.0, x])
+            dropped = self.drop(x, training) if asks == "passed on by place" else self.drop(x, training=training)
+            return framework.layers.Add()([dropped * 2.0, x])
 
     model = Mine()
     expected = model(X)
-    if asks == "passed on":
+    if asks.startswith("passed on"):
         assert difference(door.load(model)(X), expected) == 0
         return
     with pytest.raises(UserError, match="does other things in training") as caught:
@@ -178,6 +182,28 @@ def test_a_registered_layer_goes_in_and_out_and_through_a_file(tmp_path: Path) -
         back = door.to_keras3(inside)
         assert type(back.layers[1]) is scale
         assert difference(back(X), X * np.array([1, 2, 3, 4], "float32")) == 0
+
+
+def test_a_registered_layer_is_not_keras_own_of_its_name(tmp_path: Path) -> None:
+    class Reshape(keras3.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return -x
+
+    class OurReshape(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return -x
+
+    door.register(Reshape)(lambda layer: OurReshape(name=layer.name))
+    inputs = keras3.Input((4,))
+    own = keras3.layers.Reshape((2, 2), name="own")(Reshape(name="theirs")(inputs))
+    model = keras3.Model(inputs, own)
+    model.save(tmp_path / "m.keras")
+    inside = door.load(tmp_path / "m.keras")
+    assert isinstance(inside.get_layer("theirs"), OurReshape)
+    assert type(inside.get_layer("own")) is keras.layers.Reshape
+    assert difference(inside(X), model(X)) == 0
+    inside.save(tmp_path / "inside.keras")
+    assert difference(door.load(tmp_path / "inside.keras")(X), model(X)) == 0
 
 
 def test_a_registered_layer_keeps_its_weights_whatever_it_holds() -> None:

@@ -1,6 +1,7 @@
 """Opens a `.keras` archive as something that may be an attack: a bomb, a path out of the folder, a truncated file.
 
-Nothing is unpacked to where a member's name leads: what the loader needs is written to files that are named here.
+Nothing is unpacked to where a member's name leads: what the loader needs is written to files that are named here, and
+what a user's own layer needs to a folder that is.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Archive:
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path = path
         self._file = file
-        self._vocabulary_bytes = 0
+        self._asset_bytes = 0
 
     def check(self) -> None:
         """Raises UserError for too many members, members outside of the archive, and zip bombs."""
@@ -105,8 +106,7 @@ class Archive:
 
     def has_assets(self, layer_path: str = "") -> bool:
         """Returns whether there are assets of a layer, or of the layers inside of it, by its path in the model."""
-        start = f"assets/{layer_path}/" if layer_path else "assets/"
-        return any(name.startswith(start) for name in self.names())
+        return any(name.startswith(_assets(layer_path)) for name in self.names())
 
     @contextlib.contextmanager
     def unpacked(self, model_bytes: int) -> Iterator[Path]:
@@ -133,30 +133,45 @@ class Archive:
                 shutil.copyfileobj(packed, target, _BLOCK_BYTES)
             yield Path(folder)
 
-    def vocabulary_folder(self, layer_path: str, folder: Path) -> str | None:
+    def assets_folder(self, layer_path: str, folder: Path, whole: bool) -> str | None:
         """Returns a new folder with a layer's vocabulary, or None where the archive has none.
 
         Args:
             layer_path: the layer's path in the model.
             folder: where to make the new folder.
+            whole: whether the layer may have other assets, as one of a user's own: then all of them are in the folder.
 
         Raises:
-            UserError: the vocabularies are far too large.
+            UserError: the assets are far too large, or lead outside of the folder.
         """
-        name = f"assets/{layer_path}/{_VOCABULARY}"
-        if name not in self.names():
+        start = _assets(layer_path)
+        names = [name for name in self.names() if name.startswith(start) and not name.endswith("/")]
+        names = [name for name in names if whole or name == start + _VOCABULARY]
+        if not names:
             return None
-        self._vocabulary_bytes += self.size_bytes(name)
-        if self._vocabulary_bytes > _LARGEST_TEXT_BYTES:
-            raise UserError(f"{self.path}: its vocabularies are larger than {_LARGEST_TEXT_BYTES:,} bytes", _BROKEN)
-        made = tempfile.mkdtemp(dir=folder)
-        (Path(made) / _VOCABULARY).write_bytes(self.text(name))
-        return made
+        self._asset_bytes += sum(self.size_bytes(name) for name in names)
+        if self._asset_bytes > _LARGEST_TEXT_BYTES:
+            raise UserError(
+                f"{self.path}: the assets of its layers are larger than {_LARGEST_TEXT_BYTES:,} bytes", _BROKEN
+            )
+        made = Path(tempfile.mkdtemp(dir=folder))
+        for name in names:
+            parts = name.removeprefix(start).split("/")
+            if any(part in ("", ".", "..") or set(part) & set("\\:") for part in parts):
+                raise UserError(f"{self.path}: member {name!r} leads outside of the archive")
+            made.joinpath(*parts).parent.mkdir(parents=True, exist_ok=True)
+            made.joinpath(*parts).write_bytes(self.text(name))
+        return str(made)
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         if name not in self.names():
             raise UserError(f"{self.path}: no {name} inside; expected a Keras model", _BROKEN)
         return self._file.getinfo(name)
+
+
+def _assets(layer_path: str) -> str:
+    """Returns how the names of a layer's assets begin."""
+    return f"assets/{layer_path}/" if layer_path else "assets/"
 
 
 def size_bytes(model: Any) -> int:

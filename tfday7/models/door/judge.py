@@ -23,6 +23,7 @@ UNSAFE_HINT = (
 )
 CODE = frozenset(("Lambda", "__lambda__"))
 _OTHER_RUNTIMES = frozenset(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "TensorFlowOpLayer"))
+_KERAS = frozenset(("keras", "tf_keras", "tensorflow", "builtins"))  # The packages of Keras's own classes.
 _DATA = frozenset(("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"))
 _BROKEN = "the file is broken"
 _DEEPEST = 200  # Nested this deep, the settings are an attack on the reader's stack.
@@ -103,12 +104,12 @@ class _Judge:
         return self.known_class(record, name, settings, owner)
 
     def known_class(self, record: dict[str, Any], name: str, settings: Any, owner: str) -> dict[str, Any]:
-        names = [one for one in (record.get("registered_name"), name) if isinstance(one, str)]
-        registered = next((one for one in names if one in self.known.custom), None)
-        kind = self.known.custom.get(str(registered)) or self.known.classes.get(self.long_name(record, name))
+        registered, kind = self.meant(record, name)
         if kind is None:
+            module = record.get("module")
+            place = f" of {module}" if isinstance(module, str) and module else ""
             raise UserError(
-                f"{self.source}: layer {owner!r} is made of {name!r}, which is not one of Keras's own classes",
+                f"{self.source}: layer {owner!r} is made of {name!r}{place}, which is not one of Keras's own classes",
                 f"if it is yours: @tfday7.models.register({name.rsplit('>')[-1]}) (docs/keras3_door.md)",
             )
         settings = self.settings(kind, settings, owner)
@@ -120,6 +121,24 @@ class _Judge:
                 kept[key] = self.value(record[key], key, owner)
         where = {"module": kind.__module__, "class_name": kind.__name__, "registered_name": registered}
         return {**where, "config": settings, **kept}
+
+    def meant(self, record: dict[str, Any], name: str) -> tuple[str | None, Any]:
+        """Returns the class that a record means, None for one that is not known; before it its registered name, if any.
+
+        Where the record says whose class it is, another of the same name is not taken for it. `.h5` files do not say.
+        """
+        module, registered_name = record.get("module"), record.get("registered_name")
+        if isinstance(module, str) and module:
+            is_own = module.partition(".")[0] in _KERAS
+            is_foreign = not is_own
+        else:  # Keras writes no module for the classes of a script.
+            is_own = False
+            is_foreign = isinstance(registered_name, str) and ("module" in record or ">" in registered_name)
+        names = [one for one in (registered_name, name) if isinstance(one, str) and not is_own]
+        registered = next((one for one in names if one in self.known.custom), None)
+        if registered is not None or is_foreign:
+            return registered, self.known.custom.get(str(registered))
+        return None, self.known.classes.get(self.long_name(record, name))
 
     def settings(self, kind: Any, settings: Any, owner: str) -> Any:
         """Returns the judged settings of an object of the class: a file has many words for a class, and it is one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core.errors import UserError
-from tfday7.models.door import archive, hdf5
+from tfday7.models.door import archive, hdf5, rules
 from tfday7.models.door.building import fitting, keras3_model, tf_keras_model
 from tfday7.models.door.judge import parsed
 
@@ -39,7 +39,9 @@ def _load_state(model: Any, file: archive.Archive, folder: Path, is_keras3: bool
     """Reads weights and assets. The public `load_weights` leaves the assets (vocabularies) out."""
     library = importlib.import_module(("keras" if is_keras3 else "tf_keras") + ".src.saving.saving_lib")
     weights = library.H5IOStore(str(folder / archive.WEIGHTS), mode="r")
-    assets = _vocabularies(library, file, folder) if file.has_assets() else None
+    own = {*rules.REGISTERED, *rules.RETURNING}
+    whole = any(type(layer) in own for layer in model._flatten_layers())
+    assets = _assets(library, file, folder, whole) if file.has_assets() else None
     try:
         with fitting(file.path):
             if is_keras3:
@@ -50,14 +52,14 @@ def _load_state(model: Any, file: archive.Archive, folder: Path, is_keras3: bool
         weights.close()
 
 
-def _vocabularies(library: Any, file: archive.Archive, folder: Path) -> Any:
+def _assets(library: Any, file: archive.Archive, folder: Path, whole: bool) -> Any:
     """Returns what the loader asks for the folder of a layer's assets: it is made when a layer needs it."""
 
-    class Vocabularies(library.DiskIOStore):
+    class Assets(library.DiskIOStore):
         def get(self, path: str) -> str | None:
-            return file.vocabulary_folder(path, folder)
+            return file.assets_folder(path, folder, whole)
 
         def has_path(self, path: str) -> bool:
             return file.has_assets(path)
 
-    return Vocabularies(str(folder), mode="r")
+    return Assets(str(folder), mode="r")

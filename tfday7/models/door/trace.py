@@ -70,12 +70,21 @@ def _steps(model: Any, side: Side, layer: Any) -> list[Any]:
     places = {id(tensor): place for place, tensor in enumerate(side.flatten(inputs))}
     steps: list[Any] = []
     for call in side.calls(model):
+        is_own = id(call.layer) in own
         kwargs = {key: call.kwargs[key] for key in sorted(call.kwargs) if key != "training"}
-        given = [places.get(id(leaf), repr(leaf)) for leaf in side.flatten([list(call.args), kwargs])]
-        steps.append((id(call.layer) if id(call.layer) in own else _described(call.layer), list(kwargs), given))
+        args = [value for place, value in enumerate(call.args) if not (is_own and place == _training(call.layer))]
+        given = [places.get(id(leaf), repr(leaf)) for leaf in side.flatten([args, kwargs])]
+        steps.append((id(call.layer) if is_own else _described(call.layer), list(kwargs), given))
         for tensor in call.outputs:
             places.setdefault(id(tensor), len(places))
     return [*steps, [places[id(tensor)] for tensor in side.flatten(outputs)]]
+
+
+def _training(layer: Any) -> int | None:
+    """Returns the place of `training` among the arguments of a layer's call, None where it has no place."""
+    parameters = list(inspect.signature(layer.call).parameters.values())
+    placed = [each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return placed.index("training") if "training" in placed else None
 
 
 def _described(operation: Any) -> str:
