@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,41 @@ def test_a_model_file_with_its_data_has_a_folder_of_its_own(run: Path, tmp_path:
     assert "选中" in ended.out
     assert (tmp_path / "mine" / "report.html").exists()
     assert json.loads((tmp_path / "mine" / "compression.json").read_text())["candidates"][0]["latency_ratio"] is None
+
+
+@pytest.mark.slow
+def test_a_model_and_a_teacher_that_bring_code_are_taken_and_delivered_where_that_is_allowed(tmp_path: Path) -> None:
+    from tfday7.core.frameworks import keras
+
+    tensor = keras.Input((8, 8, 1))
+    doubled = keras.layers.Lambda(lambda x: 2.0 * x)(keras.layers.Flatten()(tensor))
+    keras.Model(tensor, keras.layers.Dense(10)(doubled)).save(tmp_path / "mine.keras")
+    ended = run_command(
+        "compress", f"--model={tmp_path}/mine.keras", "--data=digits", "--recipe=dynamic", "--measure=false",
+        f"--teacher={tmp_path}/mine.keras", "--allow_unsafe_model", "--max_accuracy_drop=1", "--json",
+        f"--run_dir={tmp_path}/run", f"--export_dir={tmp_path}/files",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["chosen"] == "dynamic"
+
+
+def test_a_run_whose_model_brings_code_is_compressed_as_it_was_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tfday7 import stage_compress, train
+    from tfday7.core.run_folder import RunFolder
+    from tfday7.models.config import ModelConfig
+
+    def config(kind: Any) -> Any:
+        return kind(allow_unsafe_model=True) if kind is ModelConfig else kind()
+
+    monkeypatch.setattr(train, "COMMAND", SimpleNamespace(config=config))
+    monkeypatch.setattr(stage_compress, "plan", lambda config, *others: config)
+    monkeypatch.setattr(stage_compress, "compress", lambda task, *others: {"task": task})
+    record = train.compress(RunFolder(tmp_path), print, "en")
+    assert record is not None
+    assert record["task"].allow_unsafe_model
+    assert record["task"].run_dir == str(tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "suffix"), [("onnxruntime", ".onnx"), ("openvino", ".xml")])

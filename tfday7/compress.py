@@ -14,8 +14,8 @@ is scored on the test split once, at the end.
 compression.json and the report go to the run folder; the artefacts, each with the recipe that made it, to folders in
 --export_dir. The same command goes on after an interruption, and does not repeat what is done; given again while a
 search is being made, it helps with the candidates, and the first one concludes. Exit codes: 0 done, 2 a
-mistake in the flags, the recipe, the model or the data, 3 no candidate is within the limits, 130 interrupted, 143
-preempted.
+mistake in the flags, the recipe, the model or the data, 3 no candidate is within the limits, 75 the process that this
+one helped has ended without concluding (the same command goes on), 130 interrupted, 143 preempted.
 """
 
 from __future__ import annotations

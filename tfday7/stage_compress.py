@@ -216,6 +216,7 @@ def compress(task: Task, say: Say = lambda sentence: None, lang: str = "en") -> 
         UserError: the model or the data cannot be read, or do not take the only recipe.
         InUseError: another process does something else in the folder.
         GateError: no candidate could be made.
+        WorkerLostError: the process that this one helped has ended without concluding; the same call goes on.
         Interrupted: a signal; the same call goes on.
     """
     model, dataset, meaning = loaded(task.found, say)
@@ -280,7 +281,8 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
     from tfday7.exporting.exporting import Origin
 
     data = to_text(task.found.data) if task.found.data else None
-    teachers = tuple(models.load(path, dtype_policy="float32") for path in task.config.teachers())
+    unsafe = task.config.allow_unsafe_model
+    teachers = tuple(models.load(path, allow_unsafe=unsafe, dtype_policy="float32") for path in task.config.teachers())
     return Compression(
         model,
         dataset,
@@ -295,6 +297,7 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
         "cpu" if task.budget.is_remote else task.budget.device,
         _timer(task, say),
         task.budget.runtime,
+        unsafe,
     )
 
 

@@ -106,7 +106,8 @@ def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any] | None:
     from tfday7 import stage_compress
     from tfday7.compression.config import CompressConfig
 
-    config = CompressConfig(run_dir=str(folder.path))
+    unsafe = COMMAND.config(ModelConfig).allow_unsafe_model
+    config = CompressConfig(run_dir=str(folder.path), allow_unsafe_model=unsafe)
     task = stage_compress.plan(config, None, COMMAND.config(BudgetConfig), COMMAND.config(SearchConfig))
     return stage_compress.compress(task, say, lang)
 

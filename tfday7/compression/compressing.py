@@ -18,7 +18,7 @@ from tfday7.benchmarking import devices
 from tfday7.compression import keeping, limits
 from tfday7.compression.config import RUNTIMES, BudgetConfig
 from tfday7.compression.recipe import Recipe
-from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
+from tfday7.compression.records import BASELINE, NOT_FINITE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
 from tfday7.compression.timing import Timer, timed
 from tfday7.core import amx, files
@@ -51,6 +51,7 @@ class Compression:
         device: where files are timed on this machine; see `benchmarking.devices.DEVICES`.
         timer: times files on another device; None for this machine.
         runtime: runs and times the files, which are of its format.
+        allow_unsafe: whether models in files, as candidates leave them in `folder`, may bring code; see `models.load`.
     """
 
     model: Any
@@ -66,6 +67,7 @@ class Compression:
     device: str = "cpu"
     timer: Timer | None = None
     runtime: str = "litert"
+    allow_unsafe: bool = False
 
     @property
     def format(self) -> str:
@@ -113,6 +115,7 @@ class Compression:
             self.distil,
             trainings,
             self.say,
+            allow_unsafe=self.allow_unsafe,
         )
         for number, step in enumerate(recipe.steps, start=1):
             name = step.technique.name
@@ -152,7 +155,7 @@ class Compression:
 
         The conversion is repeated; the file is the one that was measured, to the byte, or a note says that it is not.
         """
-        work = keeping.load(self.folder / candidate.name, self.dataset, self.model)
+        work = keeping.load(self.folder / candidate.name, self.dataset, self.model, self.allow_unsafe)
         target = self.export_dir / candidate.name
         artefact = self._exported(work, candidate.name, target, self.dataset)
         if artefact.path:
@@ -254,10 +257,8 @@ def concluded(
         baseline, *some = timed(job, [baseline, *some], seconds)
         again = {one.name: one for one in some}
         made = [again.get(one.name, one) for one in made]
-    baseline, *made = with_frontier([baseline, *made], limits.frontier_floor(baseline, budget))
     job.say("scoring on the test split: the baseline, the frontier and what is chosen")
-    baseline = job.deliver(baseline)
-    made, chosen = _delivered(job, made, baseline, budget)
+    baseline, made, chosen = _delivered(job, job.deliver(baseline), made, budget)
     for one in made:
         if one.path:
             _tell(one, baseline, Path(one.path).parent, job.origin.name, job.place())
@@ -280,24 +281,29 @@ def concluded(
 
 
 def _delivered(
-    job: Compression, made: Sequence[Candidate], baseline: Candidate, budget: BudgetConfig
-) -> tuple[list[Candidate], str | None]:
-    """Delivers the frontier and what is chosen; returns the candidates, and the chosen one's name.
+    job: Compression, baseline: Candidate, made: Sequence[Candidate], budget: BudgetConfig
+) -> tuple[Candidate, list[Candidate], str | None]:
+    """Delivers the frontier and what is chosen; returns baseline and candidates, and the chosen one's name.
 
     On the test split a file may turn out to be broken, and one that is converted again to be larger: it is chosen no
-    more, and the next best is delivered in its place.
+    more, and the next best is delivered in its place, as is what it alone kept from the frontier.
     """
     found, delivered = list(made), set[int]()
     while True:
+        baseline, *found = with_frontier([baseline, *found], limits.frontier_floor(baseline, budget))
         chosen = limits.choose(found, baseline, budget)
         due = [
             at for at, one in enumerate(found)
             if at not in delivered and not one.failure and (one.pareto or one.name == chosen)
         ]  # fmt: skip
         if not due:
-            return [one if at in delivered else _undelivered(one) for at, one in enumerate(found)], chosen
+            return baseline, [one if at in delivered else _undelivered(one) for at, one in enumerate(found)], chosen
         for at in due:
-            found[at] = job.deliver(found[at])
+            try:
+                found[at] = job.deliver(found[at])
+            except UserError as error:  # Of this one alone, as the baseline was delivered.
+                job.say(f"{found[at].name}: cannot be delivered ({error.message})")
+                found[at] = dataclasses.replace(found[at], path=None, failure=error.message)
         delivered.update(due)
 
 
@@ -329,7 +335,7 @@ def _broken(artefact: Artefact) -> str:
         return artefact.failure or "its file was not compared with the Keras model"
     relative, limit = artefact.parity.relative_difference, artefact.parity.limits["relative_difference"]
     if relative is None:
-        return "its file gives outputs that are not finite"
+        return NOT_FINITE
     agreement, least = artefact.parity.agreement, artefact.parity.limits.get("agreement")
     agrees = agreement is not None and least is not None and agreement >= least and relative <= 2 * limit
     return (

@@ -45,32 +45,36 @@ def save(work: Work, folder: Path) -> None:
     files.write_json(folder / STATE, {"numbers": numbers, "skipped": skipped, "notes": work.notes, "done": work.done})
 
 
-def load(folder: Path, dataset: Dataset, original: Any) -> Work:
+def load(folder: Path, dataset: Dataset, original: Any, allow_unsafe: bool = False) -> Work:
     """Returns the work that was saved, ready for export.
 
     Args:
         folder: see `save`.
         dataset, original: as of `Work`.
+        allow_unsafe: as of `models.load`.
 
     Raises:
         UserError: there is none, or it is damaged.
     """
     if not (folder / STATE).exists():
         raise UserError(f"{folder}: no compressed model", "compress again with --overwrite")
-    state = files.read_json(folder / STATE)
+    state: Any = files.read_json(folder / STATE)
     if (folder / QUANTIZED).exists():
         from tfday7.compression import qat
 
-        model = qat.load(folder / QUANTIZED)
+        model = qat.load(folder / QUANTIZED, allow_unsafe)
     else:
-        model = models.load(folder / MODEL)
+        model = models.load(folder / MODEL, allow_unsafe=allow_unsafe)
     work = Work(model, original, dataset)
-    if state["numbers"] is not None:
-        from tfday7.compression.techniques.quantize import Numbers
+    try:
+        if state["numbers"] is not None:
+            from tfday7.compression.techniques.quantize import Numbers
 
-        work.numbers = Numbers(**state["numbers"])
-    work.skipped = [Skipped(**each) for each in state["skipped"]]
-    work.notes, work.done = list(state["notes"]), list(state["done"])
+            work.numbers = Numbers(**state["numbers"])
+        work.skipped = [Skipped(**each) for each in state["skipped"]]
+        work.notes, work.done = list(state["notes"]), list(state["done"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / STATE}: not what a compression wrote", "compress again with --overwrite") from error
     return work
 
 

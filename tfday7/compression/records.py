@@ -13,6 +13,7 @@ from typing import Any
 from tfday7.core.errors import UserError
 
 BASELINE = "float32"  # The name of the given model's own file.
+NOT_FINITE = "its file gives outputs that are not finite"  # A failure.
 
 
 @dataclasses.dataclass(frozen=True)

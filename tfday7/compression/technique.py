@@ -60,6 +60,7 @@ class Work:
         notes: what its user has to know.
         step: the step in work, as its recipe has it.
         done: a record of each step that was carried out, JSON values.
+        allow_unsafe: whether files of teachers may bring code (`models.load`).
     """
 
     model: Any
@@ -77,6 +78,7 @@ class Work:
     notes: list[str] = dataclasses.field(default_factory=list)
     step: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     done: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    allow_unsafe: bool = False
 
     def skip(self, technique: str, layer: str, reason: str) -> None:
         """Records that a layer was left alone."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from compression.qat.compared import images, with_statistics
 
-from tfday7.compression import qat
+from tfday7.compression import finetuning, qat
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 
@@ -48,6 +48,18 @@ def test_a_model_without_fake_quantization_is_not_saved_here(tmp_path: Path) -> 
     with pytest.raises(UserError, match="has no fake quantization"):
         qat.save(keras.Model(inputs, LAYERS.Dense(1)(inputs)), tmp_path / "quantized")
     assert not (tmp_path / "quantized").exists()
+
+
+def test_a_model_that_brings_code_is_read_where_that_is_allowed_and_copied_always(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = LAYERS.Lambda(lambda y: 2.0 * y, name="mine")(LAYERS.Dense(4)(LAYERS.Flatten()(inputs)))
+    model, _ = qat.prepare(keras.Model(inputs, LAYERS.Dense(2)(x)), images())
+    qat.save(model, tmp_path / "quantized")
+    with pytest.raises(UserError, match=r"'mine' \(Lambda\) brings Python code"):
+        qat.load(tmp_path / "quantized")
+    given = images().train.x
+    for again in (qat.load(tmp_path / "quantized", allow_unsafe=True), finetuning.copied(model)):
+        np.testing.assert_array_equal(again(given, training=False), model(given, training=False))
 
 
 def test_a_missing_and_a_damaged_file_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfday7.compression.search import space
-from tfday7.compression.search.costs import IN_EPOCHS, Beginnings, Cost, Costs, Price, beginnings
+from tfday7.compression.search.costs import IN_EPOCHS, Beginnings, Cost, Costs, Price, beginnings, tells_epochs
 from tfday7.compression.search.space import Point
 
 
@@ -74,3 +74,15 @@ def test_a_candidate_that_could_not_be_made_has_trained_nothing() -> None:
     failed = entry(Point(0.5), 20.0, (6, 3.0))
     failed["candidate"] = {**failed["candidate"], "steps": []}
     assert Price([failed], told, in_seconds=False)(Point(0.5), 6) == 7.0
+    known = entry(Point(0.75), 8.0, (6, 1.0))
+    assert Costs([failed, known]).of() == Costs([known]).of() == Cost(2.0, 1.0)
+    assert Costs([failed], Cost(1.0, 30.0)).of() == Cost(1.0, 30.0)
+    assert not tells_epochs([failed])
+    assert tells_epochs([failed, known])
+
+
+def test_an_epoch_that_was_too_short_to_be_timed_takes_what_was_guessed() -> None:
+    short = entry(Point(0.5), 3.0, (1, None))
+    assert not tells_epochs([short])
+    assert Costs([short], Cost(1.0, 0.2)).of() == Cost(3.0, 0.2)
+    assert Costs([short, entry(Point(0.5), 8.0, (1, 6.0))], Cost(1.0, 0.2)).of() == Cost(2.5, 6.0)

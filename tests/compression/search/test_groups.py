@@ -14,6 +14,7 @@ from tfday7.compression.search import groups
 from tfday7.compression.search.groups import GroupCost
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
+from tfday7.data import pipeline
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 
@@ -74,7 +75,7 @@ def test_time_that_a_group_saves_counts_beside_macs_and_parameters(model: Any) -
     x = np.random.default_rng(0).uniform(size=(100, 4)).astype(np.float32)
     dataset, most = prepare(Raw(x, np.arange(100) % 2), "made"), 2
     timer = Timer()
-    found = {one.name: one for one in groups.measure(model, dataset, timer=timer)}
+    found = {one.name: one for one in groups.with_times(model, groups.measure(model, dataset), timer)}
     assert timer.channels == {"used": [2, 8, 2], "idle": [4, 4, 2]}
     assert (found["used"].latency_saved, found["idle"].latency_saved) == (None, 0.5)
     assert found["used"].gain == pytest.approx(2 * (24 / 64 + 26 / 78) / 2)
@@ -96,8 +97,47 @@ def test_where_time_is_short_those_that_save_the_most_are_timed(model: Any) -> N
             return dict.fromkeys(self.added, 0.25)
 
     x = np.random.default_rng(0).uniform(size=(100, 4)).astype(np.float32)
-    found = groups.measure(model, prepare(Raw(x, np.arange(100) % 2), "made"), timer=Timer())
+    found = groups.with_times(model, groups.measure(model, prepare(Raw(x, np.arange(100) % 2), "made")), Timer())
     assert {one.name: one.latency_saved for one in found} == {"used": None, "idle": 0.25}  # 28 / 78 of the weights.
+
+
+def test_where_time_is_short_fewer_examples_judge_and_what_is_not_reached_is_left_out(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, judged, said = [0.0], [], []
+    predict = pipeline.predict
+
+    def predicted(model: Any, examples: Any) -> np.ndarray:
+        judged.append(len(examples))
+        now[0] += len(examples) / 128
+        return predict(model, examples)
+
+    monkeypatch.setattr(pipeline, "predict", predicted)
+    monkeypatch.setattr(groups.time, "monotonic", lambda: now[0])
+    x = np.random.default_rng(0).uniform(size=(1000, 4)).astype(np.float32)
+    dataset = prepare(Raw(x, np.arange(1000) % 2), "made")
+    whole = len(dataset.validation)
+    assert whole > 96
+    assert len(groups.measure(model, dataset)) == 2
+    assert judged == [whole, whole, whole]
+    judged.clear()
+    assert len(groups.measure(model, dataset, seconds=2.25, say=said.append)) == 2
+    assert judged == [32, 32, 96, 96, 96]  # 0.75 s for the model and each of two groups.
+    judged.clear()
+    assert said == []
+    assert [one.name for one in groups.measure(model, dataset, seconds=0.75, say=said.append)] == ["used"]
+    assert judged == [32, 32, 32, 32]
+    assert said == ["there is no time to judge more than 1 of 2 groups of channels"]
+
+
+def test_groups_that_were_not_timed_are_compared_by_what_their_work_lets_expect() -> None:
+    """Four groups alike: that the work of the first two takes no time counts for the others as well."""
+    costs = [cost(name, 64, 0.1, 0.25) for name in "abcd"]
+    half = [dataclasses.replace(one, latency_saved=0.0 if one.name in "ab" else None) for one in costs]
+    assert set(groups.allocate(half, lambda counts: sum(counts.values()) <= 128).values()) == {32}
+    # Where MACs say nothing, the time of some is no use.
+    unknown = [dataclasses.replace(one, macs_saved=None) for one in half]
+    assert set(groups.allocate(unknown, lambda counts: sum(counts.values()) <= 128).values()) == {32}
 
 
 def test_the_cheaper_group_loses_more_and_no_more_goes_than_has_to() -> None:

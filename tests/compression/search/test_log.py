@@ -100,3 +100,18 @@ def test_time_is_that_of_the_process_that_has_worked_longest() -> None:
     log = [entry(1), entry(2), entry(3, worker=7), entry(4, worker=7), entry(5, worker=7)]
     assert used_seconds(log) == 4.5
     assert used_seconds([]) == 0.0
+
+
+def test_a_search_is_led_by_a_process_that_lives_and_deserted_by_one_that_has_not_concluded(tmp_path: Path) -> None:
+    log, other = Log(tmp_path, KEY), Log(tmp_path, KEY)
+    with log.led():
+        assert other.is_led()
+        assert not other.is_deserted()
+    assert not other.is_led()
+    assert not other.is_deserted()  # It has concluded.
+    with pytest.raises(UserError), log.led():
+        raise UserError("it failed")
+    assert not other.is_led()
+    assert other.is_deserted()
+    with log.led():
+        assert not other.is_deserted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -13,12 +14,13 @@ import pytest
 
 from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.records import Candidate
-from tfday7.compression.search import groups, space
+from tfday7.compression.search import groups, searching, space
 from tfday7.compression.search.decisions import Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.proposing import Proposer
 from tfday7.compression.search.searching import Search
 from tfday7.compression.search.space import Point
+from tfday7.core.errors import UserError, WorkerLostError
 
 BASELINE = Candidate("float32", metric={"name": "accuracy", "value": 0.9}, gzip_bytes=300_000, latency_ratio=1.0)
 
@@ -71,6 +73,55 @@ def test_what_groups_are_worth_is_measured_once_for_a_runtime(tmp_path: Path, mo
         made.job.training = SimpleNamespace(seed=0)
         assert made._group_costs() == []
         assert len(asked) == times
+
+
+def group_costs(folder: Path, minutes: float) -> list[groups.GroupCost]:
+    made = search(folder, search_minutes=minutes)
+    made.job.runtime, made.job.model, made.job.dataset = "litert", None, None
+    made.job.training = SimpleNamespace(seed=0)
+    return made._group_costs()
+
+
+class FakeTimer:
+    """Knows how much time it has."""
+
+    def __init__(self, job: Any, seconds: float, limit_seconds: float) -> None:
+        self.limit_seconds = limit_seconds
+
+
+def test_what_a_short_search_could_not_time_a_longer_one_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def with_times(model: Any, costs: Any, timer: FakeTimer, seed: int) -> list[groups.GroupCost]:
+        asked.append(timer.limit_seconds)
+        timed = 1 if timer.limit_seconds < 60.0 else 2
+        return [dataclasses.replace(one, latency_saved=0.1 if at < timed else None) for at, one in enumerate(costs)]
+
+    costs = [groups.GroupCost(name, "channels", 8, 4, 0.1, 0.1, 0.2, 0.2) for name in ("a", "b")]
+    monkeypatch.setattr(searching, "GroupTimer", FakeTimer)
+    monkeypatch.setattr(groups, "measure", lambda *arguments: costs)
+    monkeypatch.setattr(groups, "with_times", with_times)
+    for minutes, times in ((2.0, [15.0]), (2.0, [15.0]), (20.0, [15.0, 150.0]), (60.0, [15.0, 150.0])):
+        known = [one.latency_saved for one in group_costs(tmp_path, minutes)]
+        assert known == ([0.1, None] if minutes == 2.0 else [0.1, 0.1])
+        assert asked == times
+
+
+def test_what_a_device_that_was_gone_could_not_tell_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*arguments: Any) -> Any:
+        raise UserError("ssh: connection lost")
+
+    costs = [groups.GroupCost("a", "channels", 8, 4, 0.1, 0.1, 0.2, 0.2)]
+    timed = [dataclasses.replace(costs[0], latency_saved=0.3)]
+    monkeypatch.setattr(searching, "GroupTimer", FakeTimer)
+    monkeypatch.setattr(groups, "measure", lambda *arguments: costs)
+    for with_times, expected in ((gone, costs), (lambda *arguments: timed, timed), (gone, timed)):
+        monkeypatch.setattr(groups, "with_times", with_times)
+        assert group_costs(tmp_path, 20.0) == expected
 
 
 LOGGED = [entry(Point(), 0), entry(Point(0.5), 1, 11.9, 10.0), entry(Point(sparsity=0.7), 1, 9.9, 8.0)]
@@ -137,6 +188,16 @@ def test_where_the_time_is_too_short_for_all_epochs_there_are_as_many_as_fit() -
     assert made.proposer.rungs == [9]
 
 
+def test_a_candidate_that_could_not_be_made_tells_nothing_of_epochs() -> None:
+    failed = entry(Point(0.5), 9, 0.5)
+    failed["candidate"] |= {"failure": "out of memory", "steps": []}
+    made = search(Path(), search_minutes=10, max_candidates=None)
+    made._an_epoch = 80.0
+    made._pace([*LOGGED[:1], failed], 500.0)
+    assert made.proposer.rungs == [5]  # As without it, and not all nine because one has had them.
+    assert made.proposer.price(Point(0.25), 9) == pytest.approx(1.1 * (1.1 + 9 * 80.0))
+
+
 def test_it_begins_with_the_same_points_until_a_part_of_the_time_is_over() -> None:
     assert paced(LOGGED, 2.0).begins  # 23 s of 120.
     assert not paced(LOGGED, 1.0).begins
@@ -179,21 +240,39 @@ def test_what_others_are_making_is_not_decided_on_again() -> None:
     assert made._decide(LOGGED, float("inf"), pending * 3) is None  # Three and three are six.
 
 
+def began(made: Search, folder: Path) -> None:
+    """Leaves behind what a process leaves that has begun the search."""
+    made.log.begin(None)
+    (folder / "float32").mkdir()
+    (folder / "float32" / "candidate.json").write_text(json.dumps(BASELINE.to_json()))
+
+
+def test_whoever_helps_is_told_that_the_process_that_was_to_conclude_has_gone(tmp_path: Path) -> None:
+    made = search(tmp_path, max_candidates=2)
+    began(made, tmp_path)
+    with pytest.raises(KeyboardInterrupt), made.log.led():
+        raise KeyboardInterrupt
+    with pytest.raises(WorkerLostError, match="made 2 candidates, but the process") as ended:
+        made.join()
+    assert ended.value.exit_code == 75
+    assert len(made.log.read()) == 2  # Nothing is lost.
+
+
 def test_two_processes_share_a_search(tmp_path: Path) -> None:
     job: Any = SimpleNamespace(
         folder=tmp_path, format="tflite", key_of_model=lambda: {"weights": "a"}, say=lambda sentence: None
     )
     made = Made(job, BudgetConfig(), SearchConfig(max_candidates=12, search_epochs=9))
     assert not made.can_join()
-    made.log.begin(None)
-    (tmp_path / "float32").mkdir()
-    (tmp_path / "float32" / "candidate.json").write_text(json.dumps(BASELINE.to_json()))
-    assert made.can_join()
-    helper = os.fork()
-    if not helper:
-        os._exit(made.join())
-    done = made._work(BASELINE, 0)
-    helped = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
+    began(made, tmp_path)
+    assert not made.can_join()  # Whoever has begun it has gone.
+    with made.log.led():
+        assert made.can_join()
+        helper = os.fork()
+        if not helper:
+            os._exit(made.join())
+        done = made._work(BASELINE, 0)
+        helped = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
     log = made.log.read()
     assert made.log.is_quiet()
     assert (done + helped, len(log)) == (12, 12)

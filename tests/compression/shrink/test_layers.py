@@ -223,6 +223,37 @@ def test_heads_go_whole() -> None:
     np.testing.assert_array_equal(np.asarray(layer._query_dense.bias), kept)
 
 
+MASKS: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "of all heads": (lambda same: same[:, tf.newaxis], 1),
+    "of all heads and queries": (lambda same: same[:, tf.newaxis, :1], 1),
+    "of each head": (lambda same: tf.stack([same, ~same], axis=1), 2),
+}
+
+
+@pytest.mark.parametrize(("shaped", "heads"), MASKS.values(), ids=MASKS)
+def test_heads_stay_only_where_each_has_a_mask_of_its_own(shaped: Callable[[Any], Any], heads: int) -> None:
+    keras.backend.clear_session()
+
+    def attended(x: Any) -> Any:
+        mask = shaped(tf.matmul(x, x, transpose_b=True) > 0.0)
+        return keras.layers.MultiHeadAttention(2, 3, name="attention")(x, x, attention_mask=mask)
+
+    _, smaller = agree(series(attended))
+    assert smaller.get_layer("attention").get_config()["num_heads"] == heads
+
+
+def test_heads_go_where_a_mask_of_two_axes_has_none_of_heads() -> None:
+    keras.backend.clear_session()
+
+    def attended(x: Any) -> Any:
+        mask = tf.einsum("bijc,bklc->bijkl", x, x) > 0.0
+        layer = keras.layers.MultiHeadAttention(2, 3, attention_axes=(1, 2), name="attention")
+        return layer(x, x, attention_mask=mask)
+
+    _, smaller = agree(image(attended))
+    assert smaller.get_layer("attention").get_config()["num_heads"] == 1
+
+
 def test_groups_of_a_convolution_go_whole() -> None:
     model = image(lambda x: keras.layers.Conv2D(9, 3, groups=3, name="grouped")(x))
     plan, smaller = agree(model, ratio=0.3)

@@ -35,6 +35,18 @@ def test_a_new_student_takes_the_models_place_and_ends_in_what_that_ended_in(blo
     assert record["finetuning"]["learning_rate"] == 0.001  # All of it, for a model that has learned nothing yet.
 
 
+def test_a_teacher_that_brings_code_teaches_where_that_is_allowed(blobs: Dataset, tmp_path: Path) -> None:
+    inputs = keras.Input((2,))
+    outputs = keras.layers.Lambda(lambda x: 2.0 * x, name="mine")(keras.layers.Dense(2)(inputs))
+    save(keras.Model(inputs, outputs), tmp_path / "teacher.keras")
+    settings = read_settings(DISTIL, {"teacher": str(tmp_path / "teacher.keras"), "epochs": 1})
+    with pytest.raises(UserError, match=r"'mine' \(Lambda\) brings Python code"):
+        DISTIL.apply(work_on(blobs), settings)
+    work = work_on(blobs)
+    work.allow_unsafe = True
+    assert DISTIL.apply(work, settings)["finetuning"]["distil"]["teachers"] == 1
+
+
 def test_the_model_learns_from_a_file_with_its_hidden_layer(blobs: Dataset, tmp_path: Path) -> None:
     work = work_on(blobs)
     before = work.model

@@ -65,14 +65,18 @@ def save(model: Any, path: Path | str) -> None:
     saving.save(model, Path(path))
 
 
-def load(path: Path | str) -> Any:
+def load(path: Path | str, allow_unsafe: bool = False) -> Any:
     """Returns a model that `save` wrote: it gives the same outputs and trains on.
 
     Nothing of the file is executed: it holds names, numbers and settings of layers.
 
+    Args:
+        path: of the file.
+        allow_unsafe: run code that the file brings all the same (Lambda layers); only for files that you trust.
+
     Raises:
-        UserError: no such file, damaged, or with a layer that is not known here.
+        UserError: no such file, damaged, with a layer that is not known here, or with code.
     """
     from tfday7.compression.qat import saving
 
-    return saving.load(Path(path))
+    return saving.load(Path(path), allow_unsafe)

@@ -37,7 +37,7 @@ def save(model: Any, path: Path) -> None:
         partial.write_bytes(named.read_bytes())
 
 
-def load(path: Path) -> Any:
+def load(path: Path, allow_unsafe: bool = False) -> Any:
     """See `tfday7.compression.qat.load`."""
     if not path.is_file():
         raise UserError(f"{path}: no such file", "give a file that tfday7.compress or qat.save wrote")
@@ -45,7 +45,7 @@ def load(path: Path) -> Any:
         config = parsed(file.text("config.json"), str(path))
         if _WEIGHTS not in file.names():
             raise UserError(f"{path}: no {_WEIGHTS} inside", "compress the model again")
-        model = _made(config, path, file.size_bytes(_WEIGHTS))
+        model = _made(config, path, file.size_bytes(_WEIGHTS), allow_unsafe)
         with fitting(path):
             size_bytes = archive.size_bytes(model)
         with file.unpacked(size_bytes) as folder:
@@ -58,13 +58,13 @@ def load(path: Path) -> Any:
     return model
 
 
-def _made(config: Any, path: Path, stored_bytes: int) -> Any:
+def _made(config: Any, path: Path, stored_bytes: int, allow_unsafe: bool) -> Any:
     known = tf_keras_known(names_ours=activations.PACKAGE + ">" in json.dumps(config))
     own = {keras.saving.get_registered_name(kind): kind for kind in CLASSES}
     known = dataclasses.replace(known, custom={**known.custom, **own})
-    judged = vetted({**config, "compile_config": None}, known, str(path), allow_unsafe=False)
+    judged = vetted({**config, "compile_config": None}, known, str(path), allow_unsafe)
     with fitting(path), within_file(stored_bytes, path):
-        model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=True)
+        model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: describes a {type(model).__name__}; expected a model", "compress the model again")
     return model

@@ -52,10 +52,10 @@ class Costs:
 
     def __init__(self, log: Sequence[Entry], guess: Cost | None = None) -> None:
         self._guess = guess
-        self._found = [(Point(**one["decision"]["point"]), *_parts(one)) for one in log if one["decision"]["epochs"]]
+        self._found = [(Point(**one["decision"]["point"]), *_parts(one)) for one in trained(log)]
 
     def of(self, point: Point | None = None) -> Cost | None:
-        """Returns the median cost in seconds of the candidates that trained; the guess where none did.
+        """Returns the median cost in seconds of the candidates that trained; the guess of what none of them tells.
 
         Args:
             point: whose cost is asked for. Its epochs take as long as those of the candidates with the nearest ratio
@@ -69,7 +69,18 @@ class Costs:
             nearest = min(abs(one.ratio - point.ratio) for one, _ in timed)
             timed = [each for each in timed if abs(each[0].ratio - point.ratio) == nearest]
         constant = statistics.median(rest for _, rest, _ in self._found)
-        return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else 0.0)
+        unknown = 0.0 if self._guess is None else self._guess.epoch
+        return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else unknown)
+
+
+def trained(log: Sequence[Entry]) -> list[Entry]:
+    """Returns the entries of a log that were trained; one that could not be made says nothing of what others cost."""
+    return [entry for entry in log if entry["decision"]["epochs"] and entry["candidate"]["steps"]]
+
+
+def tells_epochs(log: Sequence[Entry]) -> bool:
+    """Returns whether a log says how long an epoch takes."""
+    return any(_parts(entry)[1] is not None for entry in trained(log))
 
 
 def _parts(entry: Entry) -> tuple[float, float | None]:
@@ -126,7 +137,7 @@ class Price:
 
     def untrained(self, point: Point, epochs: int) -> int:
         """Returns how many epochs are left to train."""
-        return sum(trained for beginning, trained in self.steps(point, epochs) if beginning not in self._trained)
+        return sum(count for beginning, count in self.steps(point, epochs) if beginning not in self._trained)
 
     def _cost(self, point: Point) -> Cost | None:
         key = (point.kind == QAT, point.ratio)

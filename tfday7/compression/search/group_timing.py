@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfday7.compression.compressing import Compression
 from tfday7.compression.records import Candidate
+from tfday7.compression.search.groups import first_examples
 from tfday7.compression.timing import timed
-from tfday7.data.lazy import take
+from tfday7.core.errors import UserError
 from tfday7.exporting import exporting
 
 WHOLE, FOLDER, KIND = "whole", "groups", "int8"
@@ -21,7 +20,7 @@ EXAMPLES = 64  # That calibrate a probe's file, and that it is compared on: its 
 
 
 class GroupTimer:
-    """Times probes; see `groups.measure`.
+    """Times probes; see `groups.with_times`.
 
     Args:
         job: says where, and on which data.
@@ -33,9 +32,7 @@ class GroupTimer:
         self.job, self.seconds, self.folder = job, seconds, Path(job.folder) / FOLDER
         self.limit_seconds, self._began = limit_seconds, 0.0
         self._files: list[Candidate] = []
-        split = job.dataset.validation if len(job.dataset.validation) else job.dataset.train
-        first = np.arange(min(EXAMPLES, len(split)))
-        few = dataclasses.replace(split, x=take(split.x, first), y=take(split.y, first))
+        few = first_examples(job.dataset, EXAMPLES)
         self._dataset = dataclasses.replace(job.dataset, train=few, validation=few, test=few)
 
     def has_time(self) -> bool:
@@ -50,15 +47,23 @@ class GroupTimer:
         """Makes the file of a model; one that cannot be made is not timed."""
         folder = self.folder / str(len(self._files))
         origin = dataclasses.replace(self.job.origin, name=f"group_{len(self._files)}")
-        (made,) = exporting.export(model, self._dataset, [(self.job.format, KIND)], folder, origin, bisect=False)
-        self._files.append(Candidate(name, path=made.path, size_bytes=made.size_bytes, failure=made.failure))
+        try:
+            (made,) = exporting.export(model, self._dataset, [(self.job.format, KIND)], folder, origin, bisect=False)
+        except UserError as error:
+            self._files.append(Candidate(name, failure=error.message))
+        else:
+            self._files.append(Candidate(name, path=made.path, size_bytes=made.size_bytes, failure=made.failure))
 
     def saved(self) -> dict[str, float]:
-        """Returns the share of the whole model's time that each probe saves, where it is known; removes the files."""
+        """Returns the share of the whole model's time that each probe saves, where it is known; removes the files.
+
+        Raises:
+            UserError: the device cannot be reached.
+        """
         try:
             if not self._files or self._files[0].failure:
                 return {}
-            rows = timed(self.job, self._files, self.seconds)[1:]
+            rows = timed(self.job, self._files, self.seconds, patience=1.0)[1:]
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
         return {one.name: 1.0 - one.latency_ratio for one in rows if one.latency_ratio is not None}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,15 +14,16 @@ import numpy as np
 from tfday7.compression.shrink.choosing import rounded
 from tfday7.compression.technique import Work
 from tfday7.core.errors import UserError
-from tfday7.data.dataset import Dataset
+from tfday7.data.dataset import Dataset, Examples
 from tfday7.data.lazy import take
 
 PROBED = 0.5  # Of a group's channels that go for the probe.
-EXAMPLES = 1000  # Of validation, on which a probe is judged.
+EXAMPLES, LEAST_EXAMPLES = 1000, 32  # Of validation, on which a probe is judged: at most, and where time is short.
 MOST = 0.875  # Of a group's channels that may go.
 STEPS = 24  # Of the bisection for a multiplier.
 MOVED_WEIGHT = 0.1  # Outputs that move by all their spread count as a metric that drops by so much.
 LEAST_DAMAGE = 1e-4  # A group whose removal helps counts as nearly free, not as a gain.
+Say = Callable[[str], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,17 +81,20 @@ class ProbeTimer(Protocol):
         """Takes a probe."""
 
     def saved(self) -> Mapping[str, float]:
-        """Returns the share of the time that each probe saves, where it is known."""
+        """Returns the share of the time that each probe saves, where known. Raises UserError without a device."""
 
 
-def measure(model: Any, dataset: Dataset, seed: int = 0, timer: ProbeTimer | None = None) -> list[GroupCost]:
+def measure(
+    model: Any, dataset: Dataset, seed: int = 0, seconds: float = math.inf, say: Say = lambda sentence: None
+) -> list[GroupCost]:
     """Returns the cost of every group that can lose half of its channels; the test split is not looked at.
 
     Args:
         model: a float32 functional model with one input and one output.
         dataset: its first validation examples judge; training examples where there are none.
         seed: see `shrink.plan`.
-        timer: times the probes, those that save the most first, as long as it has time; None measures no time.
+        seconds: where this is short, fewer examples judge; groups that are not reached by then are left out.
+        say: told of groups that are left out.
 
     Raises:
         UserError: nothing of the model can go.
@@ -96,18 +103,20 @@ def measure(model: Any, dataset: Dataset, seed: int = 0, timer: ProbeTimer | Non
     from tfday7.compression.finetuning import metric_of
     from tfday7.data import pipeline
 
-    split = dataset.validation if len(dataset.validation) else dataset.train
-    first = np.arange(min(EXAMPLES, len(split)))
-    judges = dataclasses.replace(split, x=take(split.x, first), y=take(split.y, first))
+    started = time.monotonic()
+    able = [one.group for one in shrink.plan(model, ratio=PROBED, seed=seed, round_to=1).groups]
+    able = [group for group in able if _stay(len(group)) < len(group)]
+    planning = time.monotonic() - started
+    judges = _judges(model, dataset, seconds / (1 + len(able)) - planning)
     work = Work(model, model, dataclasses.replace(dataset, validation=judges))
     outputs = pipeline.predict(model, judges)
     metric, spread = metric_of(work, outputs), float(np.std(outputs - outputs.mean(axis=0))) or 1.0
-    found, plans = [], {}
-    for group in [one.group for one in shrink.plan(model, ratio=PROBED, seed=seed, round_to=1).groups]:
-        stay = max(1, round(len(group) * (1 - PROBED)))
-        if stay == len(group):
-            continue
-        plan = plans[group.name] = shrink.plan(model, counts={group.name: stay}, seed=seed)
+    found: list[GroupCost] = []
+    for group in able:
+        if time.monotonic() > started + seconds:
+            say(f"there is no time to judge more than {len(found)} of {len(able)} groups of channels")
+            break
+        plan = shrink.plan(model, counts={group.name: _stay(len(group))}, seed=seed)
         with plan.masking() as probe:
             moved = pipeline.predict(probe, judges)
         found.append(
@@ -115,20 +124,61 @@ def measure(model: Any, dataset: Dataset, seed: int = 0, timer: ProbeTimer | Non
                 name=group.name,
                 kind=group.kind,
                 channels=len(group),
-                removed=len(group) - stay,
+                removed=len(group) - _stay(len(group)),
                 metric_drop=metric - metric_of(work, moved),
                 outputs_moved=float(np.sqrt(np.mean(np.square(moved - outputs)))) / spread,
                 macs_saved=None if plan.macs is None else 1 - plan.macs[1] / plan.macs[0],
                 parameters_saved=1 - plan.parameters[1] / plan.parameters[0],
             )
         )
-    if timer is None:
-        return found
-    for one in sorted(found, key=lambda one: -one.gain):
+    return found
+
+
+def _stay(channels: int) -> int:
+    """Returns how many of a group's channels stay in its probe."""
+    return max(1, round(channels * (1 - PROBED)))
+
+
+def _judges(model: Any, dataset: Dataset, seconds: float) -> Examples:
+    """Returns examples that judge: as many as the model answers in so many seconds, from the least to the most."""
+    from tfday7.data import pipeline
+
+    if seconds == math.inf:
+        return first_examples(dataset, EXAMPLES)
+    few = first_examples(dataset, LEAST_EXAMPLES)
+    pipeline.predict(model, few)  # The model is traced.
+    started = time.monotonic()
+    pipeline.predict(model, few)
+    fitting = LEAST_EXAMPLES * seconds / max(time.monotonic() - started, 1e-9)
+    return first_examples(dataset, int(min(EXAMPLES, max(LEAST_EXAMPLES, fitting))))
+
+
+def first_examples(dataset: Dataset, count: int) -> Examples:
+    """Returns so many validation examples, or as many as there are; training examples where there are none."""
+    split = dataset.validation if len(dataset.validation) else dataset.train
+    chosen = np.arange(min(count, len(split)))
+    return dataclasses.replace(split, x=take(split.x, chosen), y=take(split.y, chosen))
+
+
+def with_times(model: Any, costs: Sequence[GroupCost], timer: ProbeTimer, seed: int = 0) -> list[GroupCost]:
+    """Returns the costs with what each group saves of the time, as far as the timer has time for it.
+
+    Args:
+        model, seed: as of `measure`.
+        costs: from `measure`.
+        timer: times the probes, those that save the most first.
+
+    Raises:
+        UserError: what times the probes has failed.
+    """
+    from tfday7.compression import shrink
+
+    for one in sorted(costs, key=lambda one: -one.gain):
         if timer.has_time():
-            timer.add(one.name, plans[one.name].apply())
+            stay = one.channels - one.removed
+            timer.add(one.name, shrink.plan(model, counts={one.name: stay}, seed=seed).apply())
     times = timer.saved()
-    return [dataclasses.replace(one, latency_saved=times.get(one.name)) for one in found]
+    return [dataclasses.replace(one, latency_saved=times.get(one.name)) for one in costs]
 
 
 def allocate(
@@ -148,6 +198,7 @@ def allocate(
     Raises:
         UserError: even the most that may go does not save enough.
     """
+    costs = _comparable(costs)
     best: dict[str, int] | None = None
     low, high = -12.0, 12.0  # Of the factor's logarithm.
     known: dict[tuple[int, ...], bool] = {}  # Counts are rounded: many factors come to the same.
@@ -163,6 +214,16 @@ def allocate(
     if best is None:
         raise UserError("the groups cannot spare as much", "ask for a smaller ratio")
     return best
+
+
+def _comparable(costs: Sequence[GroupCost]) -> list[GroupCost]:
+    """Returns the costs with the time of those that were not timed: as much of it for their MACs as others save."""
+    known = [one.latency_saved / one.macs_saved for one in costs if one.latency_saved is not None and one.macs_saved]
+    if not known:
+        return [dataclasses.replace(one, latency_saved=None) for one in costs]
+    share = statistics.median(known)
+    guesses = [dataclasses.replace(one, latency_saved=share * (one.macs_saved or 0.0)) for one in costs]
+    return [guess if one.latency_saved is None else one for one, guess in zip(costs, guesses, strict=True)]
 
 
 def _stays(one: GroupCost, factor: float, round_to: int) -> int:

@@ -1,7 +1,8 @@
 """The log of a search, which several processes may carry on: what was tried, and what is being made.
 
 Whoever makes a candidate claims it first, and holds a lock on the claim's own file until it is logged: what a process
-that was killed had begun is nobody's, and is decided anew. The log is read and written under a lock of its own.
+that was killed had begun is nobody's, and is decided anew. The log is read and written under a lock of its own. The
+process that concludes the search holds one, too, whose file goes when it has: one that is held by nobody is left over.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tfday7.compression.search.space import Point
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
-LOG, LOCK, CLAIM = "search.json", "search.lock", "claim_{}.lock"
+LOG, LOCK, LEADER, CLAIM = "search.json", "search.lock", "leader.lock", "claim_{}.lock"
 UNDONE = "is being made"  # Of a claimed candidate: proposers leave it out, as they do what failed.
 
 
@@ -51,6 +52,26 @@ class Log:
     def is_there(self) -> bool:
         """Returns whether a process has begun a search of this key."""
         return self._record().get("until", 0) != 0
+
+    @contextlib.contextmanager
+    def led(self) -> Iterator[None]:
+        """Makes this process the one that concludes the search, for as long as it takes."""
+        with self._locked():
+            lock = self._hold(LEADER)
+        with lock:
+            yield
+            with self._locked():
+                (self.folder / LEADER).unlink()
+
+    def is_led(self) -> bool:
+        """Returns whether a process that lives concludes the search."""
+        with self._locked():
+            return self._is_held(LEADER)
+
+    def is_deserted(self) -> bool:
+        """Returns whether the process that was to conclude the search has ended without doing so."""
+        with self._locked():
+            return (self.folder / LEADER).exists() and not self._is_held(LEADER)
 
     def begin(self, until: float | None) -> list[Entry]:
         """Returns what was tried before, as far as its files are there, and lets others join.
@@ -97,7 +118,7 @@ class Log:
             number = 1 + max(
                 [*(entry["number"] for entry in entries), *(each["number"] for each in pending)], default=0
             )
-            claim = Claim(number, decision, self._lock_of(number))
+            claim = Claim(number, decision, self._hold(CLAIM.format(number)))
             told = {"number": number, "decision": to_json(decision)}
             self._write(entries, [*pending, told], self._record().get("until"))
             return claim
@@ -121,11 +142,11 @@ class Log:
 
     def _pending(self) -> list[dict[str, Any]]:
         """Returns the claims of processes that live, this one included."""
-        return [each for each in self._record().get("claims", []) if self._is_held(each["number"])]
+        return [each for each in self._record().get("claims", []) if self._is_held(CLAIM.format(each["number"]))]
 
-    def _is_held(self, number: int) -> bool:
+    def _is_held(self, name: str) -> bool:
         try:
-            with (self.folder / CLAIM.format(number)).open("rb") as lock:
+            with (self.folder / name).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -133,8 +154,8 @@ class Log:
             return True
         return False
 
-    def _lock_of(self, number: int) -> IO[bytes]:
-        lock = (self.folder / CLAIM.format(number)).open("wb")
+    def _hold(self, name: str) -> IO[bytes]:
+        lock = (self.folder / name).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return lock
 

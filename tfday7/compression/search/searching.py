@@ -22,7 +22,16 @@ from tfday7.compression.config import BudgetConfig, SearchConfig
 from tfday7.compression.recipe import Recipe
 from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.search import groups, space
-from tfday7.compression.search.costs import Beginnings, Cost, Costs, Entry, Price, beginnings
+from tfday7.compression.search.costs import (
+    Beginnings,
+    Cost,
+    Costs,
+    Entry,
+    Price,
+    beginnings,
+    tells_epochs,
+    trained,
+)
 from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
@@ -31,12 +40,12 @@ from tfday7.compression.search.proposing import Proposer, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.compression.timing import timed
 from tfday7.core import files
-from tfday7.core.errors import UserError
+from tfday7.core.errors import UserError, WorkerLostError
 
 GROUPS = "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
-PROBING = 1 / 8  # Of the time, at most, for timing what each group of channels saves.
+PROBING = 1 / 8  # Of the time, at most, for judging what each group of channels is worth; for timing it, as much.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 FEW = 20  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
 STARTING = 0.3  # Of the time: until then it begins with the points that every search begins with.
@@ -74,12 +83,14 @@ class Search:
             UserError: the model or the data cannot be read, or no candidate can be made of them.
             Interrupted: a signal; the same call goes on behind the last whole candidate.
         """
+        with self.log.led():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         started = time.time()
         baseline = self._measured_alone(self.job.baseline())
-        before = self.log.read()
-        if not before:
-            self._group_costs()
-        spent = used_seconds(before)
+        self._group_costs()
+        spent = used_seconds(self.log.read())
         end = started + self.config.minutes * 60.0 - spent
         tried = self.log.begin(None if end == float("inf") else end)
         if tried:
@@ -90,26 +101,33 @@ class Search:
         return self._concluded(baseline, self.log.read(), spent + time.time() - started)
 
     def can_join(self) -> bool:
-        """Returns whether another process has begun this very search, so that `join` can help it."""
-        begun = self.log.is_there() and self.log.until() > time.time()
+        """Returns whether another process makes this very search, so that `join` can help it."""
+        begun = self.log.is_there() and self.log.is_led() and self.log.until() > time.time()
         return begun and (self.folder / BASELINE / compressing.RECORD).exists()
 
     def join(self) -> int:
-        """Makes candidates for the process that has begun this search, which concludes it; returns how many.
+        """Makes candidates for the process that makes this search, which concludes it; returns how many.
 
         Raises:
             UserError: as of `run`.
+            WorkerLostError: that process has ended without concluding it.
             Interrupted: a signal; the candidate in work is left to others.
         """
         path = self.folder / BASELINE / compressing.RECORD
-        return self._work(self._measured_alone(from_json(files.read_json(path), str(path))), os.getpid())
+        made = self._work(self._measured_alone(from_json(files.read_json(path), str(path))), os.getpid())
+        if self.log.is_deserted():
+            raise WorkerLostError(
+                f"made {made} candidates, but the process that was to conclude the search has ended",
+                "give the same command again: it goes on from the log, and concludes",
+            )
+        return made
 
     def _work(self, baseline: Candidate, worker: int) -> int:
         """Makes one candidate after the other until nothing is left to do, and returns how many."""
         self.proposer = Proposer(
             baseline, self.budget, self.config.search_epochs, self.structure, space.kinds(self.job.format)
         )
-        if self.config.minutes != float("inf") and not any(entry["decision"]["epochs"] for entry in self.log.read()):
+        if self.config.minutes != float("inf") and not tells_epochs(self.log.read()):
             self._an_epoch = self._epoch_seconds()
         failures, number = 0, 0
         while True:
@@ -170,7 +188,7 @@ class Search:
         in_seconds = known is not None and total != float("inf")
         self.proposer.rungs = rungs
         if known is not None and total < FEW * known.of(rungs[-1]):
-            whole = any(entry["decision"]["epochs"] >= rungs[-1] for entry in log)
+            whole = any(entry["decision"]["epochs"] >= rungs[-1] for entry in trained(log))
             self.proposer.rungs = rungs[-1:] if whole else [known.epochs_within(left, rungs[-1])]
         self.proposer.begins = not in_seconds or used_seconds(log) < total * STARTING
         self.proposer.price = Price(log, self._steps, in_seconds, guess)
@@ -182,13 +200,14 @@ class Search:
         return None if self._an_epoch is None else Cost(max(fixed, default=0.0), self._an_epoch)
 
     def _epoch_seconds(self) -> float:
-        """Returns what an epoch of the given model takes, by some of its steps."""
+        """Returns what an epoch of the given model takes, by some of its steps: by one, where that takes long."""
         from tfday7.compression.finetuning import copied
         from tfday7.data.pipeline import steps_per_epoch
         from tfday7.training import step_time
 
         job = self.job
-        step_ms = step_time.measure(copied(job.model), job.dataset, job.optimizer, job.training)
+        singly = dataclasses.replace(job.training, checkpoint_steps=1)  # Else it takes several steps at once.
+        step_ms = step_time.measure(copied(job.model), job.dataset, job.optimizer, singly)
         return step_ms / 1000.0 * steps_per_epoch(job.dataset.train, job.training.batch_size)
 
     def _steps(self, point: Point, epochs: int) -> Beginnings:
@@ -280,16 +299,10 @@ class Search:
             path, timed = self.folder / GROUPS, None if self.seconds is None else self.budget.device
             key = {"model": self.job.key_of_model(), "timed": timed, "runtime": self.job.runtime}
             record = files.read_json(path) if path.exists() else {}
-            if not isinstance(record, dict) or record.get("key") != key:
-                self.job.say("measuring what each group of channels is worth")
-                try:
-                    found = groups.measure(
-                        self.job.model, self.job.dataset, self.job.training.seed, self._group_timer()
-                    )
-                except UserError as error:
-                    self.job.say(f"no channels can go: {error.message}")
-                    found = []
-                record = {"key": key, "groups": [one.to_json() for one in found]}
+            seconds = self.config.minutes * 60.0 * PROBING
+            if not isinstance(record, dict) or record.get("key") != key or not _suffices(record, seconds):
+                found, short = self._measured_groups(seconds)
+                record = {"key": key, "short": short, "groups": [one.to_json() for one in found]}
                 files.write_json(path, record)
             try:
                 self._costs = [groups.GroupCost(**one) for one in record["groups"]]
@@ -297,10 +310,28 @@ class Search:
                 raise UserError(f"{path}: not the costs of groups", "search again with --overwrite") from error
         return self._costs
 
-    def _group_timer(self) -> GroupTimer | None:
-        if self.seconds is None:
-            return None
-        return GroupTimer(self.job, self.seconds * GLANCE, self.config.minutes * 60.0 * PROBING)
+    def _measured_groups(self, seconds: float) -> tuple[list[groups.GroupCost], float | None]:
+        """Returns what each group of channels is worth, judged in so many seconds and timed in as many.
+
+        Returns:
+            (the costs, the seconds where they were too few, 0 where the device failed, None where nothing is missing).
+        """
+        job, seed, started = self.job, self.job.training.seed, time.monotonic()
+        job.say("measuring what each group of channels is worth")
+        try:
+            found = groups.measure(job.model, job.dataset, seed, seconds, job.say)
+        except UserError as error:
+            job.say(f"no channels can go: {error.message}")
+            return [], None
+        whole = time.monotonic() <= started + seconds
+        if self.seconds is not None and found:
+            try:
+                found = groups.with_times(job.model, found, GroupTimer(job, self.seconds * GLANCE, seconds), seed)
+            except UserError as error:
+                job.say(f"what they save of the time is not known: {error.message}")
+                return found, 0.0
+            whole = whole and all(one.latency_saved is not None for one in found)
+        return found, None if whole or seconds == float("inf") else seconds
 
     def _key(self) -> dict[str, Any]:
         """Returns what a log's decisions hang on: another budget decides otherwise."""
@@ -335,3 +366,9 @@ class Search:
             "rejected": dict(sorted(self.proposer.rejected.items())),
         }  # fmt: skip
         return record
+
+
+def _suffices(record: dict[str, Any], seconds: float) -> bool:
+    """Returns whether measuring groups again, with so many seconds, would not tell more than a record of it."""
+    short = record.get("short")
+    return not isinstance(short, int | float) or short >= seconds

@@ -71,16 +71,17 @@ class Distil(Technique):
             rate = rate if rate is not None else own_rate(work.optimizer)
         else:
             student = copied(work.model)
-        teaching = dataclasses.replace(work, teachers=_teachers(settings)) if settings.teacher else work
+        teaching = dataclasses.replace(work, teachers=_teachers(work, settings)) if settings.teacher else work
         tuned = finetune(teaching, student, epochs, rate, plan, what=self.name)
         before, work.model = work.model.count_params(), student
         return {"parameters": [before, student.count_params()], "finetuning": tuned}
 
 
-def _teachers(settings: DistilSettings) -> tuple[Any, ...]:
+def _teachers(work: Work, settings: DistilSettings) -> tuple[Any, ...]:
     from tfday7.models import load
 
-    return tuple(load(path.strip()) for path in settings.teacher.split(",") if path.strip())
+    paths = [path.strip() for path in settings.teacher.split(",")]
+    return tuple(load(path, allow_unsafe=work.allow_unsafe) for path in paths if path)
 
 
 def _pairs(layers: str) -> tuple[tuple[str, str], ...]:

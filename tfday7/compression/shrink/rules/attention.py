@@ -36,13 +36,19 @@ def _multi_head(visit: Visit) -> list[Labels]:
     pairs = [*query.shape[1:-1], *(value.shape[axis] for axis in layer._attention_axes)]
     for size in (layer._key_dim, layer._value_dim):
         visit.cost([*pairs, layer._num_heads, size], [*[None] * len(pairs), heads, None])
-    mask = given.get("attention_mask")
-    if mask is not None and len(mask.shape) > len(query.shape):
+    if _is_masked_by_head(layer, query, given.get("attention_mask")):
         visit.fix(heads, "masked each by its own in")
     for role in ("attention_mask", "query_mask", "value_mask", "key_mask"):
         if TF_KERAS.is_symbolic(given.get(role)):
             visit.fix_all(visit.graph.labels[id(given[role])], "the mask of")
     return _projected(visit, heads)
+
+
+def _is_masked_by_head(layer: Any, query: Any, mask: Any) -> bool:
+    """Returns whether a mask has an axis of heads, and not one of size 1, which all of them share."""
+    attended = len(layer._attention_axes)
+    scores = len(query.shape) + attended  # Axes: [batch, ..., heads, those of the query, those of the value].
+    return mask is not None and len(mask.shape) == scores and mask.shape[-2 * attended - 1] != 1
 
 
 def _projected(visit: Visit, heads: Any) -> list[Labels]:
