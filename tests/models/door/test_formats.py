@@ -14,6 +14,7 @@ from models.door.trips import difference, random_weights
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.models import door
+from tfday7.models.door import applications
 
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
 
@@ -58,6 +59,20 @@ def test_a_file_of_either_keras_gives_the_same_model(which: str, name: str, tmp_
     assert difference(loaded(X), model(X, training=False)) == 0
     assert loaded.get_layer("conv").kernel_regularizer.get_config()["l2"] == pytest.approx(0.01)
     assert loaded.get_layer("nested").layers[-1].kernel.shape == (144, 2)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_layers_of_the_applications_come_from_files(package: str, name: str, tmp_path: Path) -> None:
+    framework = keras3 if package == "keras" else keras
+    kinds = applications.classes(package)
+    inputs = framework.Input((8, 8, 3))
+    x = kinds["LayerScale"](0.5, 3)(inputs)
+    x = kinds["CustomScaleLayer"](0.3)([inputs, kinds["StochasticDepth"](0.2)(x)])
+    model = framework.Model(inputs, x)
+    model.save(tmp_path / name)
+    assert difference(door.load(tmp_path / name)(X), model(X, training=False)) == 0
 
 
 def keras_2_2_file(path: Path, recurrent: str, settings: dict[str, Any], bias: np.ndarray) -> None:

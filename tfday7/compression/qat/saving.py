@@ -19,7 +19,7 @@ from tfday7.core.files import replacing
 from tfday7.core.frameworks import keras
 from tfday7.models.door import activations, archive, hdf5
 from tfday7.models.door.budget import within_file
-from tfday7.models.door.building import fitting
+from tfday7.models.door.building import fitting, tf_keras_object
 from tfday7.models.door.judge import parsed, vetted
 from tfday7.models.door.known import tf_keras_known
 
@@ -64,7 +64,7 @@ def _made(config: Any, path: Path, stored_bytes: int, allow_unsafe: bool) -> Any
     known = dataclasses.replace(known, custom={**known.custom, **own})
     judged = vetted({**config, "compile_config": None}, known, str(path), allow_unsafe)
     with fitting(path), within_file(stored_bytes, path):
-        model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
+        model = tf_keras_object(judged, known, allow_unsafe)
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: describes a {type(model).__name__}; expected a model", "compress the model again")
     return model

@@ -15,6 +15,12 @@ LAYERS = {
 }
 
 
+def classes(package: str) -> dict[str, type]:
+    """Returns name -> class of all of them, from "keras" or "tf_keras"; under their registered names, too."""
+    found = {name: application_class(package, name) for name in LAYERS}
+    return found | {"Custom>CustomScaleLayer": found["CustomScaleLayer"]}
+
+
 def application_class(package: str, name: str) -> type:
     """Returns the class from "keras" or "tf_keras"."""
     kind: type = getattr(importlib.import_module(f"{package}.src.applications.{LAYERS[name][0]}"), name)

@@ -10,9 +10,10 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.models.door import applications
 from tfday7.models.door.activations import PACKAGE
 from tfday7.models.door.budget import within_file
-from tfday7.models.door.judge import vetted
+from tfday7.models.door.judge import Known, vetted
 from tfday7.models.door.known import keras3_known, tf_keras_known
 from tfday7.models.door.legacy import modern
 
@@ -45,8 +46,14 @@ def tf_keras_model(config: Any, source: Path, allow_unsafe: bool, stored_bytes: 
     known = tf_keras_known(names_ours=PACKAGE + ">" in json.dumps(config))
     judged = vetted(modern(config), known, str(source), allow_unsafe)
     with fitting(source), within_file(stored_bytes, source):
-        model = keras.saving.deserialize_keras_object(judged, dict(known.custom), safe_mode=not allow_unsafe)
+        model = tf_keras_object(judged, known, allow_unsafe)
     return _a_model(model, keras.Model, source)
+
+
+def tf_keras_object(judged: Any, known: Known, allow_unsafe: bool) -> Any:
+    """Returns what tf_keras makes of judged settings; it does not know the layers of its own applications by name."""
+    named = applications.classes("tf_keras") | dict(known.custom)
+    return keras.saving.deserialize_keras_object(judged, named, safe_mode=not allow_unsafe)
 
 
 @contextlib.contextmanager

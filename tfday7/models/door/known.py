@@ -66,7 +66,7 @@ def _tf_keras_classes() -> dict[str, type]:
     layers = _classes(keras.layers, keras.layers.Layer)
     for name in _TENSORFLOW_LAYERS:
         layers[name] = getattr(_module("tf_keras.src.layers.core.tf_op_layer"), name)
-    layers |= {name: applications.application_class("tf_keras", name) for name in applications.LAYERS}
+    layers |= applications.classes("tf_keras")
     for name in ("Lambda", "Layer", "Wrapper"):
         layers.pop(name, None)
     functional = _module("tf_keras.src.engine.functional").Functional
