@@ -52,6 +52,11 @@ def test_what_was_left_open_is_what_the_run_took(run: RunFolder, flags: dict[str
     assert (remedies.clipping(evidence), remedies.unless_set(evidence, "--schedule=cosine")) == (None, None)
 
 
+def test_what_was_said_is_what_counts_where_nothing_was_left_open(run: RunFolder) -> None:
+    run.update(optimizer=advisor.to_record(OptimizerConfig("lion", learning_rate=0.0021), []))
+    assert from_run(run).flags == {"learning_rate": "0.5", "model": "mlp"}
+
+
 def test_a_run_that_recorded_little_has_little_evidence(tmp_path: Path) -> None:
     evidence = from_run(RunFolder(tmp_path))
     assert (evidence.epochs, evidence.train_score, evidence.stopped, evidence.flags) == (0, None, "finished", {})

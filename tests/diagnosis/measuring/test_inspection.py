@@ -108,6 +108,8 @@ def test_repeated_inputs_with_other_labels_bound_the_accuracy() -> None:
     repeated, unlike = (inspection._sample(Examples(each, y)) for each in (x, np.arange(400.0)[:, None]))
     assert inspection._ceiling(dataset.problem, repeated) == pytest.approx(0.7)
     assert inspection._ceiling(dataset.problem, unlike) is None
+    pairs = inspection._sample(Examples(np.repeat(np.arange(200, dtype=np.float32), 2)[:, None], np.tile([0, 1], 200)))
+    assert inspection._ceiling(dataset.problem, pairs) == 0.5
 
 
 def test_large_images_are_pooled_and_the_mean_stays() -> None:
