@@ -1,4 +1,7 @@
-"""BatchNormalization over all replicas, as on one device. Importing this module loads TensorFlow.
+"""BatchNormalization in training: by the fused kernel, and over all replicas. Importing this module loads TensorFlow.
+
+Models that came from Keras 3 compute without the fused kernel, so that their outputs are the same bits as there; they
+train with it, as it is faster (benchmarks/fused_training.py).
 
 Keras's own synchronization sums squares in one pass, and leaves out the n / (n - 1) by which the fused kernel of one
 device corrects the moving variance of images. Here the mean is summed first and the squared distances from it second,
@@ -7,11 +10,14 @@ which costs two small all-reduces a layer, and loses no digits where the mean is
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfday7.core.frameworks import keras, tf
+
+IMAGES = 4  # Axes of a batch of them.
 
 
 def prepare(model: Any, accumulate_steps: int) -> None:
@@ -29,6 +35,39 @@ def prepare(model: Any, accumulate_steps: int) -> None:
             _synchronize(layer)
         elif accumulate_steps > 1:
             layer._support_zero_size_input = lambda: True
+
+
+@contextlib.contextmanager
+def fused(model: Any) -> Iterator[None]:
+    """Trains the BatchNormalization layers of images with the fused kernel; what they compute afterwards is as before.
+
+    Its outputs differ in the last bits; its moving variance is the unbiased one, as that of every model made in
+    tf_keras.
+
+    Args:
+        model: a built tf_keras model, before it is traced.
+    """
+    able = [layer for layer in model.submodules if _can_be_fused(layer)]
+    for layer in able:
+        layer.fused, layer._data_format = True, "NHWC"
+    try:
+        yield
+    finally:
+        for layer in able:
+            layer.fused = False
+        if able:  # Else graphs that were traced meanwhile would go on with it.
+            model.train_function = model.test_function = model.predict_function = None
+
+
+def _can_be_fused(layer: Any) -> bool:
+    """Returns whether a layer was told not to use the fused kernel, which could serve it: images, channels last."""
+    if not isinstance(layer, keras.layers.BatchNormalization) or layer.fused is not False or not layer.built:
+        return False
+    if isinstance(layer._calculate_mean_and_var, _Moments) or layer.synchronized or not layer._fused_can_be_used():
+        return False
+    inputs = [each for node in layer._inbound_nodes for each in tf.nest.flatten(node.input_tensors)]
+    masked = any(getattr(each, "_keras_mask", None) is not None for each in inputs)
+    return layer.input_spec.ndim == IMAGES and list(layer.axis) == [IMAGES - 1] and not masked
 
 
 def _synchronize(layer: Any) -> None:

@@ -10,6 +10,7 @@ from tfday7.data import Dataset
 from tfday7.data.pipeline import Parts
 from tfday7.distribution.feeding import feed
 from tfday7.optimizers import OptimizerConfig
+from tfday7.training import batch_statistics
 from tfday7.training.batches import training_batches
 from tfday7.training.callbacks.unfreezing import Unfreezing
 from tfday7.training.config import TrainingConfig
@@ -31,19 +32,20 @@ def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: 
         dataset: its training split gives the batch.
         optimizer, training: the settings of the run.
     """
-    compile_model(model, dataset, optimizer, training)
-    if training.freeze:
-        Unfreezing(model, training.unfreeze_epochs)
+    with batch_statistics.fused(model):
+        compile_model(model, dataset, optimizer, training)
+        if training.freeze:
+            Unfreezing(model, training.unfreeze_epochs)
 
-    def batches(parts: Parts) -> Any:
-        return training_batches(dataset, training, parts=parts).take(len(parts.wanted)).cache().repeat()
+        def batches(parts: Parts) -> Any:
+            return training_batches(dataset, training, parts=parts).take(len(parts.wanted)).cache().repeat()
 
-    given = feed(model.distribute_strategy, batches, True, training.accumulate_steps)
-    run, iterator = model.make_train_function(), iter(given)
-    per_call = int(model._steps_per_execution.numpy())
-    times: list[float] = []
-    while len(times) < WARM_UP + 1 or (len(times) < WARM_UP + CALLS and sum(times[WARM_UP:]) < SECONDS):
-        started = time.perf_counter()
-        float(run(iterator)["loss"])  # Reading it waits for the steps.
-        times.append(time.perf_counter() - started)
+        given = feed(model.distribute_strategy, batches, True, training.accumulate_steps)
+        run, iterator = model.make_train_function(), iter(given)
+        per_call = int(model._steps_per_execution.numpy())
+        times: list[float] = []
+        while len(times) < WARM_UP + 1 or (len(times) < WARM_UP + CALLS and sum(times[WARM_UP:]) < SECONDS):
+            started = time.perf_counter()
+            float(run(iterator)["loss"])  # Reading it waits for the steps.
+            times.append(time.perf_counter() - started)
     return statistics.median(times[WARM_UP:]) * 1000.0 / per_call

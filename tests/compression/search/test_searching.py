@@ -103,7 +103,7 @@ def test_what_a_short_search_could_not_time_a_longer_one_measures(
     monkeypatch.setattr(searching, "GroupTimer", FakeTimer)
     monkeypatch.setattr(groups, "measure", lambda *arguments: costs)
     monkeypatch.setattr(groups, "with_times", with_times)
-    for minutes, times in ((2.0, [15.0]), (2.0, [15.0]), (20.0, [15.0, 150.0]), (60.0, [15.0, 150.0])):
+    for minutes, times in ((2.0, [7.5]), (2.0, [7.5]), (20.0, [7.5, 75.0]), (60.0, [7.5, 75.0])):
         known = [one.latency_saved for one in group_costs(tmp_path, minutes)]
         assert known == ([0.1, None] if minutes == 2.0 else [0.1, 0.1])
         assert asked == times
@@ -161,13 +161,13 @@ def test_what_a_candidate_costs_decides_how_many_epochs_it_gets_first() -> None:
     assert paced([entry(Point(0.5), 1, 6.9, 1.0)])._first_epochs(Point(0.75)) == 3
     assert paced([entry(Point(0.5), 1, 12.4, 0.5)])._first_epochs(Point(0.75)) == 9
     assert paced([entry(Point(0.5), 1, 12.4)])._first_epochs(Point(0.75)) == 9  # Too short to be timed.
-    assert paced(LOGGED, 10.0).rungs == [9]  # Of ten minutes seven with all epochs.
+    assert paced([*LOGGED[:1], entry(Point(0.5), 9, 11.9, 10.0)], 10.0).rungs == [9]  # Of ten minutes few.
 
 
 def test_before_one_was_trained_an_epoch_costs_what_the_models_own_does() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
     made._an_epoch = 20.0
-    made._pace(LOGGED[:1], 500.0)
+    made._pace(LOGGED[:1], 600.0)
     # 1.1 s and 20 s an epoch: all nine take 181 s, of which ten minutes have three: no few epochs to begin with.
     assert made.proposer.rungs == [9]
     assert made.proposer.price(Point(0.5), 9) == pytest.approx(1.1 * 181.1)
@@ -175,17 +175,29 @@ def test_before_one_was_trained_an_epoch_costs_what_the_models_own_does() -> Non
     assert made.proposer.price(Point(0.25), 9) == pytest.approx(1.1 * 83)
 
 
-def test_where_the_time_is_too_short_for_all_epochs_there_are_as_many_as_fit() -> None:
+def test_where_the_time_does_for_few_candidates_they_have_as_many_epochs_as_three_can() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
+    made._an_epoch = 20.0
+    made._pace(LOGGED[:1], 550.0)
+    assert made.proposer.rungs == [8]  # A third is 183 s, 167 without a margin of a tenth; 1.1 s and 20 s an epoch.
     made._an_epoch = 80.0
-    made._pace(LOGGED[:1], 500.0)
-    assert made.proposer.rungs == [5]  # 500 s with a margin of a tenth are 454; 1.1 s and 80 s an epoch.
+    made._pace(LOGGED[:1], 550.0)
+    assert made.proposer.rungs == [5]  # Half of all nine, though there is time for one such.
+    made._pace(LOGGED[:1], 300.0)
+    assert made.proposer.rungs == [3]  # Even that would take 441 s.
     made._pace(LOGGED[:1], 60.0)
     assert made.proposer.rungs == [1]
     assert not made.proposer._is_affordable(Point(0.5))  # Not even one.
-    trained = entry(Point(0.5), 9, 730.0, 80.0)
-    made._pace([*LOGGED[:1], trained], 500.0)  # Once one has all epochs, fewer are no help.
-    assert made.proposer.rungs == [9]
+
+
+def test_all_of_few_candidates_have_the_first_ones_epochs() -> None:
+    """What begins like it would train its beginning again with any other number."""
+    made = search(Path(), search_minutes=10, max_candidates=None)
+    for epochs in (9, 5):
+        trained = entry(Point(0.5), epochs, 100.0 + epochs * 80.0, 80.0)
+        for left in (500.0, 100.0):
+            made._pace([*LOGGED[:1], trained], left)
+            assert made.proposer.rungs == [epochs]
 
 
 def test_a_candidate_that_could_not_be_made_tells_nothing_of_epochs() -> None:
@@ -198,9 +210,9 @@ def test_a_candidate_that_could_not_be_made_tells_nothing_of_epochs() -> None:
     assert made.proposer.price(Point(0.25), 9) == pytest.approx(1.1 * (1.1 + 9 * 80.0))
 
 
-def test_it_begins_with_the_same_points_until_a_part_of_the_time_is_over() -> None:
-    assert paced(LOGGED, 2.0).begins  # 23 s of 120.
-    assert not paced(LOGGED, 1.0).begins
+def test_it_begins_with_the_same_points_where_the_time_does_for_more_than_a_few() -> None:
+    assert paced(LOGGED, 28.0).begins  # 83 s with all epochs, and twenty are 1,660.
+    assert not paced(LOGGED, 27.0).begins
     made = search(Path())  # Without a time the machine's speed decides nothing.
     made._pace(LOGGED, float("inf"))
     assert (made.proposer.rungs, made.proposer.begins, made.proposer.left) == ([1, 3, 9], True, float("inf"))
@@ -209,16 +221,21 @@ def test_it_begins_with_the_same_points_until_a_part_of_the_time_is_over() -> No
 
 def test_nothing_is_begun_that_does_not_fit_into_the_time_with_all_epochs() -> None:
     made = search(Path(), search_minutes=10, max_candidates=None)
-    # A candidate without training takes 1.1 s, one with n epochs 2 s and 9 s each (10 s with a ratio of 0.5, 8 s
-    # without), and a margin of a tenth. Kept for the end are 20.5 s: three of the frontier, and two more that may come,
+    # A candidate without training takes 1.1 s, one with n epochs 2 s and 10 s each (8 s with all
+    # channels), and a margin of a tenth. Kept for the end are 24.6 s: four of the frontier, and two more that may come,
     # take as long as the first one, and 3 s for measuring.
-    ending, whole, lightest = 20.5, 1.1 * 83, 1.1 * 74
-    made._pace(LOGGED, 1000.0)
+    ending, whole, lightest = 24.6, 1.1 * 92, 1.1 * 74
+    known = [*LOGGED, entry(Point(0.5, distil=False), 9, 91.9, 10.0)]
+    made._pace(known, 1000.0)
+    assert made._ending(known) == pytest.approx(ending)
     assert made.proposer.price(Point(kind="dynamic"), 0) == pytest.approx(1.1)
     assert made.proposer.price(Point(0.25), 9) == pytest.approx(whole)
     for left, begins in ((ending + whole + 0.1, True), (ending + lightest - 0.1, False)):
-        decision = made._decide(LOGGED, left)
-        assert (decision is not None and decision.epochs == 9) == begins
+        decision = made._decide([*known, *(entry(Point(kind=kind), 0) for kind in ("dynamic", "float16"))], left)
+        assert decision is not None
+        price = made.proposer.price(decision.point, decision.epochs)
+        assert decision.epochs == 9
+        assert lightest <= price if begins else price < lightest / 2  # Else what is trained goes on.
     # Of what is trained to the end something goes on for two more epochs, where nothing new can be begun.
     untrained = [entry(Point(kind=kind), 0) for kind in ("dynamic", "float16")]
     late = [*LOGGED, *untrained, entry(Point(0.5), 9, 92.9, 10.0)]

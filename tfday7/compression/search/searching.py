@@ -9,6 +9,7 @@ test split is looked at. Other processes may join: they make candidates, and the
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import statistics
 import time
@@ -45,10 +46,10 @@ from tfday7.core.errors import UserError, WorkerLostError
 GROUPS = "groups.json"
 FINISHING = 0.3  # Of time or candidates: then nothing new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
-PROBING = 1 / 8  # Of the time, at most, for judging what each group of channels is worth; for timing it, as much.
+PROBING = 1 / 16  # Of the time, at most, for judging what each group of channels is worth; for timing it, as much.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 FEW = 20  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
-STARTING = 0.3  # Of the time: until then it begins with the points that every search begins with.
+WANTED = 3  # Candidates with the same epochs that a search has time for, at least, if half of the epochs allow it.
 POLL_SECONDS = 0.5  # Between two looks at what other processes still make.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
@@ -177,22 +178,32 @@ class Search:
     def _pace(self, log: Sequence[Entry], left: float) -> None:
         """Tells the proposer what candidates cost, what there is to spend, and how to begin.
 
-        All epochs at once, where the time allows but few candidates: what few epochs show could not be followed. Then,
-        too, most of it goes to what is expected of the model instead of to the points that every search begins with.
-        Where there is no time for a single one with all of them, it has as many as there is time for. Where time
-        decides nothing, as a rerun has to give the same choice, epochs are what counts.
+        Where the time allows but few candidates with all epochs, nothing begins with fewer of them, as what those show
+        could not be followed, and all of it goes to what is expected of the model instead of to the points that every
+        search begins with. Where time decides nothing, as a rerun has to give the same choice, epochs are what counts.
         """
         rungs, total = rungs_of(self.config.search_epochs), self.config.minutes * 60.0
         guess = self._guessed(log) if total != float("inf") else None
         known = Costs(log, guess).of()
         in_seconds = known is not None and total != float("inf")
-        self.proposer.rungs = rungs
-        if known is not None and total < FEW * known.of(rungs[-1]):
-            whole = any(entry["decision"]["epochs"] >= rungs[-1] for entry in trained(log))
-            self.proposer.rungs = rungs[-1:] if whole else [known.epochs_within(left, rungs[-1])]
-        self.proposer.begins = not in_seconds or used_seconds(log) < total * STARTING
+        few = known is not None and total < FEW * known.of(rungs[-1])
+        self.proposer.rungs = [self._same_epochs(log, known, left)] if few and known is not None else rungs
+        self.proposer.begins = not few
         self.proposer.price = Price(log, self._steps, in_seconds, guess)
         self.proposer.left = left if in_seconds else float("inf")
+
+    def _same_epochs(self, log: Sequence[Entry], known: Cost, left: float) -> int:
+        """Returns the epochs that every candidate of a search has which can have but few candidates.
+
+        All, where a few candidates can have as many; otherwise what allows these few, but half of all at least, as long
+        as there is time for one; and then what the first one had, as what begins like it trains its beginning once.
+        """
+        most = self.config.search_epochs
+        half = math.ceil(most / 2)
+        begun = [epochs for entry in trained(log) if (epochs := entry["decision"]["epochs"]) >= half]
+        if begun:
+            return max(begun)
+        return max(min(half, known.epochs_within(left, most)), known.epochs_within(left / WANTED, most))
 
     def _guessed(self, log: Sequence[Entry]) -> Cost | None:
         """Returns what a candidate is expected to cost before one was trained."""
