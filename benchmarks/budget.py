@@ -16,11 +16,13 @@ runs/bench_budget: a benchmark that was interrupted goes on behind it. How it is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,20 +157,42 @@ def peers(model: Any, dataset: Dataset, minutes: float) -> scoring.Made:
     return made
 
 
+class TimeIsOverError(BaseException):
+    """Not an Exception: nothing that makes a candidate may take it for a failure of its own."""
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Ends what is within after so many seconds."""
+
+    def end(*_: Any) -> None:
+        raise TimeIsOverError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except TimeIsOverError:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def by_chance(job: compressing.Compression, minutes: float) -> scoring.Made:
     """Returns random points of our own space, each once, with all epochs, until the time is over."""
-    ends, made = time.monotonic() + minutes * 60.0, []
+    made: scoring.Made = []
     points, generator = [one for one in space.points() if not one.uneven], np.random.default_rng(0)
     drawn = {space.Point(kind="float32")}
-    while time.monotonic() < ends and len(drawn) < len(points):
-        point = points[generator.integers(len(points))]
-        if point in drawn:
-            continue
-        drawn.add(point)
-        candidate = compressing.attempt(job, space.recipe(point, EPOCHS))
-        done = not candidate.failure and candidate.path and candidate.value is not None
-        if done and time.monotonic() <= ends:
-            made.append((candidate.name, float(candidate.value or 0.0), Path(str(candidate.path)).read_bytes()))
+    with ended_after(minutes * 60.0):
+        while len(drawn) < len(points):
+            point = points[generator.integers(len(points))]
+            if point in drawn:
+                continue
+            drawn.add(point)
+            candidate = compressing.attempt(job, space.recipe(point, EPOCHS))
+            if not candidate.failure and candidate.path and candidate.value is not None:
+                made.append((candidate.name, float(candidate.value or 0.0), Path(str(candidate.path)).read_bytes()))
     return made
 
 
