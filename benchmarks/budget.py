@@ -169,7 +169,7 @@ def ended_after(seconds: float) -> Iterator[None]:
         raise TimeIsOverError
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)  # Again, as an exception in a `__del__` gets lost.
     try:
         yield
     except TimeIsOverError:

@@ -38,43 +38,59 @@ def prepare(model: Any, accumulate_steps: int) -> None:
 
 
 @contextlib.contextmanager
-def fused(model: Any) -> Iterator[None]:
+def fused(model: Any, deterministic: bool = False) -> Iterator[None]:
     """Trains the BatchNormalization layers of images with the fused kernel; what they compute afterwards is as before.
 
     Its outputs differ in the last bits; its moving variance is the unbiased one, as that of every model made in
-    tf_keras.
+    tf_keras. A call with a mask goes without it: the kernel would count in what is masked.
 
     Args:
         model: a built tf_keras model, before it is traced.
+        deterministic: leaves layers that are frozen alone: on a GPU their gradient by the kernel is not deterministic.
     """
-    able = [layer for layer in model.submodules if _can_be_fused(layer)]
-    for layer in able:
-        layer.fused, layer._data_format = True, "NHWC"
+    layers = [layer for layer in model.submodules if _can_be_fused(layer) and (layer.trainable or not deterministic)]
+    for layer in layers:
+        layer._data_format = "NHWC"
+        layer.call = _fused_call(layer)  # Not by `fused` alone, which copies that are made meanwhile would take over.
     try:
         yield
     finally:
-        for layer in able:
-            layer.fused = False
-        if able:  # Else graphs that were traced meanwhile would go on with it.
-            model.train_function = model.test_function = model.predict_function = None
+        for layer in layers:
+            vars(layer).pop("call", None)
+        for one in (model, *model.submodules) if layers else ():
+            if isinstance(one, keras.Model):  # Else graphs that were traced meanwhile would go on with the kernel.
+                one.train_function = one.test_function = one.predict_function = None
 
 
 def _can_be_fused(layer: Any) -> bool:
     """Returns whether a layer was told not to use the fused kernel, which could serve it: images, channels last."""
-    if not isinstance(layer, keras.layers.BatchNormalization) or layer.fused is not False or not layer.built:
+    if type(layer) is not keras.layers.BatchNormalization or not layer.built or layer.fused is not False:
         return False
-    if isinstance(layer._calculate_mean_and_var, _Moments) or layer.synchronized or not layer._fused_can_be_used():
+    if "call" in vars(layer) or isinstance(layer._calculate_mean_and_var, _Moments) or layer.synchronized:
         return False
-    inputs = [each for node in layer._inbound_nodes for each in tf.nest.flatten(node.input_tensors)]
-    masked = any(getattr(each, "_keras_mask", None) is not None for each in inputs)
-    return layer.input_spec.ndim == IMAGES and list(layer.axis) == [IMAGES - 1] and not masked
+    return layer.input_spec.ndim == IMAGES and list(layer.axis) == [IMAGES - 1] and layer._fused_can_be_used()
+
+
+def _fused_call(layer: Any) -> Callable[..., Any]:
+    """Returns a `call` for the layer that uses the fused kernel where there is no mask."""
+    own = layer.call
+
+    @tf.autograph.experimental.do_not_convert
+    def call(inputs: Any, mask: Any = None, training: Any = None) -> Any:
+        layer.fused = mask is None
+        try:
+            return own(inputs, mask=mask, training=training)
+        finally:
+            layer.fused = False
+
+    return call
 
 
 def _synchronize(layer: Any) -> None:
     """Makes a layer's statistics those of all replicas, once."""
     if isinstance(layer._calculate_mean_and_var, _Moments):
         return
-    corrects = bool(layer.fused)
+    corrects = bool(layer.fused) or vars(layer).pop("call", None) is not None
     layer.fused = False
     moments = _Moments(layer, corrects, layer._sync_calculate_mean_and_var)
     layer._calculate_mean_and_var = moments  # Not by `synchronized`, which would stay in the model that is delivered.

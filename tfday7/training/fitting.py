@@ -109,7 +109,7 @@ def fit(
         UserError: the folder cannot be written, or its checkpoint belongs to another model.
         WorkerLostError: another process of the group has gone.
     """
-    with agreement.loss_of_workers(model), batch_statistics.fused(model):
+    with agreement.loss_of_workers(model), batch_statistics.fused(model, training.deterministic):
         steps = compile_model(model, dataset, optimizer, training, aim)
         last = min(until or training.epochs, training.epochs)
         session = _Session(model, training, steps, folder, last, watchers, BestFrom(training.patience, best_from))

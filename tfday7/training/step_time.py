@@ -32,7 +32,7 @@ def measure(model: Any, dataset: Dataset, optimizer: OptimizerConfig, training: 
         dataset: its training split gives the batch.
         optimizer, training: the settings of the run.
     """
-    with batch_statistics.fused(model):
+    with batch_statistics.fused(model, training.deterministic):
         compile_model(model, dataset, optimizer, training)
         if training.freeze:
             Unfreezing(model, training.unfreeze_epochs)

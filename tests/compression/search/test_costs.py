@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tfday7.compression.search import space
-from tfday7.compression.search.costs import IN_EPOCHS, Beginnings, Cost, Costs, Price, beginnings, tells_epochs
+from tfday7.compression.search.costs import (
+    IN_EPOCHS,
+    Beginnings,
+    Cost,
+    Costs,
+    Price,
+    beginnings,
+    same_epochs,
+    tells_epochs,
+)
 from tfday7.compression.search.space import Point
 
 
@@ -86,3 +95,26 @@ def test_an_epoch_that_was_too_short_to_be_timed_takes_what_was_guessed() -> Non
     assert not tells_epochs([short])
     assert Costs([short], Cost(1.0, 0.2)).of() == Cost(3.0, 0.2)
     assert Costs([short, entry(Point(0.5), 8.0, (1, 6.0))], Cost(1.0, 0.2)).of() == Cost(2.5, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "begun", "left", "expected"),
+    [
+        ([1, 3, 9], [], 3000.0, 9),  # Three with all nine take 2,380 s.
+        ([1, 3, 9], [], 2000.0, 7),  # A third is 667 s, 606 without the margin of a tenth.
+        ([1, 3, 9], [], 1330.0, 5),  # Of half of all three take 1,324 s.
+        ([1, 3, 9], [], 1200.0, 6),  # Not three but two.
+        ([1, 3, 9], [], 870.0, 9),  # Not two but one, which can have all.
+        ([1, 3, 9], [], 300.0, 3),
+        ([1, 3, 9], [], 10.0, 1),
+        ([1, 3, 9], [1, 3], 1330.0, 5),  # What few epochs show is no beginning to share.
+        ([1, 3, 9], [7, 6], 1330.0, 7),
+        ([1, 3, 9], [5], 3000.0, 9),  # There is time for more with all of them.
+        ([1, 3, 9], [5], 870.0, 5),
+        ([1, 2], [1], 300.0, 2),
+        ([1], [], 3000.0, 1),
+    ],
+)
+def test_few_candidates_have_the_same_epochs(rungs: list[int], begun: list[int], left: float, expected: int) -> None:
+    """A candidate takes 1 s, and 80 s an epoch."""
+    assert same_epochs(rungs, begun, Cost(1.0, 80.0), left) == expected

@@ -58,6 +58,7 @@ FOLLOWED: dict[str, Operation] = {
     "clipped": lambda x: ops.clip(x, -0.5, 0.5),
     "where": lambda x: ops.where(x > 0.0, x, 0.1 * projected(x, 8)),
     "stacked": lambda x: ops.max(ops.stack([x, projected(x, 8)], axis=-1), axis=-1),
+    "stacked, the new axis first": lambda x: ops.max(keras3.src.ops.numpy.Stack()([x, projected(x, 8)]), axis=0),
     "new axis": lambda x: ops.squeeze(ops.expand_dims(x, 1), axis=1),
     "new axis behind": lambda x: ops.squeeze(ops.expand_dims(x, -1), axis=-1),
     "swapped": lambda x: ops.swapaxes(x, 1, -1),

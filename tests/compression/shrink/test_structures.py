@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from compression.shrink.agreement import agree, gap, inputs_for, outputs
 
 from tfday7 import models
 from tfday7.compression import shrink
+from tfday7.compression.shrink.atoms import Atoms
+from tfday7.compression.shrink.visit import Visit
 from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.models import describe
 
@@ -100,6 +103,42 @@ def test_channels_are_followed_beside_open_sizes_as_long_as_they_stay(channels: 
     assert [one.group.name for one in plan.groups] == ["first"] * followed + ["second"]
     reasons = {one.layer: one.reason for one in plan.skipped}
     assert followed or "reshaped together with open sizes by" in reasons["first"]
+
+
+def test_channels_beside_an_open_number_of_them_stay() -> None:
+    inputs, open_sized = keras.Input((5,)), keras.Input((None,))
+    x = keras.layers.Concatenate()([keras.layers.Dense(8, name="first")(inputs), open_sized])
+    x = keras.layers.Dense(6, name="free")(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True))
+    plan, _ = agree(keras.Model([inputs, open_sized], keras.layers.Dense(2)(x)))
+    assert [one.group.name for one in plan.groups] == ["free"]
+    assert "beside a part of open size in" in next(one.reason for one in plan.skipped if one.layer == "first")
+
+
+def test_channels_that_fill_two_axes_and_repeat_along_a_third_go_by_rows() -> None:
+    """Six of them, four times each, as (3, 2, 4): neither axis has a channel of its own at each place."""
+    inputs = keras.Input((5,))
+    x = keras.layers.Reshape((6, 1))(keras.layers.Dense(6, name="first")(inputs))
+    x = keras.layers.Flatten()(keras.layers.Concatenate()([x] * 4))
+    x = keras.layers.Flatten()(tf.square(keras.layers.Reshape((3, 2, 4))(x)))
+    plan, smaller = agree(keras.Model(inputs, keras.layers.Dense(2)(x)))
+    first = next(one for one in plan.groups if one.group.name == "first")
+    assert (first.group.kind, first.before, first.after) == ("heads", 3, 2)
+    assert smaller.get_layer("first").units == 4
+
+
+def test_axes_of_another_size_are_not_one() -> None:
+    """As a rule of somebody's own may ask for: both stay."""
+    atoms = Atoms()
+    visit = SimpleNamespace(graph=SimpleNamespace(atoms=atoms), name="Mine 'mine'")
+    visit.fix_all = lambda labels, why: [Visit.fix(visit, each, why) for each in labels]
+    first, second, third = atoms.new(4, "a", "units"), atoms.new(6, "b", "units"), atoms.new(4, "c", "units")
+    Visit.join(visit, first, third)
+    assert atoms.roots(first).tolist() == atoms.roots(third).tolist()
+    assert not atoms.reason(int(first[0]))
+    Visit.join(visit, first, second)
+    for atom in (*first, *second):
+        assert atoms.reason(atoms.find(int(atom))) == "joined to an axis of another size in Mine 'mine'"
+    assert not set(atoms.roots(first)) & set(atoms.roots(second))
 
 
 def projected(x: Any, units: int, **settings: Any) -> Any:

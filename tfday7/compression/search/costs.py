@@ -19,6 +19,7 @@ from tfday7.compression.search.space import Point
 Entry = dict[str, Any]  # Of a search's log; see `log`.
 Beginnings = Sequence[tuple[str, int]]
 MARGIN = 1.1  # Of an expected time.
+WANTED = 3  # Candidates with the same epochs that a search has time for, at least, if half of the epochs allow it.
 QAT = "qat"
 
 
@@ -71,6 +72,27 @@ class Costs:
         constant = statistics.median(rest for _, rest, _ in self._found)
         unknown = 0.0 if self._guess is None else self._guess.epoch
         return Cost(max(0.0, constant), statistics.median(epoch for _, epoch in timed) if timed else unknown)
+
+
+def same_epochs(rungs: Sequence[int], begun: Sequence[int], known: Cost, left: float) -> int:
+    """Returns the epochs that every candidate of a search has which can have but few candidates.
+
+    All, where a few candidates can have as many, otherwise what allows these few, but no less than half of all, and
+    where not even that fits, what does. What begins like an earlier one trains its beginning once: so there are as many
+    as that had, unless there is time for more candidates with all of them.
+
+    Args:
+        rungs: see `proposing.Proposer`.
+        begun: epochs of candidates that are there or in work.
+        known: what a candidate costs.
+        left: seconds.
+    """
+    most = rungs[-1]
+    half = max([math.ceil(most / 2), *(rung + 1 for rung in rungs[:-1])])
+    wanted = max(1, min(WANTED, int(left / (MARGIN * known.of(half)))))
+    fits = known.epochs_within(left / wanted, most)
+    before = max((epochs for epochs in begun if epochs >= half), default=fits)
+    return most if wanted == WANTED and fits == most else before
 
 
 def trained(log: Sequence[Entry]) -> list[Entry]:

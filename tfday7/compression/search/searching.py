@@ -9,7 +9,6 @@ test split is looked at. Other processes may join: they make candidates, and the
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import statistics
 import time
@@ -30,6 +29,7 @@ from tfday7.compression.search.costs import (
     Entry,
     Price,
     beginnings,
+    same_epochs,
     tells_epochs,
     trained,
 )
@@ -49,7 +49,7 @@ DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
 PROBING = 1 / 16  # Of the time, at most, for judging what each group of channels is worth; for timing it, as much.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
 FEW = 20  # Candidates with all epochs for which the whole time would do, at least, to begin with fewer epochs.
-WANTED = 3  # Candidates with the same epochs that a search has time for, at least, if half of the epochs allow it.
+STARTING = 0.3  # Of the time: until then it begins with the points that every search begins with.
 POLL_SECONDS = 0.5  # Between two looks at what other processes still make.
 MAX_FAILURES = 8  # In a row: then something is wrong with more than the candidates.
 
@@ -168,14 +168,14 @@ class Search:
         left -= self._ending(log)
         if left <= 0:
             return None
-        self._pace(log, left)
+        self._pace(log, left, pending)
         decision = self.proposer.next(known, finishing and bool(log))
         if decision is None and finishing:  # All that is worth it has all epochs; what is new gets them at once.
             self.proposer.rungs = self.proposer.rungs[-1:]
             decision = self.proposer.next(known)
         return decision
 
-    def _pace(self, log: Sequence[Entry], left: float) -> None:
+    def _pace(self, log: Sequence[Entry], left: float, pending: Sequence[Trial] = ()) -> None:
         """Tells the proposer what candidates cost, what there is to spend, and how to begin.
 
         Where the time allows but few candidates with all epochs, nothing begins with fewer of them, as what those show
@@ -186,24 +186,15 @@ class Search:
         guess = self._guessed(log) if total != float("inf") else None
         known = Costs(log, guess).of()
         in_seconds = known is not None and total != float("inf")
-        few = known is not None and total < FEW * known.of(rungs[-1])
-        self.proposer.rungs = [self._same_epochs(log, known, left)] if few and known is not None else rungs
-        self.proposer.begins = not few
+        self.proposer.rungs, self.proposer.begins = rungs, True
+        if in_seconds and known is not None:
+            few = total < FEW * known.of(rungs[-1])
+            begun = [*(entry["decision"]["epochs"] for entry in trained(log)), *(trial.epochs for trial in pending)]
+            if few:
+                self.proposer.rungs = [same_epochs(rungs, begun, known, left)]
+            self.proposer.begins = not few and used_seconds(log) < total * STARTING
         self.proposer.price = Price(log, self._steps, in_seconds, guess)
         self.proposer.left = left if in_seconds else float("inf")
-
-    def _same_epochs(self, log: Sequence[Entry], known: Cost, left: float) -> int:
-        """Returns the epochs that every candidate of a search has which can have but few candidates.
-
-        All, where a few candidates can have as many; otherwise what allows these few, but half of all at least, as long
-        as there is time for one; and then what the first one had, as what begins like it trains its beginning once.
-        """
-        most = self.config.search_epochs
-        half = math.ceil(most / 2)
-        begun = [epochs for entry in trained(log) if (epochs := entry["decision"]["epochs"]) >= half]
-        if begun:
-            return max(begun)
-        return max(min(half, known.epochs_within(left, most)), known.epochs_within(left / WANTED, most))
 
     def _guessed(self, log: Sequence[Entry]) -> Cost | None:
         """Returns what a candidate is expected to cost before one was trained."""

@@ -36,7 +36,7 @@ def _around_a_cell(visit: Visit) -> list[Labels]:
 
 def _unrolled(visit: Visit, cell: Any, gates: int) -> list[Labels]:
     layer = visit.layer
-    if getattr(layer, "time_major", False):
+    if layer.time_major:
         return unknown(visit)
     units = _units(visit, cell, gates)
     steps: Labels = [None, None, units] if layer.return_sequences else [None, units]
