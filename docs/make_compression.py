@@ -33,7 +33,7 @@ def figures(record: Mapping[str, Any]) -> str:
     """Returns the section's text: a row for each artefact, ours and the peers', then what the rows say."""
     rows, seeds = record["resnet8"], record["seeds"]
     lines = [
-        f"A ResNet-8 on Fashion-MNIST, {record['fine_tuning_epochs']} epochs of fine-tuning for every row, "
+        f"A ResNet-8 on Fashion-MNIST, {record['fine_tuning_epochs']} epochs of fine-tuning where there is any, "
         f"{_seeds(seeds)} (`benchmarks/compression.py`, {record['date']},",
         f"{record['hardware']['cpu']}, one thread, one image at a time). Test accuracy; a kB is 1,000 bytes.",
         "",

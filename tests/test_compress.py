@@ -5,7 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 import gzip
 import hashlib
+import html
 import json
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deploying import loopback
 from support import run_command
 
 TRAIN = ("--data=digits", "--model=cnn", "--width=8", "--depth=2", "--epochs=3", "--learning_rate=0.01", "--export=")
@@ -261,6 +264,7 @@ def test_a_search_that_lost_its_last_candidates_makes_them_again_and_chooses_the
     assert again["chosen"] == record["chosen"]
     said = [(one["name"], one["decision"]) for one in record["search"]["log"]]
     assert [(one["name"], one["decision"]) for one in again["search"]["log"]] == said
+    assert again["search"]["rejected"] == record["search"]["rejected"] != {}
     before = {one["name"]: one["sha256"] for one in record["candidates"]}
     assert {one["name"]: one["sha256"] for one in again["candidates"]} == before
 
@@ -293,10 +297,12 @@ def test_the_same_command_helps_a_search_that_is_being_made(run: Path, tmp_path:
 def test_the_chosen_recipe_makes_the_same_file_again(run: Path, searched: Any, tmp_path: Path) -> None:
     record, folder, _ = searched
     chosen = next(one for one in record["candidates"] if one["name"] == record["chosen"])
-    ended = run_command(
-        "compress", f"--run_dir={run}", "--measure=false", "--max_accuracy_drop=0.2", "--name=found", "--json",
-        f"--recipe={folder}/files/{chosen['name']}/recipe.json", f"--export_dir={tmp_path}/files",
-    )  # fmt: skip
+    python, module, name, *flags = shlex.split(record["command_of_chosen"])
+    assert (python, module, name) == ("python", "-m", "tfday7.compress")
+    assert f"--recipe={folder}/files/{chosen['name']}/recipe.json" in flags
+    assert record["command_of_chosen"] in html.unescape((folder / "report.html").read_text())
+    elsewhere = [f"--run_dir={run}", f"--export_dir={tmp_path}/files", "--json"]
+    ended = run_command("compress", *(flag for flag in flags if "_dir=" not in flag), *elsewhere)
     assert ended.code == 0, ended.err
     (again,) = json.loads(ended.out)["candidates"]
     for key in ("sha256", "size_bytes", "macs", "metric", "test_metric"):
@@ -384,6 +390,32 @@ def test_training_with_compress_auto_ends_with_the_best_file_within_the_limits(t
     assert record["chosen"] == "int8"
     assert (tmp_path / "tflite_models" / "run" / "int8" / "recipe.json").exists()
     assert record["candidates"][0]["latency_ratio"] > 0
+
+
+@pytest.mark.skipif(bool(loopback.MISSING), reason=loopback.MISSING)
+def test_a_device_that_is_not_there_is_told_before_training(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = run_command("train", *TRAIN, f"--run_dir={folder}", "--compress=auto", "--device=ssh://pi@127.0.0.1:1")
+    assert ended.code == 2
+    assert "127.0.0.1" in ended.err
+    assert not folder.exists()
+
+
+def test_a_budget_that_nothing_can_keep_ends_with_3_and_what_comes_nearest(run: Path, tmp_path: Path) -> None:
+    ended = run_command(
+        "compress", f"--run_dir={run}", "--max_candidates=4", "--search_epochs=1", "--measure=false", "--json",
+        "--max_size_kb=1", "--max_accuracy_drop=1", f"--export_dir={tmp_path}/files", "--name=none",
+    )  # fmt: skip
+    assert ended.code == 3, ended.err
+    record = json.loads(ended.out)
+    kinds = [one["name"] for one in record["candidates"]]
+    assert kinds[0] == "int8"
+    assert len(kinds) == 2
+    nearest = next(one for one in record["candidates"] if one["name"] == record["nearest"][0])
+    assert nearest["size_bytes"] == min(one["size_bytes"] for one in record["candidates"] if not one["failure"])
+    assert f"the nearest, {nearest['name']}, has" in ended.err
+    assert "hint: --max_size_kb=" in ended.err
+    assert any("--max_size_kb=1" in why for why in record["search"]["rejected"].values())
 
 
 def test_limits_without_compress_auto_are_a_mistake(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ NAMES = {  # What a page calls it, and what the reader of this test has.
     "--artefact=FILE.tflite": f"--artefact={FILE}",
     "--artefacts=FILE": f"--artefacts={FILE}",
     "--artefacts=FILE.tflite": f"--artefacts={FILE}",
-    "--artefact=tflite_models/edge_fashion/edge_fashion_int8.tflite": f"--artefact={FILE}",
+    "--artefact=tflite_models/edge_fashion/NAME/edge_fashion_NAME_int8.tflite": f"--artefact={FILE}",
     "--model=MODEL.keras": "--model=mine.keras",
     "--model=MODEL": "--model=cnn",
     "--data=DATA": "--data=digits",
@@ -42,7 +42,7 @@ SMALL = {
     "multiworker.flags": ("--warmup_steps=5",),
     "mirrored": ("--warmup_steps=5",),
     "mobilenet": ("--width=4",),
-    "edge_fashion": ("--search_minutes=0.1", "--search_epochs=1"),
+    "edge_fashion": ("--max_candidates=3", "--search_epochs=1", "--max_accuracy_drop=1"),
 }
 FAR = "ssh://pi@raspberrypi"  # A device that is not here.
 CHECKED = ("10.0.0.1", "hybrid")  # It would wait for the others; meshes are trained by tests of their own.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfday7.benchmarking import devices
 from tfday7.compression.config import RUNTIMES, BudgetConfig, CompressConfig, SearchConfig
-from tfday7.compression.recipe import Recipe
+from tfday7.compression.recipe import FILE, Recipe
 from tfday7.compression.search import space
 from tfday7.core import environment, files
 from tfday7.core.errors import InUseError, UserError, unknown_name
@@ -76,6 +76,14 @@ class Task:
         flags |= {name: value for name, value in data.items() if name == "data" or value != usual.get(name)}
         given = (f"--{name}={value}" for name, value in flags.items() if name != "overwrite")
         return shlex.join(["python", "-m", "tfday7.compress", *given])
+
+    def command_of(self, name: str | None) -> str:
+        """Returns the command that makes a delivered candidate alone; "" where there is none."""
+        path = "" if name is None else str(self.export_dir / name / FILE)
+        if not path or "," in path:  # Recipes are a comma list.
+            return ""
+        config = dataclasses.replace(self.config, recipe=path)
+        return dataclasses.replace(self, config=config, search=SearchConfig()).command()
 
 
 def plan(
@@ -246,6 +254,7 @@ def _concluded(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say,
         record = {
             **found,
             "command": task.command(),
+            "command_of_chosen": task.command_of(found["chosen"]),
             "hardware": environment.hardware(),
             "device": job.place(),
         }
@@ -303,11 +312,14 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
 
 def _timer(task: Task, say: Say) -> Any:
     """Returns what times files on another device, if it is to be one. Raises UserError where it cannot be reached."""
-    if not task.budget.is_remote or task.seconds is None:
-        return None
+    return timer_on(task.budget, say) if task.budget.is_remote and task.seconds is not None else None
+
+
+def timer_on(budget: BudgetConfig, say: Say) -> Any:
+    """Returns what times files on the device, which ssh reaches. Raises UserError where it does not."""
     from tfday7.deploying.timing import RemoteTimer
 
-    timer = RemoteTimer(_device(task.budget), say)
+    timer = RemoteTimer(_device(budget), say)
     timer.check()
     return timer
 

@@ -26,6 +26,12 @@ from tfday7.planning import Plan, Say
 from tfday7.tuning.settling import Settled
 
 
+def is_chief(plan: Plan) -> bool:
+    """Returns whether this process is the one that writes: of several workers the first, otherwise the only one."""
+    group = checking.group(plan.distribution, os.environ)
+    return group is None or group.is_chief
+
+
 def run(
     plan: Plan,
     folder: RunFolder,

@@ -54,6 +54,8 @@ def main() -> None:
     folder.check_reusable(flags, run.overwrite)
     if COMMAND.flags.only_check_args:
         return
+    if compresses and stages.is_chief(plan):
+        check_reached(COMMAND.config(BudgetConfig))
     files.check_writable(folder.path, "run_dir")
     console = COMMAND.console()
     from tfday7.reporting import TerminalProgress, compression_summary, summary
@@ -99,6 +101,14 @@ def _compresses() -> bool:
             if value != to_text(settings()).get(name):
                 raise UserError(f"--{name}={value} has no meaning without --compress=auto", "give that too, or neither")
     return False
+
+
+def check_reached(budget: BudgetConfig) -> None:
+    """Raises UserError where the device of a search cannot be reached: not after hours of training."""
+    from tfday7 import stage_compress
+
+    if budget.is_remote:
+        stage_compress.timer_on(budget, lambda sentence: None)
 
 
 def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any] | None:

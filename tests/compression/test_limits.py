@@ -51,6 +51,14 @@ def test_the_best_within_the_limits_is_chosen(given: dict[str, Any], chosen: str
     assert limits.choose(ALL, BASELINE, BudgetConfig(**{"max_accuracy_drop": 0.01 + 1e-12, **given})) == chosen
 
 
+def test_a_least_metric_stands_in_the_place_of_the_usual_drop() -> None:
+    lossy = candidate("lossy", 0.86, 10_000, 0.3)
+    assert limits.choose([lossy], BASELINE, BudgetConfig()) is None
+    assert limits.choose([lossy], BASELINE, BudgetConfig(min_metric=0.85)) == "lossy"
+    assert limits.choose([lossy], BASELINE, BudgetConfig(min_metric=0.87)) is None
+    assert limits.choose([lossy], BASELINE, BudgetConfig(min_metric=0.85, max_accuracy_drop=0.01)) is None
+
+
 def test_of_those_that_cost_the_same_the_better_one_is_chosen() -> None:
     twin = candidate("twin", 0.906, 20_100, 0.505)
     assert limits.choose([SMALL, twin], BASELINE, BudgetConfig()) == "twin"

@@ -82,6 +82,9 @@ def test_a_device_that_does_not_know_its_memory_is_timed_all_the_same(peaks: lis
 def test_a_device_that_is_not_there_is_said_before_anything_is_made(device: Device) -> None:
     with pytest.raises(UserError, match="ssh: "):
         timer(device, device=nobody()).check()
+    timer(device).check()
+    with pytest.raises(UserError, match="there is no nowhere/python"):
+        timer(device, python="nowhere/python").check()
 
 
 def test_a_compression_is_timed_on_the_device(device: Device, tmp_path: Path) -> None:

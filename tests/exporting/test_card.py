@@ -46,7 +46,8 @@ def test_it_says_how_a_file_was_compressed(tmp_path: Path) -> None:
                "gzip_bytes": 290_000, "latency_ratio": 1.0, "parameters": 80_000, "macs": None}  # fmt: skip
     steps = [{"technique": "shrink", "ratio": 0.5}, {"technique": "quantize", "kind": "int8"}]
     record = {
-        **figures, "size_bytes": 30_000, "latency_ratio": 0.31, "macs": 5, "recipe": {"name": "small", "steps": steps},
+        **figures, "size_bytes": 30_000, "latency_ratio": 0.31, "latency_spread": [0.29, 0.34], "macs": 5,
+        "recipe": {"name": "small", "steps": steps},
         "skipped_layers": [{"technique": "shrink", "layer": "<b>", "reason": "an output"}], "notes": ["a|b"],
         "baseline": figures, "device": "Some CPU",
     }  # fmt: skip
@@ -55,7 +56,7 @@ def test_it_says_how_a_file_was_compressed(tmp_path: Path) -> None:
     text = (tmp_path / card.CARD).read_text(encoding="utf-8")
     assert "1. shrink \\(ratio 0.5\\)\n2. quantize \\(kind int8\\)" in text
     assert "| size | 300.0 kB | 30.0 kB |" in text
-    assert "| time of an example, relative, on Some CPU | 1.00 | 0.31 |" in text
+    assert "| time of an example, relative, on Some CPU | 1.00 | 0.31 (0.29–0.34) |" in text
     assert "multiply-accumulates" not in text
     assert "- &lt;b&gt;: an output" in text
     assert "- a\\|b" in text

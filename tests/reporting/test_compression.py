@@ -46,22 +46,37 @@ def test_nothing_chosen_is_said_with_the_nearest() -> None:
     text = " ".join(drawn(record(chosen=None, nearest=["small"])).split())
     assert "No candidate is within the budget. The model itself has a validation accuracy of 0.9100." in text
     assert "The nearest one: small: accuracy 0.9000, 20.0 kB packed, latency 0.40x of float32" in text
+    several = [candidate("small"), candidate("other"), candidate("third")]
+    text = " ".join(drawn(record(chosen=None, candidates=several, nearest=["third", "small"])).split())
+    assert "The nearest one: third:" in text
+    assert "Then: small:" in text
     failed = record(chosen=None, candidates=[candidate("broken", None, failure="no file")])
     assert "No candidate could be made." in drawn(failed)
 
 
 def test_of_many_candidates_those_that_matter_are_shown() -> None:
     many = [candidate(f"c{at}", pareto=at in (3, 66)) for at in range(75)]
-    found = compression.compressed(record(candidates=many, chosen="c70", nearest=["c68"]), "en")
+    found = compression.compressed(record(candidates=many, chosen="c70", nearest=["c68"]), "en", most=60)
     assert found is not None
     assert found.sentences[0].startswith("c70: 20.0 kB")
     shown = [row.name for row in found.rows[1:]]
-    assert len(shown) == compression.MAX_CANDIDATES
+    assert len(shown) == 60
     assert {"c3", "c66", "c68", "c70"} <= set(shown)
     assert shown == sorted(shown, key=lambda name: int(name[1:]))
     assert found.notes[0].startswith("60 of 75 candidates are shown")
     assert found.path == ""
     assert [row.name for row in found.rows if row.state == "chosen"] == ["c70"]
+
+
+def test_a_thousand_candidates_with_long_recipes_leave_the_page_small() -> None:
+    steps = [{"technique": "shrink", "counts": ", ".join(f"block_{at}_expand_conv=48" for at in range(200))}]
+    many = [candidate(f"c{at}", recipe={"name": f"c{at}", "steps": steps}) for at in range(1000)]
+    found = compression.compressed(record(candidates=many, chosen="c7"), "en")
+    assert found is not None
+    drawings = [str(figure.drawing) for figure in compression.figures(found, "en")]
+    assert sum(map(len, drawings)) + sum(len(row.steps) + len(row.told) for row in found.rows) < 1_000_000
+    assert all(len(re.findall('aria-label="([^"]*)"', drawing)[0]) < 30_000 for drawing in drawings)
+    assert found.notes[0].startswith("300 of 1000 candidates are shown")
 
 
 def test_a_chosen_one_that_broke_is_none() -> None:
@@ -104,7 +119,25 @@ def test_two_plots_show_every_measured_candidate_with_its_recipe() -> None:
 def test_the_groups_of_the_chosen_one_are_listed() -> None:
     found = compression.compressed(record(), "en")
     assert found is not None
-    assert found.groups == [("conv", "16", "8")]
+    assert found.groups == [("conv", "16 channels", "8 channels")]
+
+
+def test_what_became_of_single_layers_is_listed() -> None:
+    pruned = {"weight": "conv/kernel", "weights": 2304, "zeros": 1152, "sparsity": 0.5}
+    clustered = {"weight": "dense/kernel", "weights": 640, "zeros": 40, "values": 16, "values_per_output": None}
+    steps = [{"technique": "prune", "layers": [pruned]}, {"technique": "cluster", "layers": [clustered]}, {}]
+    found = compression.compressed(record(candidates=[candidate("small", steps=steps)]), "en")
+    assert found is not None
+    assert found.groups == [
+        ("conv/kernel", "2304 weights", "1152 that are not zero"),
+        ("dense/kernel", "640 weights", "16 different values"),
+    ]
+
+
+def test_the_ratio_has_its_spread_where_there_is_one() -> None:
+    found = compression.compressed(record(candidates=[candidate("small", latency_spread=[0.38, 0.47])]), "en")
+    assert found is not None
+    assert [(row.cells["ratio"], row.cells["spread"]) for row in found.rows] == [("1.00x", ""), ("0.40x", "0.38–0.47")]
 
 
 def test_hostile_names_are_escaped() -> None:

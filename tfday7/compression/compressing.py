@@ -17,7 +17,7 @@ from typing import Any
 from tfday7.benchmarking import devices
 from tfday7.compression import keeping, limits
 from tfday7.compression.config import RUNTIMES, BudgetConfig
-from tfday7.compression.recipe import Recipe
+from tfday7.compression.recipe import FILE, Recipe
 from tfday7.compression.records import BASELINE, NOT_FINITE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
 from tfday7.compression.timing import Timer, timed
@@ -160,7 +160,7 @@ class Compression:
         artefact = self._exported(work, candidate.name, target, self.dataset)
         if artefact.path:
             recipe = {"name": candidate.name} if candidate.recipe is None else candidate.recipe
-            files.write_json(target / "recipe.json", recipe)
+            files.write_json(target / FILE, recipe)
         notes = list(candidate.notes)
         if artefact.sha256 != candidate.sha256:
             notes.append("converted again for delivery; not byte for byte the file that was timed")
@@ -274,7 +274,7 @@ def concluded(
         "baseline": baseline.to_json(),
         "candidates": [one.to_json() for one in made],
         "chosen": chosen,
-        "budget": dataclasses.asdict(budget),
+        "budget": {**dataclasses.asdict(budget), "max_accuracy_drop": budget.accuracy_drop},
         "outside": {name: [each.to_json() for each in found] for name, found in broken.items() if found},
         "nearest": [] if chosen else limits.nearest(made, baseline, budget),
     }

@@ -14,6 +14,7 @@ RECIPES = Path("configs/recipes")
 MODEL_HELP = "Model to compress: a .keras or .h5 file, a SavedModel, keras.applications:NAME or python:MODULE:FUNCTION."
 OBJECTIVES = ("auto", "gzip", "size", "latency", "macs", "memory", "metric")
 RUNTIMES = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}  # And the format of its artefacts.
+USUAL_DROP = 0.01  # Of the metric, where nothing else is said.
 TIMED = ("max_latency_ms", "max_latency_ratio", "max_memory_mb")
 
 
@@ -70,9 +71,11 @@ class CompressConfig(Settings):
 class BudgetConfig(Settings):
     """The limits of an artefact. A kB is 1,000 bytes."""
 
-    max_accuracy_drop: float = setting(
-        0.01, "How much of the validation metric the chosen artefact may lose.", minimum=0, maximum=1
-    )
+    max_accuracy_drop: float | None = setting(
+        None,
+        "How much of the validation metric the chosen artefact may lose; default: 0.01, without --min_metric.",
+        minimum=0, maximum=1,
+    )  # fmt: skip
     min_metric: float | None = setting(None, "Least validation metric of the chosen artefact; default: none.")
     max_size_kb: float | None = setting(None, "Most kB of the file; default: no limit.", above=0)
     max_gzip_kb: float | None = setting(None, "Most kB of the packed file; default: no limit.", above=0)
@@ -104,6 +107,13 @@ class BudgetConfig(Settings):
         "least product of packed size and latency.",
         choices=OBJECTIVES,
     )
+
+    @property
+    def accuracy_drop(self) -> float | None:
+        """How much of the metric may be lost; None where only the least metric says what is enough."""
+        if self.max_accuracy_drop is None and self.min_metric is None:
+            return USUAL_DROP
+        return self.max_accuracy_drop
 
     @property
     def is_remote(self) -> bool:

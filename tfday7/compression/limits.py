@@ -54,7 +54,9 @@ class Excess:
 
 def frontier_floor(baseline: Candidate, budget: BudgetConfig) -> float:
     """Returns the metric below which a candidate does not belong to the frontier."""
-    return -math.inf if baseline.value is None else baseline.value - max(WORST_DROP, budget.max_accuracy_drop)
+    if baseline.value is None:
+        return -math.inf
+    return min(baseline.value - WORST_DROP, least_metric(baseline, budget))
 
 
 def broken_limits(one: Candidate, baseline: Candidate, budget: BudgetConfig) -> list[Excess]:
@@ -85,8 +87,9 @@ def broken_limits(one: Candidate, baseline: Candidate, budget: BudgetConfig) -> 
 
 def _floors(baseline: Candidate, budget: BudgetConfig) -> list[tuple[str, float]]:
     floors = []
-    if baseline.value is not None:
-        floors.append(("max_accuracy_drop", baseline.value - budget.max_accuracy_drop))
+    drop = budget.accuracy_drop
+    if baseline.value is not None and drop is not None:
+        floors.append(("max_accuracy_drop", baseline.value - drop))
     if budget.min_metric is not None:
         floors.append(("min_metric", budget.min_metric))
     return floors

@@ -20,6 +20,7 @@ from tfday7.compression.technique import PHASES, TECHNIQUES, StepSettings, Techn
 from tfday7.core import files
 from tfday7.core.errors import UserError
 
+FILE = "recipe.json"  # Beside the artefact that it makes.
 MAX_STEPS = 20
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-.")
 RESERVED = (BASELINE, "groups")  # The given model's own file; probes of a search, whose folder goes.

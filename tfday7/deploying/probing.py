@@ -76,6 +76,13 @@ def check(
         sizes: of the bundle's files, in bytes.
         overwrite: whether what was deployed of another artefact, or added to it, may go.
     """
+    check_runs(probed, where, python)
+    _check_place(probed, where, sizes)
+    _check_target(probed, where, spec, overwrite)
+
+
+def check_runs(probed: Probed, where: str, python: str) -> None:
+    """Raises UserError unless a runner would run there, whatever it is to run; arguments as of `check`."""
     if not probed.one("machine"):
         raise UserError(f"{where}: no POSIX shell answered", "deploying needs a device with sh, as Linux has it")
     if probed.said.get("missing"):
@@ -83,8 +90,6 @@ def check(
         raise UserError(f"{where}: {tools} missing there", "apt-get install coreutils findutils tar")
     _check_python(probed, where, python)
     _check_imports(probed, where, python)
-    _check_place(probed, where, sizes)
-    _check_target(probed, where, spec, overwrite)
 
 
 def _check_python(probed: Probed, where: str, python: str) -> None:

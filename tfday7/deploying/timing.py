@@ -13,7 +13,7 @@ from typing import Any
 from tfday7.benchmarking.figures import Round, ratio
 from tfday7.benchmarking.rows import UNMEASURED, UNRELATED
 from tfday7.core.errors import UserError
-from tfday7.deploying import bundle, figures, ssh
+from tfday7.deploying import bundle, figures, probing, ssh
 from tfday7.deploying.config import DeployConfig
 
 ROUNDS = 3
@@ -68,9 +68,10 @@ class RemoteTimer:
         return {name: _row(said[name], said[first], failures.get(name, "")) for name in paths}
 
     def check(self) -> None:
-        """Raises UserError where the device cannot be reached."""
+        """Raises UserError where the device cannot be reached, or has no Python that runs files."""
         planned = ssh.plan("timing", self.config)
-        ssh.done(planned, planned.probe())
+        probed = probing.read(ssh.done(planned, planned.probe()).out)
+        probing.check_runs(probed, str(planned.connection.address), self.config.python)
 
 
 @dataclasses.dataclass(frozen=True)

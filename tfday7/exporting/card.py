@@ -123,11 +123,17 @@ def _compressed(record: dict[str, Any]) -> list[str]:
         ("latency_ratio", f"time of an example, relative, on {escaped(record['device'])}", lambda x: f"{x:.2f}"),
     ):
         if before[key] is not None and record[key] is not None:
-            lines.append(f"| {what} | {shown(before[key])} | {shown(record[key])} |")
+            between = _range(record.get("latency_spread")) if key == "latency_ratio" else ""
+            lines.append(f"| {what} | {shown(before[key])} | {shown(record[key])}{between} |")
     left = [f"- {escaped(each['layer'])}: {escaped(each['reason'])}" for each in record["skipped_layers"]]
     lines += ["", "Left as they were:", "", *left[:MAX_LABELS]] if left else []
     notes = [f"- {escaped(note)}" for note in record["notes"]]
     return [*lines, *(["", *notes] if notes else []), "", "`recipe.json` makes it again: `--recipe=recipe.json`."]
+
+
+def _range(spread: Any) -> str:
+    known = isinstance(spread, list) and len(spread) == 2 and all(isinstance(each, int | float) for each in spread)
+    return f" ({spread[0]:.2f}–{spread[1]:.2f})" if known else ""
 
 
 def _step(step: dict[str, Any]) -> str:

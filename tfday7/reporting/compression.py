@@ -16,12 +16,15 @@ from tfday7.reporting.words import Words, capitalized
 if TYPE_CHECKING:
     from rich.console import Group
 
-MAX_CANDIDATES = 60
+MAX_CANDIDATES = 300  # On the page; on the terminal:
+TERMINAL_CANDIDATES = 60
+MAX_DESCRIBED = 40  # In the words that stand for a plot.
+MAX_STEPS = 400  # Characters of a recipe.
 MAX_LINES = 40
 MAX_NAMES = 6
-COLUMNS = ("validation", "test", "size", "gzip", "latency", "ratio", "parameters", "macs", "memory")
+COLUMNS = ("validation", "test", "size", "gzip", "latency", "ratio", "spread", "parameters", "macs", "memory")
 # Of the terminal's table, those that go first where it is narrow.
-EXPENDABLE = ("memory", "parameters", "macs", "size", "latency")
+EXPENDABLE = ("spread", "memory", "parameters", "macs", "size", "latency")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Row:
         state: "baseline", "chosen", "frontier", "beaten" or "failed".
         cells: by the names of `COLUMNS`; empty for what is unknown.
         value, gzip_bytes, ratio: for the plots; None where unknown.
-        told: its recipe in words.
+        told: its figures and its recipe in words.
+        steps: its recipe alone.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Row:
     gzip_bytes: float | None
     ratio: float | None
     told: str
+    steps: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +57,11 @@ class Compressed:
         sentences: what came of it; the first is the headline.
         rows: the given model's own file, then the candidates.
         notes, left: remarks, and what techniques left alone.
-        groups: (name, before, after) of what the chosen one's shrinking removed.
+        groups: (name, before, after) of what the chosen one's steps have done: channels, weights that are not zero,
+            different weights.
         costs: of each group of channels, what half of it is worth: name, channels, metric, MACs, parameters.
         outside: which limits candidates break, and what a search left out before training.
-        path, command, metric, chosen: of the record.
+        path, command, remake, metric, chosen: of the record; `remake` is the command that makes the chosen one alone.
     """
 
     sentences: list[str]
@@ -67,12 +73,13 @@ class Compressed:
     outside: list[str]
     path: str
     command: str
+    remake: str
     metric: str
     chosen: str
 
 
-def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
-    """Returns what compression.json says; None for an empty record.
+def compressed(record: Mapping[str, Any], lang: str, most: int = MAX_CANDIDATES) -> Compressed | None:
+    """Returns what compression.json says of so many candidates; None for an empty record.
 
     Raises:
         UserError: the record is damaged.
@@ -83,7 +90,7 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
     where = "compression.json"
     baseline = mapping(record.get("baseline"), f"{where}: baseline")
     made, chosen = mappings(record.get("candidates"), f"{where}: candidates"), string(record.get("chosen"))
-    candidates = _shown(made, {chosen, *strings(record.get("nearest"))})
+    candidates = _shown(made, {chosen, *strings(record.get("nearest"))}, most)
     name = string(mapping(baseline.get("metric"), f"{where}: metric").get("name"))
     metric = Words(lang).metric(name)
     rows = [_row(one, _state(one, chosen), metric, words) for one in candidates]
@@ -98,23 +105,24 @@ def compressed(record: Mapping[str, Any], lang: str) -> Compressed | None:
         rows=rows,
         notes=[*more, *_notes([baseline, *told], words)],
         left=_left(told, words),
-        groups=_groups(winner),
+        groups=_groups(winner, words),
         costs=_costs(record),
         outside=_outside(record, words),
         path=string(winner.get("path")) if winner else "",
         command=string(record.get("command")),
+        remake=string(record.get("command_of_chosen")),
         metric=metric,
         chosen=chosen,
     )
 
 
-def _shown(candidates: list[dict[str, Any]], first: set[str]) -> list[dict[str, Any]]:
+def _shown(candidates: list[dict[str, Any]], first: set[str], most: int) -> list[dict[str, Any]]:
     """Returns the candidates that a table has room for, in their order: those of these names, the frontier, others."""
     ranked = sorted(
         range(len(candidates)),
         key=lambda at: (string(candidates[at].get("name")) not in first, candidates[at].get("pareto") is not True, at),
     )
-    return [candidates[at] for at in sorted(ranked[:MAX_CANDIDATES])]
+    return [candidates[at] for at in sorted(ranked[:most])]
 
 
 def figures(found: Compressed, lang: str) -> list[Figure]:
@@ -134,7 +142,8 @@ def figures(found: Compressed, lang: str) -> list[Figure]:
 def _scatter(title: str, x_name: str, known: list[tuple[Row, float]], found: Compressed, words: Words) -> Figure:
     values = [row.value for row, _ in known]
     x = axes.numeric(x_name, [0.0, *(at * 1.04 for _, at in known)])
-    plot = Plot("; ".join(row.told for row, _ in known), x, axes.objective(found.metric, values, maximized=True), HALF)
+    first = sorted((row for row, _ in known), key=lambda row: row.state == "beaten")[:MAX_DESCRIBED]
+    plot = Plot("; ".join(row.told for row in first), x, axes.objective(found.metric, values, maximized=True), HALF)
     looks = {"chosen": "best", "frontier": "series2", "beaten": "trial", "baseline": "series1"}
     for row, at in known:
         if row.value is not None and row.state in looks:
@@ -162,7 +171,7 @@ def compression_summary(record: Mapping[str, Any], folder: str, lang: str = "en"
     from tfday7.core.run_folder import REPORT
     from tfday7.reporting.terminal import paths_table, printable
 
-    found = compressed(record, lang)
+    found = compressed(record, lang, TERMINAL_CANDIDATES)
     if found is None:
         return Group()
     parts: list[Any] = [Text(printable(line), "" if i else "bold") for i, line in enumerate(found.sentences)]
@@ -212,6 +221,7 @@ def _row(one: dict[str, Any], state: str, metric: str, words: Words) -> Row:
     test, memory = number(one.get("test_metric")), number(one.get("peak_memory_bytes"))
     size, parameters, macs = (number(one.get(key)) for key in ("size_bytes", "parameters", "macs"))
     shown_ratio = "" if ratio is None else f"{ratio:.2f}x"
+    low, high = ([number(each) for each in _listed(one.get("latency_spread"))] + [None, None])[:2]
     cells = {
         "validation": "" if value is None else format_number(value),
         "test": "" if test is None else format_number(test),
@@ -219,6 +229,7 @@ def _row(one: dict[str, Any], state: str, metric: str, words: Words) -> Row:
         "gzip": "" if gzip_bytes is None else format_bytes(gzip_bytes),
         "latency": "" if latency is None else f"{latency:.3g} ms",
         "ratio": shown_ratio,
+        "spread": "" if low is None or high is None else f"{low:.2f}–{high:.2f}",
         "parameters": "" if parameters is None else format_count(count(parameters)),
         "macs": "" if macs is None else format_count(count(macs)),
         "memory": "" if memory is None else format_bytes(memory),
@@ -228,16 +239,21 @@ def _row(one: dict[str, Any], state: str, metric: str, words: Words) -> Row:
         "point", name=name, metric=metric, value=cells["validation"] or "?", size=cells["gzip"] or "?",
         ratio=shown_ratio or "?", steps=_steps(one),
     )  # fmt: skip
-    return Row(name, state, cells, value, gzip_bytes, ratio, told)
+    return Row(name, state, cells, value, gzip_bytes, ratio, told, _steps(one))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _steps(one: dict[str, Any]) -> str:
     """Returns a recipe as words, for example "shrink ratio=0.5 epochs=3, quantize kind=int8"."""
     steps = mappings(mapping(one.get("recipe"), "compression.json: recipe").get("steps"), "compression.json: steps")
-    return ", ".join(
+    told = ", ".join(
         " ".join([string(step.get("technique")), *(f"{k}={v}" for k, v in step.items() if k != "technique")])
         for step in steps
     )
+    return told if len(told) <= MAX_STEPS else f"{told[:MAX_STEPS]}…"
 
 
 def _state(one: dict[str, Any], chosen: str) -> str:
@@ -260,8 +276,11 @@ def _sentences(
         if all(row.state == "failed" for row in rows[1:]):
             return [words("all_failed")]
         lines = [words("none", metric=metric, value=before.cells["validation"])]
-        near = [row for row in rows if row.name in strings(record.get("nearest"))[:1]]
-        lines += [words("nearest", told=row.told) for row in near]
+        told_of = {row.name: row.told for row in rows}
+        near = [told_of[name] for name in strings(record.get("nearest")) if name in told_of]
+        lines += [
+            words("next_nearest", told=told) if at else words("nearest", told=told) for at, told in enumerate(near)
+        ]
         return lines + _searched(record, words)
     row = next(row for row in rows if row.state == "chosen")
     change = "?" if row.value is None or before.value is None else f"{row.value - before.value:+.4f}"
@@ -340,12 +359,24 @@ def _left(candidates: list[dict[str, Any]], words: Words) -> list[str]:
 _SKIPPED = ("technique", "layer", "reason")
 
 
-def _groups(winner: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """Returns (group, before, after) of what the chosen one's shrinking removed; none where nothing was."""
-    if winner is None:
-        return []
+def _groups(winner: dict[str, Any] | None, words: Words) -> list[tuple[str, str, str]]:
+    """Returns (name, before, after) of what the chosen one's steps have done to groups of channels and to layers."""
     found = []
-    for step in mappings(winner.get("steps"), "compression.json: steps"):
+    for step in mappings((winner or {}).get("steps"), "compression.json: steps"):
         for group in mappings(step.get("groups"), "compression.json: groups"):
-            found.append(tuple(string(group.get(key)) for key in ("name", "before", "after")))
-    return found[:MAX_LINES]  # type: ignore[return-value]
+            name, before, after = (string(group.get(key)) for key in ("name", "before", "after"))
+            found.append((name, words("of_channels", number=before), words("of_channels", number=after)))
+        for layer in mappings(step.get("layers"), "compression.json: layers"):
+            weights, zeros, values = (number(layer.get(key)) for key in ("weights", "zeros", "values"))
+            sizes = [number(each) for each in _listed(layer.get("parameters"))]
+            if len(sizes) == 2 and None not in sizes:  # A layer that became two thin ones.
+                told = [words("of_weights", number=count(size)) for size in sizes]
+                found.append((string(layer.get("layer")), told[0], told[1]))
+            if weights is None:
+                continue
+            after = "" if values is None else words("of_values", number=count(values))
+            if not after and zeros is not None:
+                after = words("of_nonzeros", number=count(weights - zeros))
+            if after:
+                found.append((string(layer.get("weight")), words("of_weights", number=count(weights)), after))
+    return found[: 2 * MAX_LINES]

@@ -11,7 +11,7 @@ import pytest
 
 from tfday7.compression.records import Candidate
 from tfday7.compression.search.decisions import Decision, Trial
-from tfday7.compression.search.log import LOG, Log, used_seconds
+from tfday7.compression.search.log import LOG, Log, rejected, used_seconds
 from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
 
@@ -51,7 +51,13 @@ def test_it_ends_where_a_file_is_missing(tmp_path: Path) -> None:
     assert log.read() == [kept]
 
 
-@pytest.mark.parametrize("damage", [None, 3, [3], [{}], [{**entry(1), "seconds": 3}], [{**entry(1), "decision": {}}]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None, 3, [3], [{}], [{**entry(1), "seconds": 3}], [{**entry(1), "decision": {}}], [entry(1, rejected=3)],
+        [entry(1, rejected="abc")],
+    ],
+)  # fmt: skip
 def test_a_damaged_log_is_named(damage: Any, tmp_path: Path) -> None:
     (tmp_path / LOG).write_text(json.dumps({"key": KEY, "log": damage}))
     with pytest.raises(UserError, match=r"search\.json: not the log of a search"):
@@ -115,3 +121,12 @@ def test_a_search_is_led_by_a_process_that_lives_and_deserted_by_one_that_has_no
     assert other.is_deserted()
     with log.led():
         assert not other.is_deserted()
+
+
+def test_what_was_left_out_is_known_whoever_left_it_out() -> None:
+    changes: list[dict[str, Any]] = [{"s25_int8": "too large", "float16": "too large"}, {"float16": None}, {}]
+    log = [entry(number, rejected=each) for number, each in enumerate(changes, 1)]
+    assert rejected(log, {}) == {"s25_int8": "too large"}
+    assert rejected(log, {"c8_int8": "too large"}) == {"c8_int8": "too large", "s25_int8": "too large"}
+    tried = {**entry(4), "decision": {**entry(4)["decision"], "point": Point(0.25).to_json()}}
+    assert rejected([*log, tried, entry(5)], {}) == {}

@@ -154,9 +154,24 @@ def test_what_cannot_keep_a_limit_is_not_trained() -> None:
         made = structure(decision.point)
         assert made is not None
         trials.append(Trial(decision.point, decision.epochs, world(decision.point, decision.epochs)))
-    large = [trial for trial in trials if (trial.candidate.size_bytes or 0) > 20_000 * 1.3]
-    assert not large
+    large = [trial.candidate.name for trial in trials if (trial.candidate.size_bytes or 0) > 20_000 * 1.3]
+    assert large == ["int8_0"]  # So that there is a measure.
     assert "--max_size_kb=20" in proposer.rejected["float16"]
+
+
+def test_where_nothing_keeps_the_limits_what_comes_nearest_is_made() -> None:
+    proposer, trials = Proposer(BASELINE, BudgetConfig(max_size_kb=1), 9, structure), []
+    while (decision := proposer.next(trials)) is not None:
+        trials.append(Trial(decision.point, decision.epochs, world(decision.point, decision.epochs)))
+        assert len(trials) < 9
+    assert [trial.point.kind for trial in trials if not trial.point.trains] == ["int8"]
+    ((tried, epochs),) = [(trial.point, trial.epochs) for trial in trials if trial.point.trains]
+    assert epochs == 9
+    assert tried.distil
+    assert tried.file_kind in ("int8", "dynamic")
+    assert tried.ratio == 0.75  # The most that the grid has and the model can spare.
+    assert tried.name not in proposer.rejected
+    assert "--max_size_kb=1" in proposer.rejected["s50_int8"]
 
 
 def test_a_failed_point_is_not_tried_again_and_a_model_without_channels_is_searched_too() -> None:

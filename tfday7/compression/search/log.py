@@ -95,7 +95,8 @@ class Log:
         try:
             trials(log)
             used_seconds(log)
-        except (AttributeError, KeyError, TypeError) as error:
+            rejected(log, {})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{self.path}: not the log of a search", "search again with --overwrite") from error
         return list(log)
 
@@ -185,6 +186,20 @@ def trials(log: Sequence[Entry]) -> list[Trial]:
         )
         for entry in log
     ]
+
+
+def rejected(log: Sequence[Entry], latest: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns why points were left out before training, by name; not of those that were tried after all.
+
+    Args:
+        log: each entry has what had changed since the one before, None for a point that was no longer left out.
+        latest: what has changed since the last entry.
+    """
+    found: dict[str, str | None] = {}
+    for entry in log:
+        found |= entry.get("rejected", {})
+    tried = {Point(**entry["decision"]["point"]).name for entry in log}
+    return {name: why for name, why in sorted({**found, **latest}.items()) if why is not None and name not in tried}
 
 
 def used_seconds(log: Sequence[Entry]) -> float:

@@ -115,12 +115,17 @@ class Proposer:
         for point in FIRST:
             if point in known or point.kind not in self.kinds or (point.trains and not self.begins):
                 continue
-            if not self._is_affordable(point) or not self._possible(point, estimates):
+            may = self._possible(point, estimates) or self._is_measure(point, trials)
+            if not may or not self._is_affordable(point):
                 continue
             guesses = self._guesses([point], estimates, surrogate)
             if not point.trains or any(judge.worths(guesses)[0] > LEAST_WORTH for judge in judges):
                 return Decision("start", point, self._first_epochs(point))
         return None
+
+    def _is_measure(self, point: Point, trials: Sequence[Trial]) -> bool:
+        """Returns whether a point is made though it breaks a limit: the first one, so that there is a measure."""
+        return not trials and not point.trains and self.structure(point) is not None
 
     def _first_epochs(self, point: Point) -> int:
         """Returns how many epochs a point begins with: the most that cost little more than the least."""
@@ -184,7 +189,7 @@ class Proposer:
         made = {self._made_of(point) for point in known}
         possible = [one for one in new if self._possible(one, estimates) and self._made_of(one) not in made]
         if not possible:
-            return None
+            return None if any(trial.point.trains for trial in trials) else self._nearest(new, estimates, surrogate)
         guesses = self._guesses(possible, estimates, surrogate)
         for judge in judges:
             worth = [each for each in zip(judge.worths(guesses), guesses, strict=True) if each[0] > LEAST_WORTH]
@@ -194,6 +199,20 @@ class Proposer:
                 )[1]
                 return Decision("propose", best.point, self._first_epochs(best.point), _told(best))
         return None
+
+    def _nearest(self, points: Sequence[Point], estimates: Estimates, surrogate: Surrogate) -> Decision | None:
+        """Returns what is expected to break the limits least, where nothing keeps them: once, to say what would do."""
+        able = [one for one in points if self.structure(one) is not None]
+        if not able:
+            return None
+        guesses = self._guesses(able, estimates, surrogate)
+
+        def outside(guess: Guess) -> float:
+            return limits.excess(limits.broken_limits(guess.candidate, self.baseline, self.budget))
+
+        best = min(guesses, key=lambda guess: (outside(guess), -(guess.candidate.value or 0.0), guess.point))
+        self.rejected.pop(best.point.name, None)
+        return Decision("propose", best.point, self.rungs[-1], _told(best))
 
     def _made_of(self, point: Point) -> tuple[Any, ...]:
         """Returns what tells a point from others: ratios between which no group loses another channel are one."""

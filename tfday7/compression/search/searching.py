@@ -36,7 +36,7 @@ from tfday7.compression.search.costs import (
 from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.estimates import Structure
 from tfday7.compression.search.group_timing import GroupTimer
-from tfday7.compression.search.log import Claim, Log, to_json, trials, used_seconds
+from tfday7.compression.search.log import Claim, Log, rejected, to_json, trials, used_seconds
 from tfday7.compression.search.proposing import Proposer, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.compression.timing import timed
@@ -44,7 +44,7 @@ from tfday7.core import files
 from tfday7.core.errors import UserError, WorkerLostError
 
 GROUPS = "groups.json"
-FINISHING = 0.3  # Of time or candidates: then nothing new begins.
+FINISHING = 0.3  # Of time or candidates: then what is promising is trained to the end before anything new begins.
 DELIVERY_SECONDS = 15.0  # Kept for measuring and scoring at the end, at least.
 PROBING = 1 / 16  # Of the time, at most, for judging what each group of channels is worth; for timing it, as much.
 GLANCE = 1 / 6  # Of the time for measuring a file that is delivered: what a candidate gets.
@@ -76,6 +76,7 @@ class Search:
         self._steps_of: dict[tuple[Point, int], Beginnings] = {}
         self._costs: list[groups.GroupCost] | None = None
         self._an_epoch: float | None = None
+        self._told: dict[str, str] = {}  # Why points are left out, as far as the log has it.
 
     def run(self) -> dict[str, Any]:
         """Returns the record of compression.json, without what the caller knows better.
@@ -130,6 +131,8 @@ class Search:
         )
         if self.config.minutes != float("inf") and not tells_epochs(self.log.read()):
             self._an_epoch = self._epoch_seconds()
+        self.proposer.rejected = rejected(self.log.read(), {})
+        self._told = dict(self.proposer.rejected)
         failures, number = 0, 0
         while True:
             deciding = time.monotonic()
@@ -140,6 +143,7 @@ class Search:
             try:
                 entry = self._carried_out(claim, baseline)
                 entry |= {"worker": worker, "seconds": {**entry["seconds"], "deciding": round(made - deciding, 3)}}
+                entry["rejected"] = self._newly_rejected()
                 self.log.add(claim, entry)
             finally:
                 claim.release()
@@ -150,6 +154,14 @@ class Search:
                     f"{failures} candidates in a row could not be made; the last: {entry['candidate']['failure']}",
                     f"{self.folder / entry['candidate']['name'] / 'failure.txt'} has more",
                 )
+
+    def _newly_rejected(self) -> dict[str, str | None]:
+        """Returns why points are left out since it was last told; None for one that no longer is."""
+        now, before = self.proposer.rejected, self._told
+        self._told = dict(now)
+        limit = {name: str(now.get(name)).partition(":")[0] for name in {*now, *before}}  # Estimates move all the time.
+        changed = sorted(name for name in limit if limit[name] != str(before.get(name)).partition(":")[0])
+        return {name: now.get(name) for name in changed}
 
     def _decide(self, log: Sequence[Entry], left: float, pending: Sequence[Trial] = ()) -> Decision | None:
         """Returns the next decision; None when time, candidates or ideas have run out.
@@ -339,7 +351,7 @@ class Search:
         """Returns what a log's decisions hang on: another budget decides otherwise."""
         return {
             "model": self.job.key_of_model(),
-            "budget": dataclasses.asdict(self.budget),
+            "budget": {**dataclasses.asdict(self.budget), "max_accuracy_drop": self.budget.accuracy_drop},
             "epochs": self.config.search_epochs,
             "max_candidates": self.config.max_candidates,
             "timed": self.seconds is not None,
@@ -362,10 +374,10 @@ class Search:
             "making_seconds": round(parts["making"], 1),
             "measuring_seconds": round(parts["measuring"], 1),
             "epochs": rungs_of(self.config.search_epochs),
-            "log": [{key: value for key, value in entry.items() if key != "candidate"}
+            "log": [{key: value for key, value in entry.items() if key not in ("candidate", "rejected")}
                     | {"name": entry["candidate"]["name"]} for entry in log],
             "groups": [one.to_json() for one in self._group_costs()],
-            "rejected": dict(sorted(self.proposer.rejected.items())),
+            "rejected": rejected(log, self._newly_rejected()),
         }  # fmt: skip
         return record
 
