@@ -270,6 +270,24 @@ def test_a_search_that_lost_its_last_candidates_makes_them_again_and_chooses_the
 
 
 @pytest.mark.slow
+def test_a_search_from_nothing_decides_and_chooses_the_same(run: Path, searched: Any) -> None:
+    """Where MACs stand for time and a number of candidates ends it, the machine decides nothing."""
+    record, folder, flags = searched
+    anew = run.parent / "anew"
+    shutil.copytree(run, anew)
+    ended = run_command(*(flag.replace(str(folder), str(anew)) for flag in flags))
+    assert ended.code == 0, ended.err
+    again = json.loads(ended.out)
+    assert again["chosen"] == record["chosen"]
+    decided = [
+        [(one["name"], one["decision"]["point"], one["decision"]["epochs"]) for one in each["search"]["log"]]
+        for each in (record, again)
+    ]
+    assert decided[0] == decided[1]
+    assert again["search"]["rejected"].keys() == record["search"]["rejected"].keys()
+
+
+@pytest.mark.slow
 def test_the_same_command_helps_a_search_that_is_being_made(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     shutil.copytree(run, folder)

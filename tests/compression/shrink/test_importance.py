@@ -10,6 +10,7 @@ import pytest
 from compression.shrink.agreement import agree, randomize
 
 from tfday7.compression import shrink
+from tfday7.compression.shrink import importance as judging
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
 from tfday7.data import Dataset
@@ -55,7 +56,12 @@ def test_scale_of_batch_normalization() -> None:
     assert plan.notes == ("bn_scale says nothing of plain: judged by magnitude",)
 
 
-def test_taylor_is_the_gradient_times_the_weight(blobs: Dataset) -> None:
+@pytest.mark.parametrize("batch_size", [64, 8])
+def test_taylor_is_the_gradient_times_the_weight(
+    blobs: Dataset, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all examples, whatever the batches that they come in."""
+    monkeypatch.setattr(judging, "BATCH_SIZE", batch_size)
     model = small(blobs)
     x, y = np.asarray(blobs.train.x[:]), np.asarray(blobs.train.y[:])
     kernel = model.get_layer("hidden").kernel

@@ -67,6 +67,14 @@ def test_globally_the_least_important_go_wherever_they_are() -> None:
     assert after(shrink.plan(model, ratio=6 / 16, round_to=1)) == {"a": 5, "b": 5}
 
 
+def test_globally_a_tenth_of_each_group_stays() -> None:
+    model = mlp(40, 40)
+    steep = np.ones((40, 40), np.float32) * [*[1] * 39, 400]
+    model.get_layer("a").set_weights([np.ones((4, 40), np.float32), np.zeros(40)])
+    model.get_layer("b").set_weights([steep, np.zeros(40)])
+    assert after(shrink.plan(model, ratio=39 / 80, scope="global", round_to=1)) == {"a": 40, "b": 4}
+
+
 def test_a_budget_of_multiplications_is_used_up() -> None:
     model = mlp(40, 40)
     plan = shrink.plan(model, macs_ratio=0.25, round_to=1)
@@ -149,6 +157,7 @@ def test_a_smaller_model_shrinks_again_and_is_saved(tmp_path: Any) -> None:
         ({"macs_ratio": 0.001}, "macs_ratio of at most 0.001 cannot be reached: the smallest is 0.061"),
         ({"size_bytes": 10}, "size_bytes of at most 10 bytes cannot be reached: the smallest is 520 bytes"),
         ({"size_bytes": 0}, "size_bytes is 0"),
+        ({"size_bytes": 1}, "size_bytes of at most 1 bytes cannot be reached"),
         ({"ratio": 0.5, "round_to": 0}, "round_to is 0"),
         ({"ratio": 0.5, "scope": "all"}, "scope is 'all'; expected local or global"),
         ({"ratio": 0.5, "importance": "size"}, "importance is 'size'; expected one of magnitude"),

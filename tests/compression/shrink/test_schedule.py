@@ -46,3 +46,8 @@ def test_each_step_takes_as_many(
 def test_steps_in_which_no_multiple_goes_are_left_out() -> None:
     steps = schedule(shrink.plan(chain(64), ratio=0.75), 20, 8)
     assert steps == [{"a": count} for count in (56, 48, 40, 32, 24, 16)]
+
+
+def test_where_nothing_goes_there_is_one_step_all_the_same() -> None:
+    """The step that trains."""
+    assert schedule(shrink.plan(chain(64), macs_ratio=1.0), 3, 8) == [{}]

@@ -126,6 +126,32 @@ def test_channels_that_fill_two_axes_and_repeat_along_a_third_go_by_rows() -> No
     assert smaller.get_layer("first").units == 4
 
 
+def test_channels_that_repeat_along_another_axis_go_one_by_one() -> None:
+    """Six of them, four times behind each other: as (4, 6) each place of the last axis is one channel."""
+    inputs = keras.Input((5,))
+    x = keras.layers.RepeatVector(4)(keras.layers.Dense(6, name="first")(inputs))
+    x = keras.layers.Reshape((4, 6))(keras.layers.Flatten()(x))
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+    assert [(one.group.name, one.before, one.after) for one in plan.groups] == [("first", 6, 3)]
+
+
+def test_products_along_the_last_axis_of_vectors() -> None:
+    inputs = keras.Input((5,))
+    pair = [keras.layers.Dense(6, name=name)(inputs) for name in ("left", "right")]
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dot(axes=-1)(pair))))
+    assert [tuple(sorted(one.group.members)) for one in plan.groups] == [("left", "right")]
+
+
+def test_a_frozen_model_inside_stays_frozen() -> None:
+    inputs = keras.Input((4, 4, 2))
+    inner = encoder()
+    x = inner(keras.layers.Conv2D(6, 1, name="before")(inputs))
+    inner.trainable = False
+    smaller = agree(keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x))))[1]
+    assert not smaller.get_layer("encoder").trainable
+    assert smaller.get_layer("before").trainable
+
+
 def test_axes_of_another_size_are_not_one() -> None:
     """As a rule of somebody's own may ask for: both stay."""
     atoms = Atoms()
