@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tfday7"
 ORDER = (
     "core", "data", "models", "optimizers", "distribution", "training", "tuning", "diagnosis", "runtimes", "exporting",
     "benchmarking", "deploying", "compression", "reporting", "planning", "preparing", "stages",
-    "stage_fix", "stage_export", "stage_compress", "cli",
+    "stage_fix", "stage_export", "compress_targets", "stage_compress", "cli",
 )  # fmt: skip
 COMMANDS = {"train", "tune", "advise", "diagnose", "compress", "export", "benchmark", "deploy", "launch", "report"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

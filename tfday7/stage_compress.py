@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfday7.benchmarking import devices
+from tfday7 import compress_targets
 from tfday7.compression.config import RUNTIMES, BudgetConfig, CompressConfig, SearchConfig
 from tfday7.compression.recipe import FILE, Recipe
 from tfday7.compression.search import space
 from tfday7.core import environment, files
-from tfday7.core.errors import InUseError, UserError, unknown_name
+from tfday7.core.errors import InUseError, UserError
 from tfday7.core.run_folder import COMPRESSION, COMPRESSION_WORK, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
-from tfday7.deploying.config import DeployConfig
 from tfday7.exporting.config import ModelExportConfig
 from tfday7.optimizers.config import OptimizerConfig
 from tfday7.stage_export import Source, loaded
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], Any]
 BATCH_SIZE = 64
-HERE = ("cpu", devices.WITHOUT_AMX)  # Where this machine times files.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +103,7 @@ def plan(
     budget, search = budget or BudgetConfig(), search or SearchConfig()
     recipes = config.recipes()
     _check_sense(config, budget, search)
-    check_runtime(budget, recipes)
+    compress_targets.check_runtime(budget, recipes)
     if not config.model and not config.run_dir:
         raise UserError("--model or --run_dir is missing", "for example --run_dir=runs/quickstart")
     exported = ModelExportConfig(
@@ -142,7 +140,7 @@ def plan(
 
 def _check_sense(config: CompressConfig, budget: BudgetConfig, search: SearchConfig) -> None:
     """Raises UserError where flags contradict each other."""
-    check_device(budget)
+    compress_targets.check_device(budget)
     for name, value in dataclasses.asdict(search).items():
         if config.recipe and value != getattr(SearchConfig(), name):
             raise UserError(
@@ -154,45 +152,6 @@ def _check_sense(config: CompressConfig, budget: BudgetConfig, search: SearchCon
             "--nomeasure contradicts a limit or an objective of time or memory",
             "limit --max_macs instead, which needs no measuring",
         )
-
-
-def check_device(budget: BudgetConfig) -> None:
-    """Raises UserError for a device that cannot be one; looks at none."""
-    if budget.is_remote:
-        return _device(budget).check_ssh()
-    if budget.device not in HERE:
-        raise unknown_name("device", budget.device, HERE, "ssh://[user@]host[:port]")
-    for name in ("python", "ssh_config"):
-        if getattr(budget, name) != getattr(BudgetConfig(), name):
-            raise UserError(
-                f"--{name}={getattr(budget, name)} contradicts --device={budget.device}", "it is for ssh://... alone"
-            )
-
-
-def check_runtime(budget: BudgetConfig, recipes: Sequence[Recipe] = ()) -> None:
-    """Raises UserError for a runtime that is not installed, or that the device or a recipe cannot have."""
-    from tfday7.exporting.format import FORMATS
-
-    format = FORMATS.get(RUNTIMES[budget.runtime])
-    format.check_installed()
-    if format.name == "tflite":
-        return
-    given = f"--runtime={budget.runtime}"
-    if budget.is_remote:
-        raise UserError(
-            f"{given} contradicts --device={budget.device}, where .tflite files run", "leave one of them out"
-        )
-    for recipe in recipes:
-        if recipe.kind not in format.kinds:
-            message = f"{given}: recipe {recipe.name} asks for {recipe.kind}, which its format has not"
-            raise UserError(message, f"it has {', '.join(format.kinds)}")
-        for step in recipe.steps:
-            if step.technique.name == "qat":
-                message = f"{given}: recipe {recipe.name} has qat, whose ranges only .tflite files keep"
-                raise UserError(message, "leave the step out: int8 files of other formats are calibrated")
-            if getattr(step.settings, "fallback", "none") != "none" or getattr(step.settings, "float_layers", ""):
-                message = f"{given}: recipe {recipe.name} leaves layers in float32, as only .tflite files do"
-                raise UserError(message, "leave fallback and float_layers out")
 
 
 def _check_free(config: CompressConfig, found: Source, recipes: list[Recipe], format: str) -> None:
@@ -312,20 +271,7 @@ def _job(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say) -> An
 
 def _timer(task: Task, say: Say) -> Any:
     """Returns what times files on another device, if it is to be one. Raises UserError where it cannot be reached."""
-    return timer_on(task.budget, say) if task.budget.is_remote and task.seconds is not None else None
-
-
-def timer_on(budget: BudgetConfig, say: Say) -> Any:
-    """Returns what times files on the device, which ssh reaches. Raises UserError where it does not."""
-    from tfday7.deploying.timing import RemoteTimer
-
-    timer = RemoteTimer(_device(budget), say)
-    timer.check()
-    return timer
-
-
-def _device(budget: BudgetConfig) -> DeployConfig:
-    return DeployConfig(device=budget.device, python=budget.python, ssh_config=budget.ssh_config)
+    return compress_targets.timer_on(task.budget, say) if task.budget.is_remote and task.seconds is not None else None
 
 
 def _training(task: Task, dataset: Dataset) -> TrainingConfig:

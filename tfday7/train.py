@@ -40,7 +40,7 @@ COMMAND = Command("train", __doc__, [*SETTINGS, AfterTraining, BudgetConfig, Sea
 
 def main() -> None:
     """Checks everything that can be checked cheaply, then runs the stages."""
-    from tfday7 import stages
+    from tfday7 import compress_targets, stages
     from tfday7.planning import Plan
 
     plan = Plan(*(COMMAND.config(group) for group in SETTINGS))  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def main() -> None:
     if COMMAND.flags.only_check_args:
         return
     if compresses and stages.is_chief(plan):
-        check_reached(COMMAND.config(BudgetConfig))
+        compress_targets.check_reached(COMMAND.config(BudgetConfig))  # Not after hours of training.
     files.check_writable(folder.path, "run_dir")
     console = COMMAND.console()
     from tfday7.reporting import TerminalProgress, compression_summary, summary
@@ -90,25 +90,17 @@ def main() -> None:
 
 def _compresses() -> bool:
     """Returns whether a search follows the training. Raises UserError for limits that nothing would read, or keep."""
-    from tfday7 import stage_compress
+    from tfday7 import compress_targets
 
     if COMMAND.config(AfterTraining).compress == "auto":
-        stage_compress.check_device(COMMAND.config(BudgetConfig))
-        stage_compress.check_runtime(COMMAND.config(BudgetConfig))
+        compress_targets.check_device(COMMAND.config(BudgetConfig))
+        compress_targets.check_runtime(COMMAND.config(BudgetConfig))
         return True
     for settings in (BudgetConfig, SearchConfig):
         for name, value in COMMAND.given(settings).items():
             if value != to_text(settings()).get(name):
                 raise UserError(f"--{name}={value} has no meaning without --compress=auto", "give that too, or neither")
     return False
-
-
-def check_reached(budget: BudgetConfig) -> None:
-    """Raises UserError where the device of a search cannot be reached: not after hours of training."""
-    from tfday7 import stage_compress
-
-    if budget.is_remote:
-        stage_compress.timer_on(budget, lambda sentence: None)
 
 
 def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any] | None:

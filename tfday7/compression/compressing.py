@@ -274,7 +274,7 @@ def concluded(
         "baseline": baseline.to_json(),
         "candidates": [one.to_json() for one in made],
         "chosen": chosen,
-        "budget": {**dataclasses.asdict(budget), "max_accuracy_drop": budget.accuracy_drop},
+        "budget": budget.to_json(),
         "outside": {name: [each.to_json() for each in found] for name, found in broken.items() if found},
         "nearest": [] if chosen else limits.nearest(made, baseline, budget),
     }

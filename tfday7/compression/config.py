@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from tfday7.compression import recipe as recipes
 from tfday7.compression.recipe import Recipe
@@ -114,6 +115,10 @@ class BudgetConfig(Settings):
         if self.max_accuracy_drop is None and self.min_metric is None:
             return USUAL_DROP
         return self.max_accuracy_drop
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the limits as plain JSON values, the drop as it holds."""
+        return {**dataclasses.asdict(self), "max_accuracy_drop": self.accuracy_drop}
 
     @property
     def is_remote(self) -> bool:

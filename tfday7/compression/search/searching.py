@@ -351,7 +351,7 @@ class Search:
         """Returns what a log's decisions hang on: another budget decides otherwise."""
         return {
             "model": self.job.key_of_model(),
-            "budget": {**dataclasses.asdict(self.budget), "max_accuracy_drop": self.budget.accuracy_drop},
+            "budget": self.budget.to_json(),
             "epochs": self.config.search_epochs,
             "max_candidates": self.config.max_candidates,
             "timed": self.seconds is not None,
