@@ -34,18 +34,24 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tfday7 import data as library
+from tfday7 import models
 from tfday7.benchmarking.devices import WITHOUT_AMX
 from tfday7.compression import compressing, recipe
 from tfday7.compression.config import BudgetConfig
 from tfday7.core import amx, environment
 from tfday7.core.files import read_json, write_json
 from tfday7.core.frameworks import keras
+from tfday7.core.run_folder import RunFolder
+from tfday7.core.settings import to_text
 from tfday7.data import Dataset, Examples
 from tfday7.data.config import DataConfig
 from tfday7.data.source import find_source
+from tfday7.exporting.config import ExportConfig
 from tfday7.exporting.exporting import Origin
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers.config import OptimizerConfig
+from tfday7.planning import Plan
+from tfday7.stages import run
 from tfday7.training import fitting
 from tfday7.training.config import TrainingConfig
 
@@ -116,8 +122,6 @@ def fashion() -> Dataset:
 
 def trained(dataset: Dataset, seed: int) -> Any:
     """Returns the float model of a seed; trained once and kept."""
-    from tfday7 import models
-
     path = RUNS / f"resnet8_{seed}.keras"
     if path.exists():
         return models.load(path)
@@ -178,8 +182,8 @@ def ratios(paths: dict[str, Path], device: str) -> dict[str, dict[str, Any]]:
         device: "cpu", or "cpu_without_amx" (see `tfday7.core.amx`).
     """
     called = [sys.executable, __file__, "--time", device, *map(str, paths.values())]
-    ended = subprocess.run(called, capture_output=True, text=True, check=True)
-    return dict(zip(paths, json.loads(ended.stdout.splitlines()[-1]), strict=True))
+    said = subprocess.run(called, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    return dict(zip(paths, json.loads(said), strict=True))
 
 
 def timed(device: str, paths: list[str], rounds: int = 60) -> list[dict[str, Any]]:
@@ -335,25 +339,15 @@ def verdict(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def family(name: str) -> dict[str, Any]:
     """Returns every technique on a family of `tfday7.models` on text."""
-    from tfday7.core.run_folder import RunFolder
-    from tfday7.planning import Plan
-    from tfday7.stages import run
-
     folder = RunFolder(RUNS / name)
     settings = {"lstm": ModelConfig(model="lstm", depth=1), "transformer": ModelConfig(model="transformer")}
     plan = Plan(
         DataConfig(data="stdlib_text"), settings[name],
         OptimizerConfig(optimizer="adamw", learning_rate=1e-3, schedule="cosine"),
-        TrainingConfig(epochs=6, batch_size=32),
+        TrainingConfig(epochs=6, batch_size=32), export=ExportConfig(export=""),
     )  # fmt: skip
-    from tfday7.core.settings import to_text
-    from tfday7.exporting.config import ExportConfig
-
-    plan = Plan(plan.data, plan.model, plan.optimizer, plan.training, export=ExportConfig(export=""))
     flags = {k: v for part in (plan.data, plan.model, plan.optimizer, plan.training) for k, v in to_text(part).items()}
     run(plan, folder, flags)
-    from tfday7 import models
-
     model, dataset = models.load(folder / "model.keras"), library.load(plan.data)
     job = compressing.Compression(
         model, dataset, Origin(name, name, "logits", to_text(plan.data)), RUNS / f"{name}_work", RUNS / f"{name}_files",
@@ -361,10 +355,8 @@ def family(name: str) -> dict[str, Any]:
     )  # fmt: skip
     recipes = [recipe.parse({"name": title, "steps": steps}) for title, steps in TEXT.items()]
     found = compressing.compress(job, recipes, BudgetConfig(), 3.0)
-    keys = (
-        "name", "metric", "test_metric", "size_bytes", "gzip_bytes", "latency_ms", "latency_ratio", "latency_spread",
-        "macs", "parameters", "pareto", "failure", "skipped_layers",
-    )  # fmt: skip
+    keys = ("name", "metric", "test_metric", "size_bytes", "gzip_bytes", "latency_ms", "latency_ratio",
+            "latency_spread", "macs", "parameters", "pareto", "failure", "skipped_layers")  # fmt: skip
     rows = [{key: row[key] for key in keys} for row in (found["baseline"], *found["candidates"])]
     return {"rows": rows, "chosen": found["chosen"]}
 

@@ -23,9 +23,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import diagnosis_faults as faults
+import diagnosis_cases as cases
 import diagnosis_histories as histories
 import diagnosis_repairs as repairs
+from diagnosis_faults import FAULTS, OVERFIT, UNDERFIT
+from diagnosis_tasks import CALIBRATION, TASKS
 
 from tfday7 import data
 from tfday7.core import environment, files
@@ -52,7 +54,7 @@ def expected(fault: str) -> str:
     """Returns the verdict that a case should get: of its own where it has one, else "broken" for any other fault."""
     if fault.startswith("healthy_"):
         return "good_fit"
-    return "overfit" if fault in faults.OVERFIT else "underfit" if fault in faults.UNDERFIT else "other fault"
+    return "overfit" if fault in OVERFIT else "underfit" if fault in UNDERFIT else "other fault"
 
 
 def rows(folder: Path, seeds: int) -> list[dict[str, Any]]:
@@ -61,10 +63,10 @@ def rows(folder: Path, seeds: int) -> list[dict[str, Any]]:
     Those that do not exist on a task, or that training refuses with an error that names the mistake, are left out.
     """
     found = []
-    for task, name, seed in faults.cases(seeds):
+    for task, name, seed in cases.cases(seeds):
         record = files.read_json(folder / task / f"{name}_{seed}.json")
         if record and "refused" not in record:
-            found.append({"task": task, "fault": name, "seed": seed, **said(faults.evidence_of(record))})
+            found.append({"task": task, "fault": name, "seed": seed, **said(cases.evidence_of(record))})
     for row in found:
         row["counts"] = row["fault"].startswith("healthy_") or did_harm(row, found)
     return found
@@ -84,7 +86,7 @@ def did_harm(row: dict[str, Any], found: list[dict[str, Any]]) -> bool:
     """Returns whether a fault shows in the score, or cannot be harmless."""
     if row["fault"] in HARMFUL_ANYWAY or row["validation"] is None:
         return True
-    order = list(faults.FAULTS).index(row["fault"])
+    order = list(FAULTS).index(row["fault"])
     siblings = [
         other["validation"]
         for other in found
@@ -99,8 +101,8 @@ def measured(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns the figures of one half of the tasks."""
     healthy = [row for row in found if row["fault"].startswith("healthy_")]
     faulty = [row for row in found if not row["fault"].startswith("healthy_") and row["counts"]]
-    named = [row for row in faulty if row["alarms"] and row["alarms"][0] in faults.FAULTS[row["fault"]][1]]
-    anywhere = [row for row in faulty if set(row["alarms"]) & set(faults.FAULTS[row["fault"]][1])]
+    named = [row for row in faulty if row["alarms"] and row["alarms"][0] in FAULTS[row["fault"]][1]]
+    anywhere = [row for row in faulty if set(row["alarms"]) & set(FAULTS[row["fault"]][1])]
     alarms = [row for row in healthy if row["alarms"]]
     counted = healthy + faulty
     return {
@@ -204,9 +206,9 @@ def main() -> None:
     if "histories" in parts:
         record["histories"] = histories.measure(given.histories) if given.histories else "not run"
     if "faults" in parts:
-        faults.record_all(given.folder / "faults", given.seeds)
+        cases.record_all(given.folder / "faults", given.seeds)
         found = rows(given.folder / "faults", given.seeds)
-        halves = {"calibration": faults.CALIBRATION, "held_out": set(faults.TASKS) - set(faults.CALIBRATION)}
+        halves = {"calibration": CALIBRATION, "held_out": set(TASKS) - set(CALIBRATION)}
         record["faults"] = {
             name: measured([row for row in found if row["task"] in tasks]) for name, tasks in halves.items()
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from support import DIGITS_RUN, run_command
 
 from tfday7.data import Dataset, Problem
 from tfday7.data.loading import prepare
@@ -57,6 +59,15 @@ def pictures() -> Dataset:
     x[y == 1, :, 2:] += 0.5
     x[y == 0, :, :2] += 0.5
     return prepare(Raw(x, y), "pictures")
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, to be copied before anything is written to it."""
+    folder = tmp_path_factory.mktemp("trained") / "digits"
+    ended = run_command("train", *DIGITS_RUN, f"--run_dir={folder}")
+    assert ended.code == 0, ended.err
+    return folder
 
 
 @pytest.fixture

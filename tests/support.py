@@ -14,6 +14,9 @@ from typing import Any
 import forking
 
 ROOT = Path(__file__).resolve().parents[1]
+# A small run that the tests of compression share: the fixture `digits_run`.
+DIGITS_RUN = ("--data=digits", "--model=cnn", "--width=8", "--depth=2", "--epochs=3", "--learning_rate=0.01",
+              "--export=")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
