@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tfday7.cli import Command, ExistingRunConfig, OutputConfig, existing_run, print_json
 from tfday7.core import files
-from tfday7.core.run_folder import TUNING
+from tfday7.core.run_folder import REPORT, TUNING
 
 COMMAND = Command("report", __doc__, [ExistingRunConfig, OutputConfig])
 
@@ -22,8 +22,9 @@ def main() -> None:
     if COMMAND.flags.only_check_args:
         return
     if reporting.is_search(folder):
-        path = reporting.write_search_report(folder, output.lang)
-        record, drawn = files.read_json(folder / TUNING), reporting.search_summary(folder, output.lang, path)
+        drawn = reporting.search_summary(folder, output.lang, folder / REPORT)
+        reporting.write_search_report(folder, output.lang)
+        record = files.read_json(folder / TUNING)
     else:
         reporting.write_report(folder, output.lang)
         record, drawn = folder.record(), reporting.summary(folder, output.lang)

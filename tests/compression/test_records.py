@@ -49,5 +49,5 @@ def test_what_was_not_timed_is_compared_by_what_is_known() -> None:
 
 def test_a_candidate_survives_its_record() -> None:
     assert from_json(SMALL.to_json(), "file") == SMALL
-    with pytest.raises(UserError, match="file: not the record of a candidate"):
+    with pytest.raises(UserError, match="file: list found; expected an object"):
         from_json([], "file")

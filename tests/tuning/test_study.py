@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,4 +216,16 @@ def test_the_target_is_dated_by_trials_and_seconds(
 def test_trials_survive_their_records(make_job: Callable[..., Any], formula: Formula, tmp_path: Path) -> None:
     record = _study(make_job, "optimizer=adam|sgd,learning_rate", tmp_path).run()
     for each in json.loads(json.dumps(record["trials"])):
-        assert Trial.from_json(each).to_json() == each
+        assert Trial.from_json(each, tmp_path).to_json() == each
+
+
+@pytest.mark.parametrize("damaged", [[], {"number": "1"}, {"value": "high"}, {"values": None}], ids=str)
+def test_a_trial_whose_record_is_damaged_is_told_with_its_file(
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path, damaged: Any
+) -> None:
+    study = _study(make_job, "learning_rate", tmp_path)
+    study.run()
+    path = tmp_path / "search" / "trial_0" / "outcome.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damaged} if damaged else damaged))
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        study.run()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tfday7.core.errors import UserError
+from tfday7.core import records
 
 BASELINE = "float32"  # The name of the given model's own file.
 NOT_FINITE = "its file gives outputs that are not finite"  # A failure.
@@ -73,10 +73,7 @@ class Candidate:
 
 def from_json(record: Any, where: str) -> Candidate:
     """Returns a candidate from its record. Raises UserError naming the file where it is none."""
-    known = {field.name for field in dataclasses.fields(Candidate)}
-    if not isinstance(record, Mapping) or not isinstance(record.get("name"), str):
-        raise UserError(f"{where}: not the record of a candidate", "compress again with --overwrite")
-    return Candidate(**{name: value for name, value in record.items() if name in known})
+    return records.build(Candidate, record, where, "compress again with --overwrite")
 
 
 def with_frontier(candidates: Sequence[Candidate], least: float = -math.inf) -> list[Candidate]:

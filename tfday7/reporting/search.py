@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfday7.core import files
+from tfday7.core.records import understood
 from tfday7.core.run_folder import BEST_FLAGS, TUNING, RunFolder
 from tfday7.core.texts import text
 from tfday7.core.units import format_count
+from tfday7.reporting.search_records import read
 from tfday7.reporting.terminal import printable
 
 if TYPE_CHECKING:
@@ -34,10 +35,15 @@ def search_summary(folder: RunFolder, lang: str = "en", report: Path | None = No
     Raises:
         UserError: the record is missing or damaged.
     """
+    record = read(folder).record
+    with understood(folder / TUNING, "the same command of tfday7.tune again, with --overwrite, writes it anew"):
+        return _summary(record, folder, lang, report)
+
+
+def _summary(record: Mapping[str, Any], folder: RunFolder, lang: str, report: Path | None) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    record = files.read_json(folder / TUNING)
     first, *sentences = sentences_of(record, lang)
     parts: list[Any] = [Text(printable(first), style="bold"), *(Text(printable(line)) for line in sentences), Text()]
     if record.get("compare"):

@@ -17,7 +17,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.src.engine.base_tuner import BaseTuner
 
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.tuning import trial as trials
@@ -53,13 +53,11 @@ class Trial:
         return {"number": self.number, "values": dict(self.values), "worker": self.worker, **self.outcome.to_json()}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Trial:
-        """Returns the trial of a record."""
-        fields = {field.name for field in dataclasses.fields(trials.Outcome)}
-        outcome: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in record.items() if name in fields
-        }
-        return cls(record["number"], record["values"], trials.Outcome(**outcome), record["worker"])
+    def from_json(cls, record: Any, where: Path) -> Trial:
+        """Returns the trial of a record. Raises UserError naming the file where it is none."""
+        hint = "remove that file: its trial is run again"
+        outcome = records.build(trials.Outcome, record, where, hint)
+        return records.build(cls, {**record, "outcome": outcome}, where, hint)
 
 
 def search(
@@ -115,8 +113,8 @@ def open_search(
 
 def finished(folder: Path) -> list[Trial]:
     """Returns the trials of a search that have ended, in order of their numbers."""
-    records = [files.read_json(path) for path in folder.glob(f"trial_*/{OUTCOME}")]
-    return sorted((Trial.from_json(record) for record in records), key=lambda trial: trial.number)
+    found = [Trial.from_json(files.read_json(path), path) for path in folder.glob(f"trial_*/{OUTCOME}")]
+    return sorted(found, key=lambda trial: trial.number)
 
 
 class _BugError(keras_tuner.errors.FatalError):
@@ -159,7 +157,7 @@ class _Tuner(BaseTuner):
         """Returns a trial that had ended when the search was killed, before keras-tuner could note it."""
         if not path.exists():
             return None
-        ended = Trial.from_json(files.read_json(path))
+        ended = Trial.from_json(files.read_json(path), path)
         return ended if dict(ended.values) == values else None
 
     @staticmethod

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import GateError, UserError
 from tfday7.tuning import findings, trial, workers
 from tfday7.tuning.config import TuningConfig
@@ -138,7 +138,8 @@ class Study:
         """Returns the space of the second search; the first one's when there is to be none."""
         path = self.folder / WIDENED / SPACE
         if path.exists():  # Of a study that was stopped here: what was begun is finished, whatever is best now.
-            return Space(tuple(map(Parameter.from_json, files.read_json(path))))
+            with records.understood(path, "--overwrite starts again"):
+                return Space(tuple(map(Parameter.from_json, files.read_json(path))))
         space = self.space.widened(best.values) if self.config.widen else self.space
         if space is not self.space:
             bounds = " and ".join(f"{key} ({side})" for key, side in self.space.edges(best.values).items())

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfday7.core import environment, files
+from tfday7.core import environment, files, records
 from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.run_folder import BEST_FLAGS, REPORT, TENSORBOARD, TRIALS, TUNING, RunFolder
 from tfday7.data import DataConfig, Dataset
@@ -32,8 +32,17 @@ if TYPE_CHECKING:
     from tfday7.tuning.study import Study
 
 BEGUN = "begun.json"
+
 Configs = tuple[DataConfig, ModelConfig, OptimizerConfig, TrainingConfig]
 Say = Callable[[str], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """How a search was begun: for how many trials, and on which data."""
+
+    trials: int
+    fingerprint: str
 
 
 def check(config: TuningConfig, optimizer: OptimizerConfig) -> None:
@@ -97,7 +106,7 @@ def run(
             folder.clear()
         for study in studies.values():
             study.check_folder()
-        files.write_json(folder / TRIALS / BEGUN, {"trials": asked, "fingerprint": dataset.fingerprint})
+        files.write_json(folder / TRIALS / BEGUN, dataclasses.asdict(Begun(asked, dataset.fingerprint)))
         folder.write_flags(flags)
         stop_at_once_on_sigterm()
         try:
@@ -122,13 +131,13 @@ def _first_trials(folder: RunFolder, config: TuningConfig, dataset: Dataset) -> 
     path = folder / TRIALS / BEGUN
     if not path.exists():
         return config.trials
-    begun = files.read_json(path)
-    if begun["fingerprint"] != dataset.fingerprint:
+    begun = records.build(Begun, files.read_json(path), path, "--overwrite starts again")
+    if begun.fingerprint != dataset.fingerprint:
         raise UserError(
-            f"{folder.path} was begun on other data (fingerprint {begun['fingerprint']}, now {dataset.fingerprint})",
+            f"{folder.path} was begun on other data (fingerprint {begun.fingerprint}, now {dataset.fingerprint})",
             "choose a new folder with --run_dir=FOLDER, or start again with --overwrite",
         )
-    return int(begun["trials"])
+    return begun.trials
 
 
 def _studies(

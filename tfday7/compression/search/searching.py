@@ -40,7 +40,7 @@ from tfday7.compression.search.log import Claim, Log, rejected, to_json, trials,
 from tfday7.compression.search.proposing import Proposer, rungs_of
 from tfday7.compression.search.space import Point
 from tfday7.compression.timing import timed
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import UserError, WorkerLostError
 
 GROUPS = "groups.json"
@@ -318,10 +318,9 @@ class Search:
                 found, short = self._measured_groups(seconds)
                 record = {"key": key, "short": short, "groups": [one.to_json() for one in found]}
                 files.write_json(path, record)
-            try:
-                self._costs = [groups.GroupCost(**one) for one in record["groups"]]
-            except (KeyError, TypeError) as error:
-                raise UserError(f"{path}: not the costs of groups", "search again with --overwrite") from error
+            again = "search again with --overwrite"
+            with records.understood(path, again):
+                self._costs = [records.build(groups.GroupCost, one, path, again) for one in record["groups"]]
         return self._costs
 
     def _measured_groups(self, seconds: float) -> tuple[list[groups.GroupCost], float | None]:

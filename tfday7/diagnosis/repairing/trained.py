@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.core import files
-from tfday7.core.errors import UserError
+from tfday7.core import files, records
 
 OUT_OF_TIME = "out of time"
 Weights = list[np.ndarray]
@@ -59,10 +58,7 @@ class Trials:
         path = self._path(flags, seed, "json")
         if not path.exists():
             return None
-        try:
-            return Trained(**files.read_json(path))
-        except TypeError as error:
-            raise UserError(f"{path}: not the record of a training ({error})", "remove that file") from error
+        return records.build(Trained, files.read_json(path), path, "remove that file: its training is run again")
 
     def keep(self, flags: Mapping[str, str], seed: int, trained: Trained) -> None:
         """Keeps how a training ended."""
