@@ -13,6 +13,7 @@ from tfday7.core.errors import UserError
 from tfday7.data.config import DataConfig
 from tfday7.data.mapped_splits import Arrays, as_raw
 from tfday7.data.source import SOURCES, Raw, check_file, source
+from tfday7.data.sources.npz import unreadable
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 NAMES = {f"{side}_{split}.npy" for side in "xy" for split in SPLITS}
@@ -51,6 +52,5 @@ def _open(path: Path, mapped: bool) -> np.ndarray:
     except MemoryError as error:
         raise UserError(f"{path}: the array does not fit into memory") from error
     except Exception as error:  # A damaged header makes NumPy raise almost anything.
-        hint = "arrays of Python objects are never read; save plain numbers" if "ickle" in str(error) else ""
-        raise UserError(f"{path}: not a readable .npy file ({error})", hint) from error
+        raise unreadable(path, "a readable .npy file", error) from error
     return array

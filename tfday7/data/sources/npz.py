@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 
@@ -42,10 +43,7 @@ def read_arrays(path: str, names: Collection[str]) -> tuple[dict[str, np.ndarray
     except MemoryError as error:
         raise UserError(f"{path}: an array does not fit into memory") from error
     except Exception as error:  # A damaged archive makes NumPy, zipfile and the decompressors raise almost anything.
-        hint = (
-            "arrays of Python objects are never read; save plain numbers or strings" if "pickle" in str(error) else ""
-        )
-        raise UserError(f"{path}: not a readable .npz archive ({error})", hint) from error
+        raise unreadable(path, "a readable .npz archive", error) from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is no array.
             raise UserError(f"{path}: {name} is not a NumPy array")
@@ -66,3 +64,13 @@ def _split(
         missing = f"{'x' if x is None else 'y'}_{split}"
         raise UserError(f"{path}: {missing} is missing", f"found: {', '.join(found)}")
     return x, y
+
+
+def unreadable(path: Path | str, expected: str, error: Exception) -> UserError:
+    """Returns what to tell of a file that NumPy does not read; not its own advice, which is to trust the file."""
+    if "pickle" not in str(error).lower():
+        return UserError(f"{path}: not {expected} ({error})")
+    return UserError(
+        f"{path}: not {expected} (it holds Python objects, or is none of NumPy's files)",
+        "arrays of Python objects are never read; save plain numbers or strings",
+    )
