@@ -3,7 +3,7 @@
 Starting TensorFlow takes longer than most commands of these tests; a fork has it at once, and so it has what is under
 the commands. The process is started by the first command of a test process and ends with it. A command sees the
 environment, the folder and the arguments that it would see as `python -m tfday7.NAME`; only its imports are done before
-it begins.
+it begins, and those of the process that converts for it, which is a fork too.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = (
@@ -30,6 +31,7 @@ LIBRARIES = (
     "tfday7.training.fitting", "tfday7.exporting.exporting", "tensorflow_model_optimization", "sklearn.linear_model",
     "sklearn.neighbors",
 )  # fmt: skip
+CONVERTING = ("tfday7.train", "tfday7.export", "tfday7.compress")
 
 
 class Server:
@@ -119,6 +121,8 @@ def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
         os.chdir(asked["cwd"])
         sys.path[0] = asked["cwd"]
         sys.argv = [asked["module"], *asked["arguments"]]
+        if asked["module"] in CONVERTING:
+            _give_converter()
         runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
@@ -132,6 +136,75 @@ def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _give_converter() -> None:
+    """Lets the command find a converter that waits."""
+    from tfday7.exporting import converters
+
+    class Forked(converters.Converter):
+        """One that is a fork of this process, and so has imported what it would import."""
+
+        def __init__(self) -> None:
+            self.stays, self._errors = True, tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it.
+            self._process = cast("subprocess.Popen[bytes]", Fork(_convert, self._errors.fileno()))
+
+    converters.KEPT.give(Forked())
+
+
+def _convert() -> None:
+    from tfday7.exporting import child
+
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    child.serve()
+
+
+class Fork:
+    """As much of `subprocess.Popen` as a converter needs, of a process that calls a function.
+
+    Args:
+        function: what it does.
+        errors: where it complains.
+    """
+
+    def __init__(self, function: Callable[[], None], errors: int) -> None:
+        (asked, asks), (answers, answered) = os.pipe(), os.pipe()
+        self.args, self.returncode = function.__name__, cast("int | None", None)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for number, handle in enumerate((asked, answered, errors)):
+                    os.dup2(handle, number)
+                for handle in (asked, asks, answers, answered):
+                    os.close(handle)
+                os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+                function()
+            except BaseException:  # noqa: BLE001 - what the interpreter would print.
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(asked)
+        os.close(answered)
+        self.stdin, self.stdout = os.fdopen(asks, "wb"), os.fdopen(answers, "rb")
+
+    def poll(self) -> int | None:
+        """Returns the exit code, negative for a signal; None while there is none."""
+        return self._waited(os.WNOHANG)
+
+    def wait(self) -> int:
+        """Waits for the end, and returns the exit code."""
+        return cast(int, self._waited(0))
+
+    def kill(self) -> None:
+        """Kills the process, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _waited(self, how: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, how)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
 
 
 def _await(child: int, timeout: float) -> int | None:

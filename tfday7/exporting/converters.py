@@ -120,6 +120,7 @@ class Kept:
     def give(self, converter: Converter) -> None:
         """Lets one wait, if it can carry out more."""
         with self._lock:
+            self._forget_foreign()
             if converter.is_there():
                 self._waiting.append(converter)
             else:
