@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import shutil
 import stat
 import tempfile
@@ -68,14 +69,24 @@ def _sort(mode: int) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON record. Raises UserError (exit 2), naming the file, when it is missing or no JSON."""
+    """Reads a JSON record. Raises UserError (exit 2), naming the file, when it is missing or no JSON.
+
+    Numbers that are not finite are no JSON, as for `write_json`.
+    """
     check_plain(path, MOST_JSON_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors.
         raise UserError(f"{path}: not a readable JSON file ({error})") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 @contextlib.contextmanager

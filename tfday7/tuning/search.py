@@ -19,6 +19,7 @@ from keras_tuner.src.engine.base_tuner import BaseTuner
 
 from tfday7.core import files, records
 from tfday7.core.errors import UserError
+from tfday7.core.frameworks import tf
 from tfday7.core.run_folder import RunFolder
 from tfday7.tuning import trial as trials
 from tfday7.tuning.config import TuningConfig
@@ -104,10 +105,12 @@ def open_search(
     direction = "min" if config.objective == "loss" else "max"
     oracle = make_oracle(config.tuner, space, direction, trials_to_spend, seed, job.training.epochs)
     oracle.verbose = 0
+    for path in (*folder.glob("*.json"), *folder.glob("trial_*/*.json")):  # keras-tuner would wait for a pipe.
+        files.check_plain(path, files.MOST_JSON_BYTES)
     with contextlib.redirect_stdout(io.StringIO()):  # It says where it reads from; stdout may belong to --json.
         try:
             return _Tuner(oracle, job, config, folder, on_trial)
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{folder}: its search cannot be read ({error})", "--overwrite starts again") from error
 
 
