@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from tfday7.training import TrainingConfig
 
 TASKS = ("image_class", "image_value", "text_class", "text_value", "table_class", "table_value")
 CALIBRATION = ("image_class", "text_value", "table_class")
-DIABETES = str(Path(__file__).resolve().parents[1] / "configs" / "data" / "diabetes.csv")
 HEALTHY_RUNS = 24  # Of a task; 144 in all.
 
 

@@ -170,8 +170,10 @@ class Fork:
     def __init__(self, function: Callable[[], None], errors: int) -> None:
         (asked, asks), (answers, answered) = os.pipe(), os.pipe()
         self.args, self.returncode = function.__name__, cast("int | None", None)
+        self.lock = threading.Lock()
         self.pid = os.fork()
         if self.pid == 0:
+            code = 1
             try:
                 for number, handle in enumerate((asked, answered, errors)):
                     os.dup2(handle, number)
@@ -179,10 +181,11 @@ class Fork:
                     os.close(handle)
                 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
                 function()
+                code = 0
             except BaseException:  # noqa: BLE001 - what the interpreter would print.
                 traceback.print_exc()
             finally:
-                os._exit(0)
+                os._exit(code)
         os.close(asked)
         os.close(answered)
         self.stdin, self.stdout = os.fdopen(asks, "wb"), os.fdopen(answers, "rb")
@@ -201,9 +204,17 @@ class Fork:
             os.kill(self.pid, signal.SIGKILL)
 
     def _waited(self, how: int) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, how)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        while self.returncode is None:  # One thread may wait while another kills; `waitid` lets both see the end.
+            try:
+                ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | how)
+            except ChildProcessError:  # The other thread has it.
+                continue
+            if ended is None:
+                break
+            with self.lock:
+                if self.returncode is None:
+                    _, status = os.waitpid(self.pid, 0)
+                    self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 

@@ -42,7 +42,7 @@ SMALL = {
     "multiworker.flags": ("--warmup_steps=5",),
     "mirrored": ("--warmup_steps=5",),
     "mobilenet": ("--width=4",),
-    "edge_fashion": ("--max_candidates=3", "--search_epochs=1", "--search_minutes=1", "--max_accuracy_drop=1"),
+    "edge_fashion": ("--max_candidates=1", "--search_epochs=1", "--search_minutes=1", "--max_accuracy_drop=1"),
 }
 FAR = "ssh://pi@raspberrypi"  # A device that is not here.
 CHECKED = ("10.0.0.1", "hybrid")  # It would wait for the others; meshes are trained by tests of their own.
@@ -155,7 +155,7 @@ def shortened(name: str, rest: list[str], number: int) -> list[str]:
     if "--series" not in known:  # That page's reader has a single one.
         given = [word.replace("--data=load.csv", "--data=one_station.csv") for word in given]
     if name == "tune":
-        given += ["--trials=2"]
+        given += ["--trials=2", "--reruns=1"]
     if name == "compress" and "--recipe" not in known:
         given += ["--search_epochs=1", "--max_candidates=3", "--search_minutes=1"]
     if name in ("compress", "benchmark") and "--check" not in known:

@@ -304,7 +304,7 @@ def _optimizer(task: Task) -> OptimizerConfig:
         return OptimizerConfig()
     optimizer = from_text(OptimizerConfig, task.found.run.flags())
     if settling.is_open(optimizer):
-        optimizer, _ = advisor.from_record(task.found.run.record()["optimizer"])
+        optimizer, _ = advisor.from_record(task.found.run.known().optimizer)
     return optimizer
 
 

@@ -217,7 +217,7 @@ def _record(run: RunFolder, artefacts: list[Artefact], lang: str) -> None:
     made = {artefact.name for artefact in artefacts}
     every = [*(artefact for artefact in _recorded(run) if artefact.name not in made), *artefacts]
     files.write_json(run / EXPORTS, {"artefacts": [artefact.to_json() for artefact in every]})
-    if run.record().get("training", {}).get("stopped") not in ("nan", "broken"):  # That gate is not of the export.
+    if run.known().training.stopped not in ("nan", "broken"):  # That gate is not of the export.
         try:
             exporting.check_gate(every)
             run.update(gate=None)
@@ -258,7 +258,7 @@ def _task(found: Source) -> str:
     """Returns the task that the run's data had; "auto" and the like were settled by its model."""
     if found.run is None or found.data is None:
         return found.data.task if found.data else "auto"
-    recorded = found.run.record().get("data", {}).get("task", "auto")
+    recorded = found.run.known().data.task
     return recorded if recorded in ("reconstruction", "multilabel") else found.data.task
 
 

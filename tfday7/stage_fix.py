@@ -77,21 +77,21 @@ def _is_odd(folder: RunFolder) -> bool:
     from tfday7.diagnosis.repairing.odd_settings import odd
 
     _, flags = _plan(folder)
-    return bool(list(odd(flags, folder.record()["data"]["examples"]["train"])))
+    return bool(list(odd(flags, folder.known().data.examples.get("train", 0))))
 
 
 def _nothing(folder: RunFolder, config: FixConfig) -> dict[str, Any]:
     """Returns the record of a repair that trained nothing."""
-    metric = folder.record()["metric"]
-    value = metric.get("validation")
+    metric = folder.known().metric
+    value = metric.validation
     return {
-        "metric": metric.get("name"),
+        "metric": metric.name or None,
         "seeds": [int(folder.flags().get("seed") or 0)],
         "spread": None,
         "before": {"flags": {}, "value": value, "by_seed": [value]},
         "attempts": [],
         "after": None,
-        "test": {"before": metric.get("test"), "after": None},
+        "test": {"before": metric.test, "after": None},
         "seconds": 0.0,
         "trainings": 0,
         "budget_minutes": config.fix_budget_minutes,
@@ -107,7 +107,7 @@ def _prepared(folder: RunFolder, config: FixConfig, say: Say) -> tuple[Repair, R
 
     plan, flags = _plan(folder)
     dataset = load(plan, say)
-    before = folder.record().get("data", {}).get("fingerprint", "")
+    before = folder.known().data.fingerprint
     if before != dataset.fingerprint:
         raise UserError(
             f"{folder.path} was trained on other data (fingerprint {before}, now {dataset.fingerprint})",
@@ -128,10 +128,10 @@ def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
     flags = folder.flags()
     optimizer = from_text(OptimizerConfig, flags)
     if settling.is_open(optimizer):
-        optimizer, _ = advisor.from_record(folder.record()["optimizer"])
+        optimizer, _ = advisor.from_record(folder.known().optimizer)
         flags = {name: value for name, value in flags.items() if name not in vars(optimizer)} | to_text(optimizer)
     if flags.pop("micro_batch_size", ""):
-        flags["accumulate_steps"] = str(folder.record()["distribution"]["accumulate_steps"])
+        flags["accumulate_steps"] = str(folder.known().distribution.get("accumulate_steps", 1))
     plan = Plan(
         from_text(DataConfig, flags), from_text(ModelConfig, flags), optimizer, from_text(TrainingConfig, flags)
     )
@@ -145,7 +145,7 @@ def _start(folder: RunFolder, flags: Mapping[str, str], plan: Plan, dataset: Dat
     from tfday7.diagnosis.repairing.repair import Start
     from tfday7.diagnosis.repairing.trained import Trained
 
-    record, evidence = folder.record(), from_run(folder)
+    evidence = from_run(folder)
     trained = Trained(
         value=evidence.validation_score,
         reason="" if evidence.validation_score is not None else "diverged: the loss is not finite",
@@ -153,7 +153,7 @@ def _start(folder: RunFolder, flags: Mapping[str, str], plan: Plan, dataset: Dat
         val_loss=evidence.val_loss.tolist(),
         train_score=evidence.train_score,
         stopped=evidence.stopped,
-        seconds=record["training"]["seconds"],
+        seconds=folder.known().training.seconds,
     )
     return Start(
         dataclasses.replace(
@@ -186,7 +186,7 @@ def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say
     from tfday7.models import raw_columns
     from tfday7.training.scores import score_of
 
-    before = folder.record()["metric"].get("test")
+    before = folder.known().metric.test
     record = {**repair.record(), "test": {"before": before, "after": None}, "command": "", "reason": ""}
     (folder / FIXED_FLAGS).unlink(missing_ok=True)
     (folder / FIXED_MODEL).unlink(missing_ok=True)

@@ -144,15 +144,15 @@ def _say_what_changes(plan: Plan, folder: RunFolder, say: Say) -> None:
 
 
 def _raise_gate(folder: RunFolder) -> None:
-    gate = folder.record().get("gate")
+    gate = folder.known().gate
     if gate:
-        raise GateError(gate["message"], gate["hint"])
+        raise GateError(gate.message, gate.hint)
 
 
 def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     """Raises UserError where a run was started on other data: its test set would not be the one that was set aside."""
-    before = folder.record().get("data", {}).get("fingerprint", dataset.fingerprint)
-    if before != dataset.fingerprint:
+    before = folder.known().data.fingerprint
+    if before not in ("", dataset.fingerprint):
         raise UserError(
             f"{folder.path} was started on other data (fingerprint {before}, now {dataset.fingerprint})",
             "choose a new folder with --run_dir=FOLDER, or start again with --overwrite",

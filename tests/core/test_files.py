@@ -118,7 +118,9 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert "大" in (tmp_path / "a.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"{'a': 1}", b"[1e999]", b"[NaN]", b"[-Infinity]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"{'a': 1}", b"[1e999]", b"[NaN]", b"[-Infinity]", b"1" * 301]
+)
 def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.json: not a readable JSON file"):

@@ -67,7 +67,7 @@ def test_only_a_finished_run_is_finished(run: RunFolder, tmp_path: Path) -> None
 @pytest.mark.parametrize("content", ["[1]", "3", "{", ""])
 def test_a_damaged_record_is_named(run: RunFolder, content: str) -> None:
     (run / "run.json").write_text(content)
-    with pytest.raises(UserError, match=r"run\.json: not"):
+    with pytest.raises(UserError, match=r"run\.json: "):
         run.record()
 
 

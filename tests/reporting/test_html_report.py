@@ -135,7 +135,7 @@ def hostile(value: Any, text: str) -> Any:
 
 def folder_of_names(path: Path, text: str) -> RunFolder:
     records = {
-        "run": hostile({**run_record(), "gate": "x"}, text),
+        "run": hostile({**run_record(), "gate": {"message": "x", "hint": "x"}}, text),
         "diagnosis": hostile(diagnosis_record(), text),
         "exports": hostile({"artefacts": [artefact("int8", 9, failure="x", name="y"), artefact("int8", 9)]}, text),
         "benchmark": hostile(benchmark_record(), text),

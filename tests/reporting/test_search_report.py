@@ -247,7 +247,7 @@ def test_damaged_records_are_refused_by_name(tmp_path: Path, damage: Any, messag
     assert not (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.parametrize("value", ["text", [1], {}, True, 1e300, float("inf"), -1])
+@pytest.mark.parametrize("value", ["text", [1], {}, True, 1e300, -1])
 def test_odd_values_are_drawn_or_left_out_but_never_end_the_report(tmp_path: Path, value: Any) -> None:
     record = copy.deepcopy(search_record())
     record["trials"][1]["values"]["sgd.learning_rate"] = value

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfday7 import models
 from tfday7.compression.technique import Skipped, Work
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import UserError
 from tfday7.data.dataset import Dataset
 from tfday7.exporting.options import QuantizationOptions
@@ -21,6 +21,16 @@ def is_quantized(model: Any) -> bool:
     from tfday7.compression import qat
 
     return qat.is_quantized(model)
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """The content of `STATE`."""
+
+    numbers: dict[str, Any] | None
+    skipped: list[Skipped]
+    notes: list[str]
+    done: list[dict[str, Any]]
 
 
 def save(work: Work, folder: Path) -> None:
@@ -58,7 +68,8 @@ def load(folder: Path, dataset: Dataset, original: Any, allow_unsafe: bool = Fal
     """
     if not (folder / STATE).exists():
         raise UserError(f"{folder}: no compressed model", "compress again with --overwrite")
-    state: Any = files.read_json(folder / STATE)
+    again = "compress again with --overwrite"
+    state = records.build(_State, files.read_json(folder / STATE), folder / STATE, again)
     if (folder / QUANTIZED).exists():
         from tfday7.compression import qat
 
@@ -66,15 +77,13 @@ def load(folder: Path, dataset: Dataset, original: Any, allow_unsafe: bool = Fal
     else:
         model = models.load(folder / MODEL, allow_unsafe=allow_unsafe)
     work = Work(model, original, dataset)
-    try:
-        if state["numbers"] is not None:
-            from tfday7.compression.techniques.quantize import Numbers
+    if state.numbers is not None:
+        from tfday7.compression.techniques.quantize import Numbers
 
-            work.numbers = Numbers(**state["numbers"])
-        work.skipped = [Skipped(**each) for each in state["skipped"]]
-        work.notes, work.done = list(state["notes"]), list(state["done"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / STATE}: not what a compression wrote", "compress again with --overwrite") from error
+        work.numbers = records.build(Numbers, state.numbers, f"{folder / STATE}: numbers", again)
+    work.skipped, work.notes, work.done = state.skipped, state.notes, state.done
+    with records.understood(folder / STATE, again):
+        options(work)
     return work
 
 

@@ -71,9 +71,20 @@ class Candidate:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Metric:
+    """The metric of a candidate's record; empty where it failed."""
+
+    name: str = ""
+    value: float | None = None
+
+
 def from_json(record: Any, where: str) -> Candidate:
     """Returns a candidate from its record. Raises UserError naming the file where it is none."""
-    return records.build(Candidate, record, where, "compress again with --overwrite")
+    again = "compress again with --overwrite"
+    candidate = records.build(Candidate, record, where, again)
+    records.build(_Metric, candidate.metric, f"{where}: metric", again)
+    return candidate
 
 
 def with_frontier(candidates: Sequence[Candidate], least: float = -math.inf) -> list[Candidate]:

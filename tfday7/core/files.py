@@ -22,6 +22,8 @@ from tfday7.core.errors import UserError
 PARTIAL = ".partial-"
 MOST_JSON_BYTES = 500_000_000  # A record of 100,000 epochs has a tenth of it.
 
+MOST_DIGITS = 300
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file atomically. Raises UserError (exit 2) when the folder cannot be written."""
@@ -71,11 +73,12 @@ def _sort(mode: int) -> str:
 def read_json(path: Path) -> Any:
     """Reads a JSON record. Raises UserError (exit 2), naming the file, when it is missing or no JSON.
 
-    Numbers that are not finite are no JSON, as for `write_json`.
+    Numbers that are not finite are no JSON, as for `write_json`, and whole ones have an end that a float can have too.
     """
     check_plain(path, MOST_JSON_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors.
@@ -87,6 +90,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is no finite number")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 @contextlib.contextmanager

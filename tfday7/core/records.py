@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tfday7.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pydantic
 
 T = TypeVar("T")
 
@@ -16,7 +21,7 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
     """Returns the dataclass that a record holds, each field of the type that it says; other names are left out.
 
     Args:
-        kind: the dataclass; lists become tuples where it has tuples.
+        kind: the dataclass; JSON's lists become tuples where it has tuples, its whole numbers are numbers.
         record: as JSON has it.
         where: the record's file, and its place therein.
         hint: what writes the record anew.
@@ -24,15 +29,23 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
     Raises:
         UserError: a field is missing or of another type.
     """
-    import dacite  # Only what reads records needs it.
+    import pydantic  # Only what reads records needs it.
 
     if not isinstance(record, dict):
         raise UserError(f"{where}: {type(record).__name__} found; expected an object", hint)
-    with understood(where, hint):
-        try:
-            return dacite.from_dict(kind, record, dacite.Config(cast=[tuple]))
-        except dacite.DaciteError as error:
-            raise TypeError(error) from error
+    try:
+        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(record), strict=True))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{where}: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}", hint) from error
+
+
+@functools.cache
+def _reader(kind: Any) -> pydantic.TypeAdapter[Any]:
+    import pydantic
+
+    return pydantic.TypeAdapter(kind)
 
 
 @contextlib.contextmanager
@@ -47,5 +60,5 @@ def understood(where: Path | str, hint: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{where}: not what this version of tfday7 has written ({error})", hint) from error

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfday7.core import files
+from tfday7.core import files, records, run_record
 from tfday7.core.errors import InUseError, UserError
 from tfday7.core.settings import defaults
 
@@ -72,10 +72,13 @@ class RunFolder:
         """Returns run.json, or {} before it is written. Raises UserError when it is damaged."""
         if not (self / RUN).exists():
             return {}
-        record = files.read_json(self / RUN)
-        if not isinstance(record, dict):
-            raise UserError(f"{self / RUN}: not the record of a run", "--overwrite starts again")
+        record: dict[str, Any] = files.read_json(self / RUN)
+        records.build(run_record.Run, record, self / RUN, "--overwrite starts again")
         return record
+
+    def known(self) -> run_record.Run:
+        """Returns what stages read again of run.json. Raises UserError when it is damaged."""
+        return records.build(run_record.Run, self.record(), self / RUN, "--overwrite starts again")
 
     def update(self, **values: Any) -> None:
         """Sets fields of run.json and writes it atomically."""

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.core import files
-from tfday7.core.errors import UserError
-from tfday7.core.run_folder import HEALTH, RunFolder
+from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import to_text
 from tfday7.data.dataset import METRICS
-from tfday7.diagnosis.health import Health, from_json
+from tfday7.diagnosis import health
+from tfday7.diagnosis.health import Health
 from tfday7.optimizers.config import FIND, OptimizerConfig
 
 MAX_REACH = 25  # Epochs to either side; wider windows would flatten what they are to show.
@@ -72,42 +71,31 @@ class Evidence:
 
 def from_run(folder: RunFolder) -> Evidence:
     """Reads the evidence that a run folder holds. Raises UserError when its records are damaged."""
-    record, metrics = folder.record(), folder.metrics()
-    scores, training = record.get("metric", {}), record.get("training", {})
-    examples = record.get("data", {}).get("examples", {})
-    task = record.get("data", {}).get("task", "classification")
+    run, metrics = folder.known(), folder.metrics()
+    scores, training, examples = run.metric, run.training, run.data.examples
     flags = folder.flags() if folder.exists() else {}
-    metric = scores.get("name", METRICS.get(task, "accuracy"))  # A run that diverged has no scores.
+    metric = scores.name or METRICS.get(run.data.task, "accuracy")  # A run that diverged has no scores.
     return Evidence(
         loss=recorded(metrics, "loss"),
         val_loss=recorded(metrics, "val_loss"),
         metric=metric,
-        train_score=scores.get("train"),
-        validation_score=scores.get("validation"),
-        baseline=scores.get("baseline"),
+        train_score=scores.train,
+        validation_score=scores.validation,
+        baseline=scores.baseline,
         train_examples=examples.get("train", 0),
         validation_examples=examples.get("validation", 0),
-        kind=record.get("data", {}).get("kind", "image"),
-        task=task,
-        health=_health(folder),
-        stopped=training.get("stopped", "finished"),
+        kind=run.data.kind,
+        task=run.data.task,
+        health=health.read(folder)[0],
+        stopped=training.stopped,
         train_metric=recorded(metrics, metric),
         validation_metric=recorded(metrics, f"val_{metric}"),
-        class_recall=tuple(scores.get("class_recall", ())),
-        step_ms=training.get("step_ms"),
-        input_ms=training.get("input_ms"),
-        flags=_settled(flags, record.get("optimizer", {})),
+        class_recall=tuple(scores.class_recall),
+        step_ms=training.step_ms,
+        input_ms=training.input_ms,
+        flags=_settled(flags, run.optimizer),
         found_rate=flags.get("learning_rate") == FIND,
     )
-
-
-def _health(folder: RunFolder) -> Health:
-    if not (folder / HEALTH).exists():
-        return Health()
-    try:
-        return from_json(files.read_json(folder / HEALTH))
-    except (TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{folder / HEALTH}: not the health of a run ({error})", "--overwrite starts again") from error
 
 
 def smooth(curve: np.ndarray) -> np.ndarray:

@@ -7,8 +7,11 @@ These types are the contract of health.json: `inspection` measures the data and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from tfday7.core import files, records
+from tfday7.core.run_folder import HEALTH, RunFolder
 
 ROUNDING = 1e-12  # Of a column's mean: what deviates by less, in float64, is a constant that was rounded.
 
@@ -135,20 +138,13 @@ class Health:
         return dataclasses.asdict(self)
 
 
-def from_json(record: Mapping[str, Any]) -> Health:
-    """Returns the health that a record holds; what it does not hold is None.
+def read(folder: RunFolder) -> tuple[Health, dict[str, Any]]:
+    """Returns the health of a run and its record; empty ones before it is written. Raises UserError when damaged."""
+    path = folder / HEALTH
+    record = files.read_json(path) if path.exists() else {}
+    return from_json(record, path), record
 
-    Raises:
-        TypeError: the record holds names that no health has.
-    """
-    references = record.get("references")
-    data: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (record.get("data") or {}).items()}
-    return Health(
-        data=DataHealth(**data) if data else None,
-        references=References(**references) if references else None,
-        probes=tuple(
-            Probe(**{**probe, "layers": tuple(LayerProbe(**layer) for layer in probe["layers"])})
-            for probe in record.get("probes", ())
-        ),
-        failure=record.get("failure", ""),
-    )
+
+def from_json(record: Any, where: Path | str = HEALTH) -> Health:
+    """Returns the health that a record holds; what it does not hold is None. Raises UserError when it is none."""
+    return records.build(Health, record, where, "--overwrite starts again")

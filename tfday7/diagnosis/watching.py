@@ -15,9 +15,10 @@ from tfday7.core import files
 from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset
 from tfday7.data.scoring import baseline
+from tfday7.diagnosis import health
 from tfday7.diagnosis.diagnosing import judge_running
 from tfday7.diagnosis.evidence import Evidence, recorded, smooth
-from tfday7.diagnosis.health import Health, Probe, from_json
+from tfday7.diagnosis.health import Health, Probe
 from tfday7.diagnosis.measuring.probing import Prober
 
 NEXT = 1.25  # A layer that did not change in the last epochs need not be looked at again soon.
@@ -75,9 +76,8 @@ class Watch:
     def begin(self, records: list[dict[str, Any]]) -> None:
         """Probes the untrained model, or takes up the probes of the run that is resumed."""
         smooth(np.zeros(3))  # So that no epoch pays for what is loaded on first use.
-        if self.folder is not None and (self.folder / HEALTH).exists():
-            before = from_json(files.read_json(self.folder / HEALTH)).probes
-            self.probes = [probe for probe in before if probe.epoch <= len(records)]
+        if self.folder is not None:
+            self.probes = [probe for probe in health.read(self.folder)[0].probes if probe.epoch <= len(records)]
         if self.prober is None:
             self._say_failure()
             self._write()
@@ -136,7 +136,7 @@ class Watch:
 
     def _write(self) -> None:
         if self.folder is not None:
-            record = files.read_json(self.folder / HEALTH) if (self.folder / HEALTH).exists() else {}
+            _, record = health.read(self.folder)
             probes = [dataclasses.asdict(probe) for probe in self.probes]
             files.write_json(self.folder / HEALTH, {**record, "probes": probes, "failure": self.failure})
 

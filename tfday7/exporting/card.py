@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core import files
+from tfday7.core.records import understood
 from tfday7.core.units import format_bytes, format_number
 from tfday7.exporting import feeding
 from tfday7.exporting.format import FORMATS
@@ -31,7 +32,9 @@ def write(folder: Path, name: str) -> None:
     artefacts = [each for each in found_in(folder) if not mismatch(each, folder / Path(each.path or each.name).name)]
     if artefacts:
         compressed = files.read_json(folder / COMPRESSED) if (folder / COMPRESSED).exists() else None
-        files.write_text(folder / CARD, render(name, artefacts, compressed))
+        with understood(f"{folder}: the records of its files", "move the folder away, or export with --overwrite"):
+            card = render(name, artefacts, compressed)
+        files.write_text(folder / CARD, card)
     elif is_ours(folder):
         (folder / CARD).unlink()
 

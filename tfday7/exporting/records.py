@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import UserError
 
 
@@ -182,41 +182,17 @@ def mismatch(artefact: Artefact, path: Path) -> str:
 def from_json(record: Any, where: Path) -> Artefact:
     """Returns an artefact from its record. Raises UserError naming the file when it is not one."""
     hint = "export the model again"
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: not the record of an artefact", hint)
-    known = {field.name: field for field in dataclasses.fields(Artefact)}
-    values = {name: value for name, value in record.items() if name in known}
-    values.setdefault("run", "")
-    for name in ("name", "format", "kind", "run"):
-        if not isinstance(values.get(name), str):
-            raise UserError(f"{where}: {name} is missing or no text", hint)
-    for names, kind in ((("input", "output", "recipe"), dict), (("labels", "files", "notes"), list)):
-        for name in names:
-            if not isinstance(values.get(name, kind()), kind):
-                raise UserError(f"{where}: {name} is no {'object' if kind is dict else 'list'}", hint)
-    if not isinstance(values.get("path"), str | None):
-        raise UserError(f"{where}: path is no text", hint)
-    if not all(isinstance(entry, dict) and _is_inside(entry.get("name")) for entry in values.get("files", [])):
+    if isinstance(record, dict) and isinstance(record.get("parity"), dict):  # Earlier versions did not have these.
+        record = {**record, "parity": {"worst_examples": [], **record["parity"]}}
+    artefact = records.build(Artefact, record, where, hint)
+    if not all(_is_inside(entry.get("name")) for entry in artefact.files):
         raise UserError(f"{where}: files holds something that is no file beside it", hint)
-    for side in ("input", "output"):
-        if problem := _problem(values.get(side, {})):
+    for side, end in (("input", artefact.input), ("output", artefact.output)):
+        if problem := _problem(end):
             raise UserError(f"{where}: {side}.{problem}", hint)
-    if values.get("vectors") is not None and not _is_inside(values["vectors"]):
+    if artefact.vectors is not None and not _is_inside(artefact.vectors):
         raise UserError(f"{where}: vectors is no file beside it", hint)
-    values["parity"] = _parity(values.get("parity"), where)
-    return Artefact(**values)
-
-
-def _parity(record: Any, where: Path) -> Parity | None:
-    if record is None:
-        return None
-    names = {field.name for field in dataclasses.fields(Parity)}
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: parity is not a comparison", "export the model again")
-    record = {"worst_examples": [], **record}  # Which earlier versions did not have.
-    if not names <= set(record) or not all(isinstance(record[name], list) for name in ("failures", "worst_examples")):
-        raise UserError(f"{where}: parity is not a comparison", "export the model again")
-    return Parity(**{name: record[name] for name in names})
+    return artefact
 
 
 def _problem(end: dict[str, Any]) -> str:

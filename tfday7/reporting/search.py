@@ -14,7 +14,7 @@ from tfday7.core.records import understood
 from tfday7.core.run_folder import BEST_FLAGS, TUNING, RunFolder
 from tfday7.core.texts import text
 from tfday7.core.units import format_count
-from tfday7.reporting.search_records import read
+from tfday7.reporting.search_records import ANEW, read
 from tfday7.reporting.terminal import printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def search_summary(folder: RunFolder, lang: str = "en", report: Path | None = No
         UserError: the record is missing or damaged.
     """
     record = read(folder).record
-    with understood(folder / TUNING, "the same command of tfday7.tune again, with --overwrite, writes it anew"):
+    with understood(folder / TUNING, ANEW):
         return _summary(record, folder, lang, report)
 
 

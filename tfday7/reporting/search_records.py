@@ -12,6 +12,8 @@ from tfday7.core.errors import UserError
 from tfday7.core.run_folder import FLAGS, RUN, TRIALS, TUNING, RunFolder
 from tfday7.reporting.records import count, mapping, mappings, number, string, text_file
 
+ANEW = "the same command of tfday7.tune again, with --overwrite, writes it anew"
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:
@@ -114,7 +116,7 @@ def read(folder: RunFolder) -> SearchRecords:
     if not any(trial.value is not None for trial in trials) or number(best.get("value")) is None:
         raise UserError(
             f"{path}: not the record of a search; it needs a best trial",
-            "the same command of tfday7.tune again, with --overwrite, writes it anew",
+            ANEW,
         )
     return SearchRecords(
         path=folder.path,

@@ -56,9 +56,8 @@ class Trial:
     @classmethod
     def from_json(cls, record: Any, where: Path) -> Trial:
         """Returns the trial of a record. Raises UserError naming the file where it is none."""
-        hint = "remove that file: its trial is run again"
-        outcome = records.build(trials.Outcome, record, where, hint)
-        return records.build(cls, {**record, "outcome": outcome}, where, hint)
+        nested = {**record, "outcome": record} if isinstance(record, dict) else record
+        return records.build(cls, nested, where, "--overwrite starts again")
 
 
 def search(
@@ -109,9 +108,12 @@ def open_search(
         files.check_plain(path, files.MOST_JSON_BYTES)
     with contextlib.redirect_stdout(io.StringIO()):  # It says where it reads from; stdout may belong to --json.
         try:
-            return _Tuner(oracle, job, config, folder, on_trial)
+            tuner = _Tuner(oracle, job, config, folder, on_trial)
+            if not all(isinstance(order, list) for order in (oracle.start_order, oracle.end_order)):
+                raise TypeError("the order of its trials is no list")
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{folder}: its search cannot be read ({error})", "--overwrite starts again") from error
+        return tuner
 
 
 def finished(folder: Path) -> list[Trial]:

@@ -124,7 +124,11 @@ class Study:
 
     def ended(self) -> list[Trial]:
         """Returns the trials of an earlier call, and of an earlier search of this one."""
-        return [each for name in (SEARCH, WIDENED) for each in finished(self.folder / name)]
+        found = [each for name in (SEARCH, WIDENED) for each in finished(self.folder / name)]
+        for each in found:
+            with records.understood(self.folder, "--overwrite starts again"):  # Values of another space.
+                self.space.edges(each.values)
+        return found
 
     def _check_same_space(self, folder: Path, space: Space) -> None:
         path, wanted = folder / SPACE, [parameter.to_json() for parameter in space.parameters]
@@ -139,7 +143,12 @@ class Study:
         path = self.folder / WIDENED / SPACE
         if path.exists():  # Of a study that was stopped here: what was begun is finished, whatever is best now.
             with records.understood(path, "--overwrite starts again"):
-                return Space(tuple(map(Parameter.from_json, files.read_json(path))))
+                begun = Space(tuple(map(Parameter.from_json, files.read_json(path))))
+                if [parameter.key for parameter in begun.parameters] != [each.key for each in self.space.parameters]:
+                    raise ValueError("it has other parameters")
+                for parameter in begun.parameters:
+                    parameter.place(parameter.at(0.5))
+                return begun
         space = self.space.widened(best.values) if self.config.widen else self.space
         if space is not self.space:
             bounds = " and ".join(f"{key} ({side})" for key, side in self.space.edges(best.values).items())
@@ -156,9 +165,10 @@ class Study:
             if not path.exists():
                 outcome = trial.run(self.job, best.values, self.config.objective, self.config.folds, seed)
                 files.write_json(path, {"seed": seed, **outcome.to_json()})
-            done.append(files.read_json(path))
-            value = done[-1]["value"]
-            self.progress.say(f"best setting, seed {seed}: {done[-1]['reason'] if value is None else f'{value:.4f}'}")
+            ended = records.build(trial.Outcome, files.read_json(path), path, "remove that file: its seed is run again")
+            done.append({"seed": seed, **ended.to_json()})
+            said = ended.reason if ended.value is None else f"{ended.value:.4f}"
+            self.progress.say(f"best setting, seed {seed}: {said}")
         return done
 
     def _record(self, found: list[Trial], best: Trial, space: Space) -> dict[str, Any]:

@@ -100,6 +100,13 @@ def trained(log: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in log if entry["decision"]["epochs"] and entry["candidate"]["steps"]]
 
 
+def check(log: Sequence[Entry]) -> None:
+    """Reads what a log says of steps, and raises Python's own errors of name, type and value where it does not."""
+    for entry in log:
+        _parts(entry)
+        beginnings((entry["candidate"]["recipe"] or {"steps": ()})["steps"])
+
+
 def tells_epochs(log: Sequence[Entry]) -> bool:
     """Returns whether a log says how long an epoch takes."""
     return any(_parts(entry)[1] is not None for entry in trained(log))

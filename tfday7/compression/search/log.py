@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from tfday7.compression.records import Candidate, from_json
+from tfday7.compression.search import costs
 from tfday7.compression.search.costs import Entry
 from tfday7.compression.search.decisions import Decision, Trial
 from tfday7.compression.search.space import Point
-from tfday7.core import files
+from tfday7.core import files, records
 from tfday7.core.errors import UserError
 
 LOG, LOCK, LEADER, CLAIM = "search.json", "search.lock", "leader.lock", "claim_{}.lock"
+AGAIN = "search again with --overwrite"
 UNDONE = "is being made"  # Of a claimed candidate: proposers leave it out, as they do what failed.
 
 
@@ -36,6 +38,24 @@ class Claim:
     def release(self) -> None:
         """Lets it go; one that was not logged may be decided on again."""
         self.lock.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """A claim, as the file has it."""
+
+    number: int
+    decision: Decision
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry(_Told):
+    """A candidate that was made, as the file has it; seconds by what they went to, of which worker."""
+
+    candidate: Candidate
+    seconds: dict[str, float]
+    worker: int = 0
+    rejected: dict[str, str | None] = dataclasses.field(default_factory=dict)
 
 
 class Log:
@@ -92,18 +112,24 @@ class Log:
     def read(self) -> list[Entry]:
         """Returns what has been tried. Raises UserError where the file is no log."""
         log: Any = self._record().get("log", [])
-        try:
-            trials(log)
-            used_seconds(log)
-            rejected(log, {})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{self.path}: not the log of a search", "search again with --overwrite") from error
-        return list(log)
+        if not isinstance(log, list):
+            raise UserError(f"{self.path}: not the log of a search", AGAIN)
+        entries = [self._entry(one, f"{self.path}: log.{at}") for at, one in enumerate(log)]
+        with records.understood(self.path, AGAIN):  # What the steps of candidates and recipes say.
+            trials(entries)
+            costs.check(entries)
+        return entries
+
+    def _entry(self, record: Any, where: str) -> Entry:
+        """Returns an entry with everything that one has; an earlier version wrote less of a candidate."""
+        candidate = records.build(_Entry, record, where, AGAIN).candidate
+        return {**record, "candidate": candidate.to_json()}
 
     def until(self) -> float:
         """Returns when the search ends, in seconds of `time.time`; infinite where time does not end it."""
         until = self._record().get("until")
-        return float("inf") if until is None else float(until)
+        with records.understood(self.path, AGAIN):
+            return float("inf") if until is None else float(until)
 
     def claim(self, decide: Callable[[list[Entry], list[Trial]], Decision | None]) -> Claim | None:
         """Returns the next candidate for this process; None where there is none.
@@ -143,7 +169,11 @@ class Log:
 
     def _pending(self) -> list[dict[str, Any]]:
         """Returns the claims of processes that live, this one included."""
-        return [each for each in self._record().get("claims", []) if self._is_held(CLAIM.format(each["number"]))]
+        with records.understood(self.path, AGAIN):
+            claims: list[dict[str, Any]] = list(self._record().get("claims", []))
+            for each in claims:
+                records.build(_Told, each, f"{self.path}: claims", AGAIN)
+        return [each for each in claims if self._is_held(CLAIM.format(each["number"]))]
 
     def _is_held(self, name: str) -> bool:
         try:

@@ -321,6 +321,8 @@ class Search:
             again = "search again with --overwrite"
             with records.understood(path, again):
                 self._costs = [records.build(groups.GroupCost, one, path, again) for one in record["groups"]]
+                if not all(0 < one.removed < one.channels for one in self._costs):
+                    raise ValueError("a group of which none or all of the channels went")
         return self._costs
 
     def _measured_groups(self, seconds: float) -> tuple[list[groups.GroupCost], float | None]:

@@ -68,7 +68,7 @@ def _split(
 
 def unreadable(path: Path | str, expected: str, error: Exception) -> UserError:
     """Returns what to tell of a file that NumPy does not read; not its own advice, which is to trust the file."""
-    if "pickle" not in str(error).lower():
+    if not any(words in str(error).lower() for words in ("pickle", "python object")):
         return UserError(f"{path}: not {expected} ({error})")
     return UserError(
         f"{path}: not {expected} (it holds Python objects, or is none of NumPy's files)",

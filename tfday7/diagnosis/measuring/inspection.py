@@ -23,6 +23,7 @@ from tfday7.core.run_folder import HEALTH, RunFolder
 from tfday7.data import Dataset, Examples, Problem
 from tfday7.data.lazy import chunks, take
 from tfday7.data.scoring import baseline, score
+from tfday7.diagnosis import health
 from tfday7.diagnosis.health import ROUNDING, DataHealth, References
 
 EXAMPLES = 2000  # Of a split.
@@ -62,7 +63,7 @@ def inspect(dataset: Dataset) -> tuple[DataHealth, References]:
 
 def record(dataset: Dataset, folder: RunFolder) -> None:
     """Adds what the data looks like to health.json of a run."""
-    known = files.read_json(folder / HEALTH) if (folder / HEALTH).exists() else {}
+    _, known = health.read(folder)
     data, references = inspect(dataset)
     known |= {"data": dataclasses.asdict(data), "references": dataclasses.asdict(references)}
     files.write_json(folder / HEALTH, known)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.core import files, records
+from tfday7.core.errors import UserError
 
 OUT_OF_TIME = "out of time"
 Weights = list[np.ndarray]
@@ -58,7 +59,11 @@ class Trials:
         path = self._path(flags, seed, "json")
         if not path.exists():
             return None
-        return records.build(Trained, files.read_json(path), path, "remove that file: its training is run again")
+        again = "remove that file: its training is run again"
+        trained = records.build(Trained, files.read_json(path), path, again)
+        if trained.val_loss and len(trained.val_loss) != len(trained.loss):
+            raise UserError(f"{path}: {len(trained.loss)} epochs of loss, {len(trained.val_loss)} of val_loss", again)
+        return trained
 
     def keep(self, flags: Mapping[str, str], seed: int, trained: Trained) -> None:
         """Keeps how a training ended."""
@@ -70,12 +75,16 @@ class Trials:
             np.savez(partial, *weights)
 
     def weights(self, flags: Mapping[str, str], seed: int) -> Weights | None:
-        """Returns weights that were kept; None without any."""
+        """Returns weights that were kept; None without any. Raises UserError when their file is damaged."""
         path = self._path(flags, seed, "npz")
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+        files.check_plain(path)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+        except Exception as error:  # A damaged archive makes NumPy, zipfile and decompressors raise almost anything.
+            raise UserError(f"{path}: not the weights of a training", "remove that file: it trains again") from error
 
     def forget_weights(self, flags: Mapping[str, str], seed: int) -> None:
         """Removes weights that will not be delivered."""
