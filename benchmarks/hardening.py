@@ -1,8 +1,8 @@
 """What does every command do with files that are broken, missing, hostile, or pulled from under it?
 
-    python benchmarks/hardening.py                      # about 1,100 inputs: about an hour on 2 CPU cores
-    python benchmarks/hardening.py --kinds=npz,history  # those kinds alone: their part of the record is replaced
-    python benchmarks/hardening.py --count=5            # five inputs for each kind and damage that is drawn
+    python benchmarks/hardening.py                    # about 1,500 inputs: about an hour on 2 CPU cores
+    python benchmarks/hardening.py --kinds=npz,h5     # those kinds alone: their part of the record is replaced
+    python benchmarks/hardening.py --count=5          # five inputs, not three, for each kind and damage that is drawn
 
 A kind is a sort of file and a command that reads it. Good files of all kinds are made first, by the commands
 themselves. Then each is damaged in every way, in those that draw (a place, a bit, a moment) several times, and the
@@ -23,8 +23,10 @@ import datetime
 import gzip
 import hashlib
 import json
+import multiprocessing
 import os
 import random
+import re
 import resource
 import runpy
 import shutil
@@ -41,80 +43,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from hardening_kinds import KINDS, Kind, make_good
+
 from tfday7.core import environment, files
-from tfday7.core.frameworks import keras, keras3, tf
+from tfday7.core.frameworks import keras, tf
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results" / "hardening.json"
 LIMIT_SECONDS = 120
 ALLOWED = {0, 2, 3, 130, 143}
-SMALL = ("--width=8", "--depth=1", "--epochs=2", "--export=", "--batch_size=32")
 MOST_BYTES = 20_000  # Of a file, where the disk is full.
 MOST_MEMORY_BYTES = 8_000_000_000  # What is read without end ends there.
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A sort of file, and the command that reads it.
-
-    Attributes:
-        file: what is damaged, below the folder of good files.
-        command: the arguments after `python -m tfday7.`; `{file}` stands for what is damaged.
-        owned: whether the file is one that the program wrote and may replace.
-    """
-
-    file: str
-    command: tuple[str, ...]
-    owned: bool = False
-
-
-KINDS: dict[str, Kind] = {
-    "flagfile": Kind("mine.flags", ("train", "--flagfile={file}", "--run_dir=out")),
-    "npz": Kind("mine.npz", ("train", "--data={file}", "--model=mlp", *SMALL, "--run_dir=out")),
-    "npy": Kind("arrays/x_train.npy", ("train", "--data=arrays", "--model=mlp", *SMALL, "--run_dir=out")),
-    "csv": Kind("mine.csv", ("train", "--data={file}", "--target=y", "--model=mlp", *SMALL, "--run_dir=out")),
-    "series": Kind("mine.csv", ("train", "--data={file}", "--target=a", "--columns=y=drop", "--window=4",
-                                "--model=lstm", *SMALL, "--run_dir=out")),
-    "image": Kind("photos/dark/0.png", ("train", "--data=photos", "--image_size=8", "--model=mlp", *SMALL,
-                                        "--run_dir=out")),
-    "idx": Kind("idx/train-images-idx3-ubyte.gz", ("train", "--data=fashion_mnist", "--data_dir=idx", "--model=mlp",
-                                                   *SMALL, "--run_dir=out")),
-    "tfrecord": Kind("mine.tfrecord", ("train", "--data={file}", "--features=features.json", "--target=y",
-                                       "--model=mlp", *SMALL, "--run_dir=out")),
-    "keras": Kind("mine.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
-    "tf_keras": Kind("older.keras", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
-    "h5": Kind("mine.h5", ("export", "--model={file}", "--export_dir=out", "--formats=saved_model")),
-    "saved_model": Kind("saved/keras_metadata.pb", ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
-    "saved_model_weights": Kind("saved/variables/variables.data-00000-of-00001",
-                                ("export", "--model=saved", "--export_dir=out", "--formats=keras")),
-    "tflite": Kind("files/mine_float32.tflite", ("benchmark", "--artefacts={file}", "--check")),
-    "tflite_deployed": Kind("files/mine_int8.tflite", ("deploy", "--artefact={file}", "--device=android",
-                                                       "--output_dir=out")),
-    "artefact_record": Kind("files/mine_int8.tflite.json", ("deploy", "--artefact=files/mine_int8.tflite",
-                                                            "--device=android", "--output_dir=out")),
-    "onnx": Kind("files/mine_float32.onnx", ("benchmark", "--artefacts={file}", "--seconds=0.1", "--metric=false",
-                                             "--output=out")),
-    "history_csv": Kind("history.csv", ("diagnose", "--history={file}")),
-    "history_json": Kind("history.json", ("diagnose", "--history={file}")),
-    "history_lines": Kind("history.jsonl", ("diagnose", "--history={file}")),
-    "history_gzip": Kind("history.json.gz", ("diagnose", "--history={file}")),
-    "history_events": Kind("logs/events.out.tfevents.1", ("diagnose", "--history=logs")),
-    "run_record": Kind("run/run.json", ("report", "--run_dir=run"), owned=True),
-    "metrics": Kind("run/metrics.jsonl", ("diagnose", "--run_dir=run"), owned=True),
-    "health": Kind("run/health.json", ("diagnose", "--run_dir=run"), owned=True),
-    "diagnosis": Kind("run/diagnosis.json", ("report", "--run_dir=run"), owned=True),
-    "run_flags": Kind("run/flags.txt", ("export", "--run_dir=run", "--export_dir=out", "--formats=saved_model"),
-                      owned=True),
-    "run_model": Kind("run/model.keras", ("export", "--run_dir=run", "--export_dir=out", "--formats=saved_model"),
-                      owned=True),
-    "checkpoint": Kind("run/checkpoints/{newest}", ("train", "--data=mine.npz", "--model=mlp", *SMALL, "--epochs=3",
-                                                    "--run_dir=run"), owned=True),
-    "recipe": Kind("recipe.json", ("compress", "--run_dir=run", "--recipe={file}", "--export_dir=out"), owned=False),
-}  # fmt: skip
 
 
 def bits(path: Path, chance: random.Random) -> None:
@@ -198,8 +139,10 @@ REPLACED: dict[str, Callable[[Path], Any]] = {  # What lies there instead.
     "picture": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100),
 }
 SIGNALS = {"sigint": signal.SIGINT, "sigterm": signal.SIGTERM, "sigkill": signal.SIGKILL}
-SIGNALLED = ("npz", "csv", "tflite_deployed", "run_model", "checkpoint", "recipe")
-DISK = ("npz", "csv", "keras", "tflite_deployed", "run_record", "metrics", "run_model", "checkpoint")
+SIGNALLED = ("npz", "csv", "tflite_deployed", "run_model", "checkpoint", "recipe", "tuned_data", "tuning_begun",
+             "search_log", "fixed")  # fmt: skip
+DISK = ("npz", "csv", "keras", "tflite_deployed", "run_record", "metrics", "run_model", "checkpoint", "tuned_data",
+        "tuning_begun", "search_log", "fixed", "benchmarked")  # fmt: skip
 
 
 @dataclass
@@ -219,75 +162,6 @@ class Tally:
     inputs: int = 0
     codes: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
-
-
-def make_good(folder: Path) -> None:
-    """Makes a good file of every kind, with the commands themselves; in a process of its own, as TensorFlow works."""
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(160, 4)).astype(np.float32)
-    y = (x[:, 0] > 0).astype(np.int64)
-    np.savez(folder / "mine.npz", x_train=x, y_train=y)
-    (folder / "arrays").mkdir()
-    np.save(folder / "arrays" / "x_train.npy", x)
-    np.save(folder / "arrays" / "y_train.npy", y)
-    rows = [
-        "a,b,c,d,y",
-        *(",".join(f"{v:.4f}" for v in row) + f",{'yes' if t else 'no'}" for row, t in zip(x, y, strict=True)),
-    ]
-    (folder / "mine.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    flags = ["--data=mine.npz", "--model=mlp", *SMALL]
-    (folder / "mine.flags").write_text("\n".join(flags) + "\n", encoding="utf-8")
-    for name, low in (("dark", 0), ("light", 128)):
-        (folder / "photos" / name).mkdir(parents=True)
-        for index in range(30):
-            pixels = generator.integers(low, low + 128, size=(8, 8, 3)).astype(np.uint8)
-            (folder / "photos" / name / f"{index}.png").write_bytes(tf.io.encode_png(pixels).numpy())
-    (folder / "idx").mkdir()
-    for part, count in (("train", 120), ("t10k", 40)):
-        images = generator.integers(0, 256, size=(count, 28, 28)).astype(np.uint8)
-        head = (0x0803).to_bytes(4, "big") + b"".join(n.to_bytes(4, "big") for n in images.shape)
-        (folder / "idx" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + images.tobytes()))
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        head = (0x0801).to_bytes(4, "big") + count.to_bytes(4, "big")
-        (folder / "idx" / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(head + labels.tobytes()))
-    with tf.io.TFRecordWriter(str(folder / "mine.tfrecord")) as writer:
-        for row, label in zip(x, y, strict=True):
-            features = {
-                "x": tf.train.Feature(float_list=tf.train.FloatList(value=row)),
-                "y": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
-            }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-    described = {"x": {"kind": "float", "shape": [4]}, "y": {"kind": "int64"}}
-    (folder / "features.json").write_text(json.dumps(described), encoding="utf-8")
-    for kit, name in ((keras3, "mine.keras"), (keras, "older.keras"), (keras, "mine.h5")):
-        inputs = kit.Input((4,))
-        model = kit.Model(inputs, kit.layers.Dense(2)(kit.layers.Dense(8, activation="relu")(inputs)))
-        model.save(folder / name)
-    model.save(folder / "saved", save_format="tf")
-    losses = [2.0 * 0.7**i for i in range(12)]
-    history = {"loss": losses, "val_loss": [loss + 0.02 * i for i, loss in enumerate(losses)]}
-    (folder / "history.json").write_text(json.dumps(history), encoding="utf-8")
-    (folder / "history.json.gz").write_bytes(gzip.compress(json.dumps(history).encode()))
-    lines = [{"epoch": i, **{k: v[i] for k, v in history.items()}} for i in range(12)]
-    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
-    table = ["epoch,loss,val_loss", *(f"{line['epoch']},{line['loss']},{line['val_loss']}" for line in lines)]
-    (folder / "history.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    writer = tf.summary.create_file_writer(str(folder / "made_logs"))
-    with writer.as_default():
-        for line in lines:
-            tf.summary.scalar("epoch_loss", line["loss"], step=line["epoch"])
-    writer.close()
-    (folder / "logs").mkdir()
-    next((folder / "made_logs").iterdir()).rename(folder / "logs" / "events.out.tfevents.1")
-    (folder / "made_logs").rmdir()
-    steps = [{"technique": "shrink", "ratio": 0.5, "epochs": 1}, {"technique": "quantize", "kind": "int8"}]
-    (folder / "recipe.json").write_text(json.dumps({"name": "mine", "steps": steps}), encoding="utf-8")
-    for command in (
-        ("train", "--data=mine.npz", "--model=mlp", *SMALL, "--run_dir=run"),
-        ("export", "--run_dir=run", "--export_dir=files", "--name=mine", "--formats=tflite,onnx"),
-    ):
-        subprocess.run([sys.executable, "-m", f"tfday7.{command[0]}", *command[1:]], cwd=folder, check=True,
-                       env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)  # fmt: skip
 
 
 def run(command: Sequence[str], folder: Path, send: tuple[int, float] | None = None, full: bool = False) -> Ended:
@@ -357,8 +231,9 @@ def complaints(ended: Ended, folder: Path, before: dict[str, str], allowed: set[
         found.append(f"exit code {ended.code}")
     if "Traceback (most recent call last)" in ended.err + ended.out:
         found.append("a traceback")
-    if ended.code == 2 and ended.err.count("error: ") != 1:
-        found.append(f"{ended.err.count('error: ')} messages")
+    messages = re.findall("^error: ", ended.err, re.MULTILINE)  # Workers of a group have their name before it.
+    if ended.code == 2 and len(messages) != 1:
+        found.append(f"{len(messages)} messages")
     if ended.code == 0 and "error: " in ended.err:
         found.append("an error and exit code 0")
     after = digests(folder)
@@ -423,8 +298,7 @@ def one(kind: Kind, name: str, good: Path, chance: random.Random) -> tuple[Ended
     with scratch() as outer:
         folder = outer / "work"
         shutil.copytree(good, folder, symlinks=True)
-        newest = sorted(path.name for path in (folder / "run" / "checkpoints").iterdir())[-1]
-        file = kind.file.format(newest=newest)
+        file = str(max(folder.glob(kind.file)).relative_to(folder))
         command = [word.format(file=file) for word in kind.command]
         damage(folder / file, name, chance)
         before = digests(folder, file if kind.owned else "")
@@ -468,11 +342,17 @@ def tried(name: str, good: Path, count: int) -> Tally:
     return tally
 
 
+def _timed(work: tuple[str, Path, int]) -> tuple[str, Tally, float]:
+    """Returns a kind's name, what came of its inputs, and how many seconds they took."""
+    started = time.monotonic()
+    return work[0], tried(*work), time.monotonic() - started
+
+
 def main() -> None:
     """Tries the kinds that are named, and brings the record up to date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--count", type=int, default=5, help="inputs for each damage that draws")
+    parser.add_argument("--count", type=int, default=3, help="inputs for each damage that draws")
     parser.add_argument("--good", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -486,9 +366,9 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, f"--good={good}"], check=True)
         assert tf.Module  # Loaded here, and nothing of it used, for all forks.
         assert keras.layers
-        for name in given.kinds.split(","):
-            started = time.monotonic()
-            tally = tried(name, good, given.count)
+        work = [(name, good, given.count) for name in given.kinds.split(",")]
+        pool = multiprocessing.get_context("fork").Pool(len(os.sched_getaffinity(0)))
+        for name, tally, seconds in pool.imap_unordered(_timed, work):
             record["kinds"][name] = vars(tally)
             record |= {
                 "date": datetime.date.today().isoformat(),
@@ -498,8 +378,9 @@ def main() -> None:
                 "versions": environment.versions(),
             }
             files.write_json(RESULTS, record)
-            print(f"{name}: {tally.inputs} inputs, {len(tally.failures)} failures, {tally.codes}, "
-                  f"{time.monotonic() - started:.0f} s", flush=True)  # fmt: skip
+            said = f"{name}: {tally.inputs} inputs, {len(tally.failures)} failures, {tally.codes}, {seconds:.0f} s"
+            print(said, flush=True)
+        pool.close()
 
 
 if __name__ == "__main__":

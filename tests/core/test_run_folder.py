@@ -64,7 +64,14 @@ def test_only_a_finished_run_is_finished(run: RunFolder, tmp_path: Path) -> None
     assert not RunFolder(tmp_path / "nothing").is_finished()
 
 
-@pytest.mark.parametrize("content", ["[1]", "3", "{", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1]", "3", "{", "", '{"data": null}', '{"data": []}', '{"data": {"examples": null}}', '{"metric": []}',
+        '{"data": {"task": []}}', '{"metric": {"validation": "x"}}', '{"metric": {"class_recall": 5}}',
+        '{"training": null}', '{"training": {"seconds": "x"}}', '{"optimizer": [1]}', '{"gate": {"message": "a"}}',
+    ],
+)  # fmt: skip
 def test_a_damaged_record_is_named(run: RunFolder, content: str) -> None:
     (run / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json: "):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import to_text
 from tfday7.diagnosis import remedies
@@ -38,6 +40,20 @@ def test_evidence_is_read_from_the_run_folder(run: RunFolder) -> None:
     assert evidence.train_examples == 70
     assert (evidence.validation_examples, evidence.kind, evidence.stopped, evidence.epochs) == (15, "tabular", "nan", 3)
     assert evidence.flags["learning_rate"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        [], {"data": {"class_counts": 5}}, {"data": {"duplicates": "x"}}, {"data": {"shift": []}}, {"probes": [{}]},
+        {"references": {"linear": "x"}}, {"probes": {}}, {"probes": [{"epoch": "1", "loss": None, "layers": []}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_health_is_named(run: RunFolder, health: Any) -> None:
+    (run / "health.json").write_text(json.dumps(health))
+    with pytest.raises(UserError, match=r"health\.json: "):
+        from_run(run)
 
 
 @pytest.mark.parametrize("flags", [{"learning_rate": "find"}, {"learning_rate": "auto"}, {"optimizer": "auto"}])

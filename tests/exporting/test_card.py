@@ -118,3 +118,13 @@ def test_numbers_are_cut_off_at_the_ends_of_the_files_own_type(tmp_path: Path) -
     files.write_json(tmp_path / "a_int16x8.tflite.json", artefact.to_json())
     with pytest.raises(UserError, match="a record has a scale for 'float32'"):
         card.write(tmp_path, "a")
+
+
+@pytest.mark.parametrize("compressed", [[1], {"a": 1}, 5, "x"], ids=str)
+def test_a_damaged_record_of_a_compression_leaves_no_card(tmp_path: Path, compressed: object) -> None:
+    artefact = Artefact("a", "tflite", "int8", path="a.tflite", size_bytes=3, gzip_bytes=2, sha256="ab" * 32)
+    files.write_json(tmp_path / "a.tflite.json", artefact.to_json())
+    files.write_json(tmp_path / card.COMPRESSED, compressed)
+    with pytest.raises(UserError, match="the records of its files"):
+        card.write(tmp_path, "a")
+    assert not (tmp_path / card.CARD).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +177,37 @@ def test_a_damaged_state_is_a_mistake_that_names_the_folder(
     (tmp_path / "search" / "oracle.json").write_text(damage)
     with pytest.raises(UserError, match="its search cannot be read"):
         _study(make_job, "learning_rate=1e-4..0.9", tmp_path, trials=9).run()
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path.name), lambda path: None])
+def test_what_is_no_file_in_the_place_of_the_state_is_told(
+    put: Callable[[Path], Any], make_job: Callable[..., Any], formula: Formula, tmp_path: Path
+) -> None:
+    """keras-tuner would wait for a pipe without end."""
+    _study(make_job, "learning_rate=1e-4..0.9", tmp_path).run()
+    state = tmp_path / "search" / "oracle.json"
+    state.unlink()
+    put(state)
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "search"))):
+        _study(make_job, "learning_rate=1e-4..0.9", tmp_path, trials=9).run()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        [], {}, [{"name": "x", "range": [1], "scale": "linear", "optimizer": ""}],
+        [{"name": "learning_rate", "range": ["a", "b"], "scale": "log", "optimizer": ""}],
+        [{"name": "learning_rate", "range": [1], "scale": "linear", "optimizer": ""}],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_widened_space_is_named(
+    space: Any, make_job: Callable[..., Any], formula: Formula, tmp_path: Path
+) -> None:
+    _study(make_job, "learning_rate=1e-5..1e-3", tmp_path).run()
+    (tmp_path / "widened" / "space.json").write_text(json.dumps(space))
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "widened"))):
+        _study(make_job, "learning_rate=1e-5..1e-3", tmp_path).run()
 
 
 def test_a_bug_in_training_is_not_taken_for_a_bad_trial(

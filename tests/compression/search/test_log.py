@@ -25,6 +25,12 @@ def entry(number: int, path: Path | None = None, epochs: int = 0, **changes: Any
     return {"number": number, "decision": decision, "candidate": candidate.to_json(), "seconds": made, **changes}
 
 
+def _changed(**changes: Any) -> dict[str, Any]:
+    """Returns an entry whose candidate is another one."""
+    whole = entry(1, epochs=1)
+    return {**whole, "candidate": {**whole["candidate"], **changes}}
+
+
 def chosen(ratio: float) -> Decision:
     return Decision("start", Point(ratio), 1)
 
@@ -55,13 +61,30 @@ def test_it_ends_where_a_file_is_missing(tmp_path: Path) -> None:
     "damage",
     [
         None, 3, [3], [{}], [{**entry(1), "seconds": 3}], [{**entry(1), "decision": {}}], [entry(1, rejected=3)],
-        [entry(1, rejected="abc")],
+        [entry(1, rejected="abc")], [{**entry(1), "number": "1"}],
+        [{**entry(1), "decision": {**entry(1)["decision"], "point": {"ratio": None}}}],
+        [_changed(metric={"value": "x"})], [_changed(steps=[{"epoch_seconds": "x", "epochs": 1}])],
+        [_changed(steps=[{"epoch_seconds": 1.0}])], [_changed(recipe={"name": "a"})], [_changed(recipe={"steps": [1]})],
     ],
 )  # fmt: skip
 def test_a_damaged_log_is_named(damage: Any, tmp_path: Path) -> None:
     (tmp_path / LOG).write_text(json.dumps({"key": KEY, "log": damage}))
     with pytest.raises(UserError, match=r"search\.json: "):
         Log(tmp_path, KEY).begin(None)
+
+
+@pytest.mark.parametrize("claims", [None, 5, [1], [{}], [{"number": "1", "decision": {}}]], ids=str)
+def test_damaged_claims_are_named(claims: Any, tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text(json.dumps({"key": KEY, "log": [], "claims": claims}))
+    with pytest.raises(UserError, match=r"search\.json: "):
+        Log(tmp_path, KEY).is_quiet()
+
+
+def test_a_candidate_of_which_little_was_written_has_the_rest(tmp_path: Path) -> None:
+    short = {**entry(1), "candidate": {"name": "x"}}
+    (tmp_path / LOG).write_text(json.dumps({"key": KEY, "log": [short]}))
+    (read,) = Log(tmp_path, KEY).read()
+    assert (read["candidate"]["steps"], read["candidate"]["recipe"]) == ([], None)
 
 
 def test_a_claim_is_seen_by_others_until_it_is_logged(tmp_path: Path) -> None:

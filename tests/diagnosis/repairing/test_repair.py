@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfday7.core.errors import Interrupted
+from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.settings import to_text
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.repairing.candidates import canonical
@@ -192,6 +192,25 @@ def test_weights_that_were_lost_are_trained_again(tmp_path: Path) -> None:
     for path in tmp_path.glob("*.npz"):
         path.unlink()
     assert repair.weights()[0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"value": 0.9, "loss": [1.0, 0.5], "val_loss": [1.0]}'])
+def test_a_damaged_training_is_named(tmp_path: Path, content: str) -> None:
+    repair = _repair(tmp_path, Formula(_broken_dropout), {"dropout": "0.9"}, FixConfig(fix_trainings=4))
+    repair.run()
+    for path in tmp_path.glob("*.json"):
+        path.write_text(content)
+    with pytest.raises(UserError, match=rf"{tmp_path}/\w+\.json"):
+        _repair(tmp_path, Formula(_broken_dropout), {"dropout": "0.9"}, FixConfig(fix_trainings=4)).run()
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
+    repair = _repair(tmp_path, Formula(_broken_dropout), {"dropout": "0.9"}, FixConfig(fix_trainings=4))
+    repair.run()
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(b"PK")
+    with pytest.raises(UserError, match=rf"{tmp_path}/\w+\.npz"):
+        repair.weights()
 
 
 def test_settings_that_contradict_cost_no_training(tmp_path: Path) -> None:
