@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfday7.core import files
 from tfday7.core.errors import Interrupted, UserError
-from tfday7.core.run_folder import FIX, FIX_TRIALS, FIXED_FLAGS, FIXED_MODEL, TUNING, RunFolder
+from tfday7.core.run_folder import FIX, FIX_TRIALS, FIXED_FLAGS, FIXED_MODEL, RUN, TUNING, RunFolder
 from tfday7.core.settings import from_text, to_text
 from tfday7.data.config import DataConfig
 from tfday7.data.dataset import Dataset
@@ -131,7 +131,10 @@ def _plan(folder: RunFolder) -> tuple[Plan, dict[str, str]]:
         optimizer, _ = advisor.from_record(folder.known().optimizer)
         flags = {name: value for name, value in flags.items() if name not in vars(optimizer)} | to_text(optimizer)
     if flags.pop("micro_batch_size", ""):
-        flags["accumulate_steps"] = str(folder.known().distribution.get("accumulate_steps", 1))
+        steps = folder.known().distribution.accumulate_steps
+        if not steps:
+            raise UserError(f"{folder / RUN}: distribution.accumulate_steps is missing", "--overwrite starts again")
+        flags["accumulate_steps"] = str(steps)
     plan = Plan(
         from_text(DataConfig, flags), from_text(ModelConfig, flags), optimizer, from_text(TrainingConfig, flags)
     )

@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {"value": 0.5, "curve": [0.25, None], "epochs": 2, "setti
 
 def test_fields_come_as_their_types_say() -> None:
     assert build(Ended, GOOD, WHERE, "") == Ended(0.5, (0.25, None), 2, settings={"a": 1})
-    assert build(Ended, {**GOOD, "value": 1}, WHERE, "").value == 1  # JSON writes 1.0 as 1.
+    assert build(Ended, {**GOOD, "value": 1}, WHERE, "").value == 1  # Others' JSON has 1 for 1.0.
     assert build(Ended, {**GOOD, "of a later version": 1}, WHERE, "").epochs == 2
 
 

@@ -56,6 +56,13 @@ def test_a_damaged_health_is_named(run: RunFolder, health: Any) -> None:
         from_run(run)
 
 
+@pytest.mark.parametrize("line", ['{"loss": "x", "val_loss": 1}', '{"loss": [1.0]}', '{"loss": {}}'])
+def test_damaged_metrics_are_named(run: RunFolder, line: str) -> None:
+    (run / "metrics.jsonl").write_text(f'{{"loss": 1.0}}\n{line}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl: "):
+        from_run(run)
+
+
 @pytest.mark.parametrize("flags", [{"learning_rate": "find"}, {"learning_rate": "auto"}, {"optimizer": "auto"}])
 def test_what_was_left_open_is_what_the_run_took(run: RunFolder, flags: dict[str, str]) -> None:
     run.write_flags({"model": "mlp", "optimizer": "sgd", **flags})

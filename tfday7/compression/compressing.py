@@ -157,6 +157,7 @@ class Compression:
         """
         work = keeping.load(self.folder / candidate.name, self.dataset, self.model, self.allow_unsafe)
         target = self.export_dir / candidate.name
+        (target / card.COMPRESSED).unlink(missing_ok=True)  # It told of the file that was there before.
         artefact = self._exported(work, candidate.name, target, self.dataset)
         if artefact.path:
             recipe = {"name": candidate.name} if candidate.recipe is None else candidate.recipe

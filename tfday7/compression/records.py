@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfday7.core import records
+from tfday7.core.errors import UserError
 
 BASELINE = "float32"  # The name of the given model's own file.
 NOT_FINITE = "its file gives outputs that are not finite"  # A failure.
@@ -83,7 +84,9 @@ def from_json(record: Any, where: str) -> Candidate:
     """Returns a candidate from its record. Raises UserError naming the file where it is none."""
     again = "compress again with --overwrite"
     candidate = records.build(Candidate, record, where, again)
-    records.build(_Metric, candidate.metric, f"{where}: metric", again)
+    metric = records.build(_Metric, candidate.metric, f"{where}: metric", again)
+    if not (metric.name or candidate.failure):
+        raise UserError(f"{where}: metric.name is missing", again)
     return candidate
 
 

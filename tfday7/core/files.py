@@ -21,8 +21,7 @@ from tfday7.core.errors import UserError
 
 PARTIAL = ".partial-"
 MOST_JSON_BYTES = 500_000_000  # A record of 100,000 epochs has a tenth of it.
-
-MOST_DIGITS = 300
+MOST_DIGITS = 300  # Of a whole number: a float has room for 308.
 
 
 def write_bytes(path: Path, content: bytes) -> None:

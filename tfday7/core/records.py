@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pydantic
 
 T = TypeVar("T")
+MEMBERS = ("bool", "int", "float", "str")  # Of a union: pydantic says of which one it speaks.
 
 
 def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
@@ -34,11 +36,18 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
     if not isinstance(record, dict):
         raise UserError(f"{where}: {type(record).__name__} found; expected an object", hint)
     try:
-        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(record), strict=True))
+        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(_known(kind, record)), strict=True))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where}: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}", hint) from error
+        said = str(first.get("ctx", {}).get("error", first["msg"]))  # A dataclass says itself what it does not take.
+        place = ".".join(str(part) for part in first["loc"] if part not in MEMBERS)
+        told = [str(where), *([place] if place else []), said[:1].lower() + said[1:]]
+        raise UserError(": ".join(told), hint) from error
+
+
+def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the dataclass has names for."""
+    return {field.name: record[field.name] for field in dataclasses.fields(kind) if field.name in record}
 
 
 @functools.cache

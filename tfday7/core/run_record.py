@@ -1,4 +1,4 @@
-"""The types of what stages read again of run.json; what is beside these is for people and for the report.
+"""The types of what stages read again of run.json, but for the optimizer's settings and the range test (`advisor`).
 
 A field that is missing has not been written yet.
 """
@@ -42,6 +42,13 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
+class Distribution:
+    """How training was spread: over how many steps a batch was; 0 where nobody has said."""
+
+    accumulate_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Gate:
     """Why a run ended with exit code 3."""
 
@@ -58,5 +65,5 @@ class Run:
     metric: Scores = Scores()
     training: Training = Training()
     optimizer: dict[str, Any] = dataclasses.field(default_factory=dict)
-    distribution: dict[str, Any] = dataclasses.field(default_factory=dict)
+    distribution: Distribution = Distribution()
     gate: Gate | None = None

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tfday7.core import records
+from tfday7.core.run_folder import METRICS as METRICS_FILE
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import to_text
 from tfday7.data.dataset import METRICS
@@ -75,9 +77,11 @@ def from_run(folder: RunFolder) -> Evidence:
     scores, training, examples = run.metric, run.training, run.data.examples
     flags = folder.flags() if folder.exists() else {}
     metric = scores.name or METRICS.get(run.data.task, "accuracy")  # A run that diverged has no scores.
+    with records.understood(folder / METRICS_FILE, "--overwrite starts again"):
+        loss, val_loss, *others = (recorded(metrics, name) for name in ("loss", "val_loss", metric, f"val_{metric}"))
     return Evidence(
-        loss=recorded(metrics, "loss"),
-        val_loss=recorded(metrics, "val_loss"),
+        loss=loss,
+        val_loss=val_loss,
         metric=metric,
         train_score=scores.train,
         validation_score=scores.validation,
@@ -88,8 +92,8 @@ def from_run(folder: RunFolder) -> Evidence:
         task=run.data.task,
         health=health.read(folder)[0],
         stopped=training.stopped,
-        train_metric=recorded(metrics, metric),
-        validation_metric=recorded(metrics, f"val_{metric}"),
+        train_metric=others[0],
+        validation_metric=others[1],
         class_recall=tuple(scores.class_recall),
         step_ms=training.step_ms,
         input_ms=training.input_ms,

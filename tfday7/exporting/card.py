@@ -5,13 +5,14 @@ Everything in it is read from the records beside the files. Names come from the 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tfday7.core import files
-from tfday7.core.records import understood
+from tfday7.core.records import build
 from tfday7.core.units import format_bytes, format_number
 from tfday7.exporting import feeding
 from tfday7.exporting.format import FORMATS
@@ -23,6 +24,46 @@ MARK = "<!-- model card of tfday7 -->"  # Tells our own file from one that someb
 MAX_LABELS = 20
 
 
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """What a file reaches on the validation split."""
+
+    name: str = ""
+    value: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Of a file; None for what was not measured, the time relative to the float32 file's."""
+
+    metric: Metric
+    test_metric: float | None
+    size_bytes: int | None
+    gzip_bytes: int | None
+    parameters: int | None
+    macs: int | None
+    latency_ratio: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """Of a recipe."""
+
+    steps: tuple[dict[str, Any], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed(Figures):
+    """As much of `COMPRESSED` as the card shows; see `tfday7.compression.records.Candidate`."""
+
+    baseline: Figures
+    device: str | None = None
+    recipe: Steps | None = None
+    latency_spread: tuple[float, ...] | None = None
+    skipped_layers: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 def write(folder: Path, name: str) -> None:
     """Writes the card of a folder's whole artefacts; without any there is none.
 
@@ -31,10 +72,10 @@ def write(folder: Path, name: str) -> None:
     """
     artefacts = [each for each in found_in(folder) if not mismatch(each, folder / Path(each.path or each.name).name)]
     if artefacts:
-        compressed = files.read_json(folder / COMPRESSED) if (folder / COMPRESSED).exists() else None
-        with understood(f"{folder}: the records of its files", "move the folder away, or export with --overwrite"):
-            card = render(name, artefacts, compressed)
-        files.write_text(folder / CARD, card)
+        path = folder / COMPRESSED
+        hint = "remove that file: it tells of a compression, not of what is exported"
+        compressed = build(Compressed, files.read_json(path), path, hint) if path.exists() else None
+        files.write_text(folder / CARD, render(name, artefacts, compressed))
     elif is_ours(folder):
         (folder / CARD).unlink()
 
@@ -53,7 +94,7 @@ def found_in(folder: Path) -> list[Artefact]:
     return sorted(made, key=lambda artefact: (artefact.format != "tflite", artefact.format, artefact.name))
 
 
-def render(name: str, artefacts: Sequence[Artefact], compressed: dict[str, Any] | None = None) -> str:
+def render(name: str, artefacts: Sequence[Artefact], compressed: Compressed | None = None) -> str:
     """Returns the card; `compressed` is what `COMPRESSED` holds, where a recipe has made the file."""
     first = artefacts[0]
     lines = [f"# {escaped(name)}", "", *_about(first), "", "## Files", ""]
@@ -110,38 +151,37 @@ def _row(artefact: Artefact) -> str:
     return f"| {escaped(shown)} | {size} | {packed} | {metric} | {difference} | {same} | `{artefact.sha256}` |"
 
 
-def _compressed(record: dict[str, Any]) -> list[str]:
+def _compressed(record: Compressed) -> list[str]:
     """Returns how a file was made smaller, and what that did, beside the float32 file of the model as it was."""
-    before = record["baseline"]
-    steps = (record["recipe"] or {}).get("steps", [])
+    steps = record.recipe.steps if record.recipe else ()
     lines = [f"{number}. {_step(step)}" for number, step in enumerate(steps, 1)]
     lines += ["", "| | float32 | this file |", f"|{'---|' * 3}"]
     for key, what, shown in (
-        ("metric", f"{escaped(record['metric'].get('name'))}, validation", lambda x: format_number(x["value"])),
-        ("test_metric", f"{escaped(record['metric'].get('name'))}, test", format_number),
+        ("metric", f"{escaped(record.metric.name)}, validation", lambda x: format_number(x.value)),
+        ("test_metric", f"{escaped(record.metric.name)}, test", format_number),
         ("size_bytes", "size", format_bytes),
         ("gzip_bytes", "gzip", format_bytes),
         ("parameters", "parameters", lambda x: f"{x:,}"),
         ("macs", "multiply-accumulates", lambda x: f"{x:,}"),
-        ("latency_ratio", f"time of an example, relative, on {escaped(record['device'])}", lambda x: f"{x:.2f}"),
+        ("latency_ratio", f"time of an example, relative, on {escaped(record.device)}", lambda x: f"{x:.2f}"),
     ):
-        if before[key] is not None and record[key] is not None:
-            between = _range(record.get("latency_spread")) if key == "latency_ratio" else ""
-            lines.append(f"| {what} | {shown(before[key])} | {shown(record[key])}{between} |")
-    left = [f"- {escaped(each['layer'])}: {escaped(each['reason'])}" for each in record["skipped_layers"]]
+        before, after = getattr(record.baseline, key), getattr(record, key)
+        if before is not None and after is not None:
+            between = _range(record.latency_spread) if key == "latency_ratio" else ""
+            lines.append(f"| {what} | {shown(before)} | {shown(after)}{between} |")
+    left = [f"- {escaped(each.get('layer'))}: {escaped(each.get('reason'))}" for each in record.skipped_layers]
     lines += ["", "Left as they were:", "", *left[:MAX_LABELS]] if left else []
-    notes = [f"- {escaped(note)}" for note in record["notes"]]
+    notes = [f"- {escaped(note)}" for note in record.notes]
     return [*lines, *(["", *notes] if notes else []), "", "`recipe.json` makes it again: `--recipe=recipe.json`."]
 
 
-def _range(spread: Any) -> str:
-    known = isinstance(spread, list) and len(spread) == 2 and all(isinstance(each, int | float) for each in spread)
-    return f" ({spread[0]:.2f}–{spread[1]:.2f})" if known else ""
+def _range(spread: Sequence[float] | None) -> str:
+    return f" ({spread[0]:.2f}–{spread[1]:.2f})" if spread and len(spread) == 2 else ""
 
 
 def _step(step: dict[str, Any]) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in step.items() if name != "technique")
-    return escaped(f"{step['technique']} ({settings})" if settings else step["technique"])
+    return escaped(f"{step.get('technique')} ({settings})" if settings else step.get("technique"))
 
 
 def _feeding(artefact: Artefact) -> list[str]:

@@ -190,6 +190,8 @@ def from_json(record: Any, where: Path) -> Artefact:
     for side, end in (("input", artefact.input), ("output", artefact.output)):
         if problem := _problem(end):
             raise UserError(f"{where}: {side}.{problem}", hint)
+    if artefact.parting is not None and not isinstance(artefact.parting.get("sentence", ""), str):
+        raise UserError(f"{where}: parting.sentence is no text", hint)
     if artefact.vectors is not None and not _is_inside(artefact.vectors):
         raise UserError(f"{where}: vectors is no file beside it", hint)
     return artefact

@@ -106,7 +106,7 @@ def from_record(record: Mapping[str, Any]) -> tuple[OptimizerConfig, list[dict[s
     values = {name: value for name, value in record.items() if name not in ("name", "reasons")}
     try:
         return OptimizerConfig(optimizer=record["name"], **values), record["reasons"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, UserError) as error:
         raise UserError(f"run.json: its optimizer cannot be read ({error})", "--overwrite starts again") from error
 
 

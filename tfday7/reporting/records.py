@@ -48,9 +48,8 @@ class RunRecords:
     @property
     def gate(self) -> str:
         """What did not hold, with its hint; empty when all gates did."""
-        found = self.run.get("gate")
-        parts = (found.get("message"), found.get("hint")) if isinstance(found, dict) else (found,)
-        return "; ".join(string(part) for part in parts if part)
+        found = self.run.get("gate") or {}
+        return "; ".join(found[part] for part in ("message", "hint") if found.get(part))
 
     def of_run(self, name: str) -> dict[str, Any]:
         """Returns a part of run.json, for example "metric"; {} when it is not there."""
@@ -59,7 +58,7 @@ class RunRecords:
 
 def read(folder: RunFolder) -> RunRecords:
     """Returns what lies in a run folder. Raises UserError when a record is damaged, naming it."""
-    run = mapping(folder.record(), "run.json")
+    run = folder.record()
     return RunRecords(
         path=folder.path,
         name=string(run.get("name")) or folder.name,

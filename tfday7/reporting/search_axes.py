@@ -22,7 +22,7 @@ def of_search(records: SearchRecords) -> list[Axis]:
         groups.setdefault(string(entry.get("name")), []).append(entry)
     found = []
     for name, entries in groups.items():
-        if len({entry.get("scale") for entry in entries}) == 1:
+        if len({string(entry.get("scale")) for entry in entries}) == 1:
             found.append(_axis(name, entries, widened, records))
         else:
             keys = list(dict.fromkeys(key_of(entry) for entry in entries))

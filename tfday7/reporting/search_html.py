@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.core import files
-from tfday7.core.records import understood
-from tfday7.core.run_folder import BEST_FLAGS, FLAGS, REPORT, TUNING, RunFolder
+from tfday7.core.run_folder import BEST_FLAGS, FLAGS, REPORT, RunFolder
 from tfday7.reporting import search_axes, search_charts, search_details, seed_charts
 from tfday7.reporting.html import page
 from tfday7.reporting.parallel import reason
 from tfday7.reporting.records import mapping
-from tfday7.reporting.search_records import ANEW, SearchRecords, plain, read
+from tfday7.reporting.search_records import SearchRecords, plain, read
 from tfday7.reporting.words import Words, capitalized
 
 TEMPLATE = "search.html.j2"
@@ -30,10 +29,8 @@ def write_search_report(folder: RunFolder, lang: str = "en") -> Path:
     Raises:
         UserError: the search has not ended, its record is damaged, or the folder cannot be written.
     """
-    path, records = folder / REPORT, read(folder)
-    with understood(folder / TUNING, ANEW):
-        page = render_search(records, lang)
-    files.write_bytes(path, page.encode("utf-8", "replace"))
+    path = folder / REPORT
+    files.write_bytes(path, render_search(read(folder), lang).encode("utf-8", "replace"))
     return path
 
 

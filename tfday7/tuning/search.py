@@ -34,6 +34,15 @@ OURS = "tuner/"  # keras-tuner's own values, by which hyperband says how long a 
 
 
 @dataclasses.dataclass(frozen=True)
+class _Begun:
+    """As much of a trial's record as was known when it began; see `Trial`."""
+
+    number: int
+    values: dict[str, Value]
+    worker: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Trial:
     """A trial that has ended.
 
@@ -56,8 +65,10 @@ class Trial:
     @classmethod
     def from_json(cls, record: Any, where: Path) -> Trial:
         """Returns the trial of a record. Raises UserError naming the file where it is none."""
-        nested = {**record, "outcome": record} if isinstance(record, dict) else record
-        return records.build(cls, nested, where, "--overwrite starts again")
+        again = "--overwrite starts again"
+        outcome = records.build(trials.Outcome, record, where, again)
+        begun = records.build(_Begun, record, where, again)
+        return cls(begun.number, begun.values, outcome, begun.worker)
 
 
 def search(

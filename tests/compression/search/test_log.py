@@ -16,10 +16,11 @@ from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
 
 KEY = {"model": "a"}
+METRIC = {"name": "accuracy", "value": 0.9}
 
 
 def entry(number: int, path: Path | None = None, epochs: int = 0, **changes: Any) -> dict[str, Any]:
-    candidate = Candidate(f"one_{number}", path=None if path is None else str(path))
+    candidate = Candidate(f"one_{number}", metric=METRIC, path=None if path is None else str(path))
     decision = {"why": "start", "point": Point().to_json(), "epochs": epochs, "expected": {}}
     made = {"making": 1.0, "deciding": 0.5}
     return {"number": number, "decision": decision, "candidate": candidate.to_json(), "seconds": made, **changes}
@@ -81,7 +82,7 @@ def test_damaged_claims_are_named(claims: Any, tmp_path: Path) -> None:
 
 
 def test_a_candidate_of_which_little_was_written_has_the_rest(tmp_path: Path) -> None:
-    short = {**entry(1), "candidate": {"name": "x"}}
+    short = {**entry(1), "candidate": {"name": "x", "failure": "none"}}
     (tmp_path / LOG).write_text(json.dumps({"key": KEY, "log": [short]}))
     (read,) = Log(tmp_path, KEY).read()
     assert (read["candidate"]["steps"], read["candidate"]["recipe"]) == ([], None)

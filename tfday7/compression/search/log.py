@@ -41,7 +41,7 @@ class Claim:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Told:
+class Told:
     """A claim, as the file has it."""
 
     number: int
@@ -49,7 +49,7 @@ class _Told:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Entry(_Told):
+class _Entry(Told):
     """A candidate that was made, as the file has it; seconds by what they went to, of which worker."""
 
     candidate: Candidate
@@ -123,7 +123,7 @@ class Log:
     def _entry(self, record: Any, where: str) -> Entry:
         """Returns an entry with everything that one has; an earlier version wrote less of a candidate."""
         candidate = records.build(_Entry, record, where, AGAIN).candidate
-        return {**record, "candidate": candidate.to_json()}
+        return {**record, "candidate": dict(vars(candidate))}
 
     def until(self) -> float:
         """Returns when the search ends, in seconds of `time.time`; infinite where time does not end it."""
@@ -139,21 +139,18 @@ class Log:
         """
         with self._locked():
             entries, pending = self.read(), self._pending()
-            decision = decide(entries, [_undone(_decision(each["decision"])) for each in pending])
+            decision = decide(entries, [_undone(each.decision) for each in pending])
             if decision is None:
                 return None
-            number = 1 + max(
-                [*(entry["number"] for entry in entries), *(each["number"] for each in pending)], default=0
-            )
+            number = 1 + max([*(entry["number"] for entry in entries), *(each.number for each in pending)], default=0)
             claim = Claim(number, decision, self._hold(CLAIM.format(number)))
-            told = {"number": number, "decision": to_json(decision)}
-            self._write(entries, [*pending, told], self._record().get("until"))
+            self._write(entries, [*pending, Told(number, decision)], self._record().get("until"))
             return claim
 
     def add(self, claim: Claim, entry: Entry) -> None:
         """Logs a claimed candidate, and lets the claim go."""
         with self._locked():
-            pending = [each for each in self._pending() if each["number"] != claim.number]
+            pending = [each for each in self._pending() if each.number != claim.number]
             self._write([*self.read(), entry], pending, self._record().get("until"))
             claim.release()
             (self.folder / CLAIM.format(claim.number)).unlink(missing_ok=True)
@@ -167,13 +164,13 @@ class Log:
         record = files.read_json(self.path) if self.path.exists() else {}
         return record if isinstance(record, dict) and record.get("key") == self.key else {}
 
-    def _pending(self) -> list[dict[str, Any]]:
+    def _pending(self) -> list[Told]:
         """Returns the claims of processes that live, this one included."""
-        with records.understood(self.path, AGAIN):
-            claims: list[dict[str, Any]] = list(self._record().get("claims", []))
-            for each in claims:
-                records.build(_Told, each, f"{self.path}: claims", AGAIN)
-        return [each for each in claims if self._is_held(CLAIM.format(each["number"]))]
+        claims: Any = self._record().get("claims", [])
+        if not isinstance(claims, list):
+            raise UserError(f"{self.path}: its claims are no list", AGAIN)
+        told = [records.build(Told, each, f"{self.path}: claims.{at}", AGAIN) for at, each in enumerate(claims)]
+        return [each for each in told if self._is_held(CLAIM.format(each.number))]
 
     def _is_held(self, name: str) -> bool:
         try:
@@ -197,8 +194,9 @@ class Log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _write(self, entries: Sequence[Entry], claims: Sequence[dict[str, Any]], until: float | None) -> None:
-        files.write_json(self.path, {"key": self.key, "until": until, "log": list(entries), "claims": list(claims)})
+    def _write(self, entries: Sequence[Entry], claims: Sequence[Told], until: float | None) -> None:
+        told = [{"number": each.number, "decision": to_json(each.decision)} for each in claims]
+        files.write_json(self.path, {"key": self.key, "until": until, "log": list(entries), "claims": told})
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
@@ -239,10 +237,6 @@ def used_seconds(log: Sequence[Entry]) -> float:
         worker = entry.get("worker", 0)
         found[worker] = found.get(worker, 0.0) + sum(entry["seconds"].values())
     return max(found.values(), default=0.0)
-
-
-def _decision(told: Mapping[str, Any]) -> Decision:
-    return Decision(**{**told, "point": Point(**told["point"])})
 
 
 def _undone(decision: Decision) -> Trial:
