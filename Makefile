@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quickstart.flags
+# One more than there are cores: tests wait for processes that they start.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 # Debian packages that only tests use: a browser that opens the report, Fashion-MNIST as IDX files, compilers for what
 # goes to phones and microcontrollers, and an SSH server that stands for a device.
 SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0
@@ -43,12 +45,12 @@ types: install
 	$(BIN)/mypy
 
 tests: install
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 
 # Which lines and branches the tests run, those of the commands and converters that they start among them.
 coverage: install
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
