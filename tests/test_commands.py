@@ -41,7 +41,7 @@ TRAIN_FLAGS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_answers_with_exit_0_in_under_a_second(name: str) -> None:
     best = float("inf")
-    for _ in range(3):  # The best of three: another process on the machine must not fail this.
+    for _ in range(6):  # The best of six: other processes on the machine must not fail this.
         started = time.perf_counter()
         ended = run_command(name, "--help", fresh=True)
         best = min(best, time.perf_counter() - started)
