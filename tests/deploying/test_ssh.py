@@ -273,6 +273,8 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(copied: Artefacts, device:
         )
     (device.home / "file").write_text("x")
     fails(copied("cnn"), device, "--remote_dir is there, and no folder", remote_dir="file")
+    kept = [(device.home / name).read_text() for name in ("models/thesis.txt", "file")]
+    assert kept == ["years of work", "x"]
     fails(copied("cnn"), device, "cannot be written there", remote_dir="file/below")
 
 

@@ -70,15 +70,15 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """Returns run.json, or {} before it is written. Raises UserError when it is damaged."""
-        if not (self / RUN).exists():
-            return {}
-        record: dict[str, Any] = files.read_json(self / RUN)
-        records.build(run_record.Run, record, self / RUN, "--overwrite starts again")
-        return record
+        return self._read()[0]
 
     def known(self) -> run_record.Run:
         """Returns what stages read again of run.json. Raises UserError when it is damaged."""
-        return records.build(run_record.Run, self.record(), self / RUN, "--overwrite starts again")
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict[str, Any], run_record.Run]:
+        record: dict[str, Any] = files.read_json(self / RUN) if (self / RUN).exists() else {}
+        return record, records.build(run_record.Run, record, self / RUN, "--overwrite starts again")
 
     def update(self, **values: Any) -> None:
         """Sets fields of run.json and writes it atomically."""
