@@ -39,7 +39,8 @@ def test_fields_come_as_their_types_say() -> None:
     [
         [], None, 3, "text", {}, {**GOOD, "value": "0.5"}, {**GOOD, "value": [0.5]}, {**GOOD, "curve": 3},
         {**GOOD, "curve": ["0.25"]}, {**GOOD, "epochs": 2.5}, {**GOOD, "epochs": None}, {**GOOD, "reason": None},
-        {**GOOD, "settings": []},
+        {**GOOD, "settings": []}, {**GOOD, "value": 1e101}, {**GOOD, "epochs": -(10**101)},
+        {**GOOD, "curve": [1, -1e308]}, {**GOOD, "settings": {"a": [{"b": 1e200}]}},
         {**GOOD, "curve": {}}, {**GOOD, "curve": "ab"}, {**GOOD, "epochs": True},
         {name: value for name, value in GOOD.items() if name != "epochs"},
     ],

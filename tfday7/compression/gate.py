@@ -15,7 +15,8 @@ def check_gate(record: dict[str, Any]) -> None:
         raise GateError("no candidate could be made in the time that there was", "give more with --search_minutes")
     failed = [one for one in candidates if one["failure"]]
     if len(failed) == len(candidates):
-        raise GateError("; ".join(f"{one['name']}: {one['failure']}" for one in failed), "try another recipe")
+        reasons = "; ".join(f"{one['name']}: {one['failure']}" for one in failed)
+        raise GateError(reasons, "try another recipe; --overwrite where what was kept of one is damaged")
     if record["chosen"] is None:
         name = record["nearest"][0]
         said = [_broken(each) for each in record["outside"][name]]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pydantic
 
 T = TypeVar("T")
+LARGEST = 1e100  # No number of a run is larger: float32 ends at 3.4e38. Squares of it, and their sums, are finite.
 MEMBERS = ("bool", "int", "float", "str")  # Of a union: pydantic says of which one it speaks.
 
 
@@ -29,14 +30,18 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
         hint: what writes the record anew.
 
     Raises:
-        UserError: a field is missing or of another type.
+        UserError: a field is missing or of another type, or a number is beyond `LARGEST`.
     """
     import pydantic  # Only what reads records needs it.
 
     if not isinstance(record, dict):
         raise UserError(f"{where}: {type(record).__name__} found; expected an object", hint)
+    known = _known(kind, record)
+    for number in _numbers(known):
+        if abs(number) > LARGEST:
+            raise UserError(f"{where}: {number:g} found; no number in a record is beyond {LARGEST:g}", hint)
     try:
-        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(_known(kind, record)), strict=True))
+        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(known), strict=True))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         said = str(first.get("ctx", {}).get("error", first["msg"]))  # A dataclass says itself what it does not take.
@@ -48,6 +53,15 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
 def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
     """Returns what the dataclass has names for."""
     return {field.name: record[field.name] for field in dataclasses.fields(kind) if field.name in record}
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """Yields the numbers within a JSON value."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(part)
 
 
 @functools.cache

@@ -134,4 +134,5 @@ def _settled(flags: dict[str, str], optimizer: dict[str, Any]) -> dict[str, str]
 
 def recorded(metrics: list[dict[str, Any]], name: str) -> np.ndarray:
     """Returns a value of every epoch, float64 [epochs]; NaN where there is none, or it was not finite."""
-    return np.array([np.nan if record.get(name) is None else record[name] for record in metrics], np.float64)
+    found = np.array([np.nan if record.get(name) is None else record[name] for record in metrics], np.float64)
+    return np.where(np.abs(found) <= records.LARGEST, found, np.nan)

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.records import LARGEST
 from tfday7.reporting.records import number, string
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 LINEAR, LOG, CHOICE = "linear", "log", "choice"
 STEPS = (1, 2, 5)
-LARGEST = 1e100  # What is larger is a gap: an axis that reached it would show nothing else, and may overflow.
 LOG_SPAN = 100.0  # Two decades: from here on a logarithmic axis shows values better.
 FLOOR = -1.0  # R² of -1 is useless already; how far below it something lies would flatten the rest.
 FAR = 10.0  # Times as far from the best as the median is.
@@ -85,7 +85,7 @@ class Axis:
 
 
 def numeric(name: str, values: Iterable[float | None], log: bool = False, **more: Any) -> Axis:
-    """Returns an axis that holds all of some values; what is no finite number, or beyond any axis, does not count."""
+    """Returns an axis that holds all of some values; what is no finite number, or beyond `LARGEST`, does not count."""
     known = [value for value in values if value is not None and abs(value) < LARGEST and (value > 0 or not log)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     return Axis(name, LOG if log and known else LINEAR, low, high, **more)

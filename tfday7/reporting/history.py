@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfday7.reporting.axes import LARGEST, LOG_SPAN
+from tfday7.core.records import LARGEST
+from tfday7.reporting.axes import LOG_SPAN
 from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string
 
 MAX_POINTS = 1000

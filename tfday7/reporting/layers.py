@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from tfday7.reporting.axes import LARGEST
+from tfday7.core.records import LARGEST
 from tfday7.reporting.plot import add, canvas, tell
 from tfday7.reporting.records import RunRecords, count, mapping, mappings, number, string
 from tfday7.reporting.words import Words

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfday7.core.records import LARGEST
 from tfday7.core.units import format_number
-from tfday7.reporting.axes import LARGEST, LINEAR, LOG, LOG_SPAN, Axis
+from tfday7.reporting.axes import LINEAR, LOG, LOG_SPAN, Axis
 
 COLUMNS, ROWS = 64, 10
 TRAIN, VALIDATION, BOTH, LOWEST = ".", "o", "8", "*"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfday7.core.errors import UserError
@@ -181,6 +182,8 @@ ANY_VALUE = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
+@example({"loss": ["", 0.0], "val_loss": [None]})
+@example({"loss": [1e308, -1e308] * 3, "val_loss": [-1e308, 1e308] * 3})
 @given(
     st.dictionaries(
         st.sampled_from(["loss", "val_loss", "accuracy", "val_accuracy", "r2", "val_r2", "other"]),
@@ -194,3 +197,4 @@ def test_any_values_get_a_verdict_or_a_user_error(history: dict[str, list[Any]])
         return
     assert diagnosis.verdict in {*GRAVITY, "good_fit", "undetermined"}
     assert 0.0 <= diagnosis.confidence <= 1.0
+    json.dumps(diagnosis.to_json(), allow_nan=False)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.core.errors import UserError
+from tfday7.core.records import LARGEST
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.history import event_files, files
 
@@ -69,7 +70,7 @@ def evidence_of(columns: Mapping[str, Sequence[Any]], source: str = "history") -
         raise UserError(f"{source}: no training loss in it; it holds {held}", 'expected a column "loss"')
     loss = _numbers(named["loss"], f'{source}: "loss"')
     val_loss = _numbers(named.get("val_loss", []), f'{source}: "val_loss"')
-    if np.isnan(loss).all():
+    if np.isnan(loss[: len(val_loss) or None]).all():  # Of the epochs that both have.
         raise UserError(f"{source}: holds no epochs", "train first: python -m tfday7.train")
     notes: list[str] = []
     loss, val_loss = _aligned(loss, val_loss, notes)
@@ -97,7 +98,7 @@ def _standard(name: str) -> str:
 
 
 def _numbers(values: Any, place: str) -> np.ndarray:
-    """Returns float64 [epochs]; infinite where a value is no finite number and NaN where it was not recorded."""
+    """Returns float64 [epochs]; infinite where a value is no number that training can have, NaN where not recorded."""
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
         raise UserError(f"{place}: expected a list with a number an epoch; got {_shown(values)}")
     try:
@@ -108,7 +109,7 @@ def _numbers(values: Any, place: str) -> np.ndarray:
         numbers = np.array([_number(value, place) for value in values], np.float64)
     if numbers.ndim != 1:
         raise UserError(f"{place}: expected a number an epoch; got an array of shape {numbers.shape}")
-    return np.where(missing, np.nan, np.where(np.isfinite(numbers), numbers, np.inf))
+    return np.where(missing, np.nan, np.where(np.abs(numbers) <= LARGEST, numbers, np.inf))
 
 
 def _number(value: Any, place: str) -> float:
