@@ -52,38 +52,100 @@ class Server:
         self.lock = threading.Lock()
         atexit.register(self.end)
 
-    def run(self, module: str, arguments: list[str], cwd: Path, timeout: float) -> tuple[int, str, str]:
-        """Runs `python -m MODULE` and returns its exit code and what it wrote.
+    def start(self, module: str, arguments: list[str], cwd: Path) -> Started:
+        """Starts `python -m MODULE`."""
+        folder = tempfile.TemporaryDirectory()
+        written = [Path(folder.name) / name for name in ("out", "err")]
+        asked = {
+            "module": module,
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "environment": {**os.environ, "PYTHONPATH": str(self.root), "PYTHONWARNINGS": "ignore"},
+            "files": list(map(str, written)),
+        }
+        return Started(self, self.ask(asked), folder, [module, *arguments])
 
-        Raises:
-            subprocess.TimeoutExpired: it did not end in time, in seconds; it has been killed with all it started.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            written = [Path(folder) / name for name in ("out", "err")]
-            asked = {
-                "module": module,
-                "arguments": arguments,
-                "cwd": str(cwd),
-                "environment": {**os.environ, "PYTHONPATH": str(self.root), "PYTHONWARNINGS": "ignore"},
-                "files": list(map(str, written)),
-                "timeout": timeout,
-            }
-            with self.lock:
-                assert self.process.stdin is not None
-                assert self.process.stdout is not None
-                self.process.stdin.write(json.dumps(asked) + "\n")
-                self.process.stdin.flush()
-                code = json.loads(self.process.stdout.readline())
-            out, err = (path.read_text(encoding="utf-8") for path in written)
-        if code is None:
-            raise subprocess.TimeoutExpired([module, *arguments], timeout, out, err)
-        return code, out, err
+    def run(self, module: str, arguments: list[str], cwd: Path, timeout: float) -> tuple[int, str, str]:
+        """Runs `python -m MODULE` and returns its exit code and what it wrote. Raises as `Started.communicate` does."""
+        started = self.start(module, arguments, cwd)
+        out, err = started.communicate(timeout)
+        assert started.returncode is not None
+        return started.returncode, out, err
+
+    def ask(self, asked: dict[str, Any]) -> int:
+        """Returns the answer of the process to one request."""
+        with self.lock:
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+            return cast(int, json.loads(self.process.stdout.readline()))
 
     def end(self) -> None:
         """Ends the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+
+
+class Started:
+    """As much of `subprocess.Popen` as tests need, of a command that a server has forked.
+
+    Args:
+        server: its parent.
+        pid: of the command, which leads a process group.
+        folder: has its outputs in `out` and `err`.
+        args: for messages.
+    """
+
+    def __init__(self, server: Server, pid: int, folder: tempfile.TemporaryDirectory[str], args: list[str]) -> None:
+        self.server, self.pid, self.args = server, pid, args
+        self.returncode: int | None = None
+        self._folder = folder
+
+    def poll(self) -> int | None:
+        """Returns the exit code, negative for a signal; None while there is none."""
+        return self._ended(0)
+
+    def wait(self, timeout: float) -> int:
+        """Returns the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time, in seconds; it has been killed with all it started.
+        """
+        if self._ended(timeout) is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._ended(None)
+            raise subprocess.TimeoutExpired(self.args, timeout, *self._written())
+        return cast(int, self.returncode)
+
+    def communicate(self, timeout: float = 300) -> tuple[str, str]:
+        """Waits for the end, and returns what it wrote. Raises as `wait` does."""
+        self.wait(timeout)
+        return self._written()
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it, if it is there; not what it has started."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, timeout: float | None) -> int | None:
+        if self.returncode is None:
+            handle = os.pidfd_open(self.pid)  # It stays a zombie until it is asked for.
+            try:
+                if select.select([handle], [], [], timeout)[0]:
+                    self.returncode = self.server.ask({"ended": self.pid})
+            finally:
+                os.close(handle)
+        return self.returncode
+
+    def _written(self) -> tuple[str, str]:
+        out, err = ((Path(self._folder.name) / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        return out, err
 
 
 def serve() -> None:
@@ -101,10 +163,13 @@ def serve() -> None:
     gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _become(asked, own)
-        sys.stdout.write(json.dumps(_await(child, asked["timeout"])) + "\n")
+        if "ended" in asked:
+            answer = os.waitstatus_to_exitcode(os.waitpid(asked["ended"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become(asked, own)
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
@@ -216,19 +281,6 @@ class Fork:
                     _, status = os.waitpid(self.pid, 0)
                     self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
-
-
-def _await(child: int, timeout: float) -> int | None:
-    """Returns the exit code of a fork, negative for a signal; None where it had to be killed."""
-    handle = os.pidfd_open(child)
-    try:
-        ended, _, _ = select.select([handle], [], [], timeout)
-        if not ended:
-            os.killpg(child, 9)
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status) if ended else None
-    finally:
-        os.close(handle)
 
 
 if __name__ == "__main__":

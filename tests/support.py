@@ -45,6 +45,11 @@ def run_command(
     return Ended(*_server().run(f"tfday7.{name}", list(arguments), cwd or ROOT, timeout))
 
 
+def start_command(name: str, *arguments: str, cwd: Path) -> forking.Started:
+    """Starts `python -m tfday7.NAME` as a fork that has TensorFlow loaded already."""
+    return _server().start(f"tfday7.{name}", list(arguments), cwd)
+
+
 @functools.cache
 def _server() -> forking.Server:
     return forking.Server()

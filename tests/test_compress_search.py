@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import html
 import json
 import shlex
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from deploying import loopback
-from support import DIGITS_RUN, run_command
+from support import DIGITS_RUN, run_command, start_command
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +103,20 @@ def test_the_same_command_helps_a_search_that_is_being_made(run: Path, tmp_path:
     folder = tmp_path / "shared"
     shutil.copytree(run, folder)
     flags = (
-        "compress", f"--run_dir={folder}", "--max_candidates=10", "--search_epochs=1", "--measure=false",
+        "compress", f"--run_dir={folder}", "--max_candidates=7", "--search_epochs=1", "--measure=false",
         "--max_accuracy_drop=0.9", f"--export_dir={folder}/files",
     )  # fmt: skip
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(run_command, *flags, fresh=True)
-        while not (folder / "compression" / "search.json").exists():
-            assert not first.done(), first.result().err
-            time.sleep(0.1)
-        second, ended = run_command(*flags), first.result()
-    assert (ended.code, second.code) == (0, 0), ended.err + second.err
+    first = start_command(*flags, cwd=tmp_path)
+    while not (folder / "compression" / "search.json").exists():
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.1)
+    second = run_command(*flags)
+    _, said = first.communicate()
+    assert (first.returncode, second.code) == (0, 0), said + second.err
     assert "joining it" in second.out
     assert "it concludes" in second.out
     search = json.loads((folder / "compression.json").read_text())["search"]
-    assert len(search["log"]) == 10
+    assert len(search["log"]) == 7
     workers = {one["worker"] for one in search["log"]}
     assert len(workers) == 2
     assert 0 in workers

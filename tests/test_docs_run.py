@@ -41,8 +41,14 @@ SMALL = {
     "quickstart.flags": ("--warmup_steps=5",),
     "multiworker.flags": ("--warmup_steps=5",),
     "mirrored": ("--warmup_steps=5",),
-    "mobilenet": ("--width=4",),
-    "edge_fashion": ("--max_candidates=1", "--search_epochs=1", "--search_minutes=1", "--max_accuracy_drop=1"),
+    "mobilenet": ("--width=4", "--depth=2"),
+    "edge_fashion": (
+        "--width=8",
+        "--max_candidates=1",
+        "--search_epochs=1",
+        "--search_minutes=1",
+        "--max_accuracy_drop=1",
+    ),
 }
 FAR = "ssh://pi@raspberrypi"  # A device that is not here.
 CHECKED = ("10.0.0.1", "hybrid")  # It would wait for the others; meshes are trained by tests of their own.
@@ -79,8 +85,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _save_models(made)
     (script,) = re.findall(r"cat > few.py <<'END'\n(.*?)    END\n", _exercises(), re.DOTALL)
     assert run_python("-c", re.sub("^    ", "", script, flags=re.MULTILINE), cwd=made).code == 0
+    own = ["--flagfile=configs/quickstart.flags", "--data=mine.npz", "--warmup_steps=5"]
     few = ["--data=few.npz", "--model=cnn", "--epochs=1", "--export=", "--run_dir=runs/overfits"]
-    for arguments in (["--flagfile=configs/quickstart.flags"], few):
+    for arguments in (own, few):
         ended = run_command("train", *arguments, cwd=made)
         assert ended.code == 0, ended.err
     return made
@@ -149,7 +156,8 @@ def shortened(name: str, rest: list[str], number: int) -> list[str]:
     known = {word.partition("=")[0] for word in given}
     if name in ("train", "tune") or (name == "launch" and "--emit" not in known):
         given += [flag for word, flags in SMALL.items() if word in " ".join(given) for flag in flags]
-    if name == "train" and not known & {"--export", "--flagfile"}:
+    group = name == "launch" and "--emit" not in known
+    if "--export" not in known and (group or (name == "train" and "--flagfile" not in known)):
         given.append("--export=")  # The files of every kind of model and data are made in tests of their own.
     given += list(_folders(name, known | ({"--export="} & set(given)), number))
     if "--series" not in known:  # That page's reader has a single one.
@@ -157,7 +165,7 @@ def shortened(name: str, rest: list[str], number: int) -> list[str]:
     if name == "tune":
         given += ["--trials=2", "--reruns=1"]
     if name == "compress" and "--recipe" not in known:
-        given += ["--search_epochs=1", "--max_candidates=3", "--search_minutes=1"]
+        given += ["--search_epochs=1", "--max_candidates=2", "--search_minutes=1"]
     if name in ("compress", "benchmark") and "--check" not in known:
         given += ["--seconds=0.2"]
     if "--fix" in known:

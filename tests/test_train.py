@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import ROOT, run_command
+from forking import Started
+from support import ROOT, run_command, start_command
 
 SMALL = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--dropout=0.1")
 
@@ -22,15 +23,11 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tfday7.train", *SMALL, f"--run_dir={folder}", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(folder: Path, *arguments: str) -> Started:
+    return start_command("train", *SMALL, f"--run_dir={folder}", *arguments, cwd=folder.parent)
 
 
-def wait_for_epochs(folder: Path, count: int, child: subprocess.Popen[str]) -> None:
+def wait_for_epochs(folder: Path, count: int, child: Started) -> None:
     for _ in range(600):
         if (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= count:
             return
@@ -52,7 +49,7 @@ def test_more_epochs_go_on_from_a_finished_run(tmp_path: Path) -> None:
     assert run_command("train", *SMALL, run, "--epochs=3", cwd=tmp_path).code == 2
 
 
-LONG = ("--epochs=100", "--deterministic")
+LONG = ("--epochs=60", "--deterministic")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +83,7 @@ def test_a_signal_saves_and_the_same_command_ends_with_the_same_weights(
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
     killed = start(tmp_path / "killed", *LONG)
-    wait_for_epochs(tmp_path / "killed", 20, killed)
+    wait_for_epochs(tmp_path / "killed", 10, killed)
     killed.kill()
     killed.communicate()
     resumed = start(tmp_path / "killed", *LONG)
@@ -307,7 +304,10 @@ def test_only_check_args_finds_what_needs_no_data(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
-    child = start(tmp_path / "run", "--epochs=3")
+    command = [sys.executable, "-m", "tfday7.train", *SMALL, "--epochs=3", "--run_dir=run"]
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     child.stdout.readline()
     child.stdout.close()

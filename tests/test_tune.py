@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from support import ROOT, run_command
+from support import ROOT, run_command, start_command
 
 pytestmark = pytest.mark.slow
 
@@ -81,20 +77,17 @@ def test_the_trials_are_there_for_tensorboard(searched: Path) -> None:
 
 
 def test_a_search_killed_by_sigkill_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfday7.tune", *FLAGS, "--tune=learning_rate", "--trials=6", "--run_dir=search"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    arguments = [*FLAGS, "--tune=learning_rate", "--trials=6", "--run_dir=search"]
     outcomes = tmp_path / "search" / "trials" / "search"
-    started = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    started = start_command("tune", *arguments, cwd=tmp_path)
     deadline = time.monotonic() + 200
     while len(list(outcomes.glob("trial_*/outcome.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    started.send_signal(signal.SIGKILL)
-    started.communicate()
+    started.kill()
+    started.wait(timeout=60)
     before = {path: path.read_bytes() for path in outcomes.glob("trial_*/outcome.json")}
     assert 2 <= len(before) < 6
-    ended = run_command("tune", *command[3:], cwd=tmp_path)
+    ended = run_command("tune", *arguments, cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert len(_record(tmp_path / "search")["trials"]) == 6
     assert {path: path.read_bytes() for path in before} == before

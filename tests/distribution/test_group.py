@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support import ROOT, run_command
+from forking import Started
+from support import run_command, start_command
 
 pytestmark = pytest.mark.slow
 COMMON = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--batch_size=50", "--deterministic")
@@ -33,21 +31,14 @@ def ports(count: int) -> list[int]:
     return found
 
 
-def start(folder: Path, *arguments: str, count: int = 2) -> list[subprocess.Popen[str]]:
+def start(folder: Path, *arguments: str, count: int = 2) -> list[Started]:
     """Starts the workers of one training run; the first is the chief."""
     cluster = ",".join(f"127.0.0.1:{port}" for port in ports(count))
     flags = [*COMMON, f"--run_dir={folder}", f"--cluster={cluster}", "--cluster_timeout=100", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "tfday7.train", *flags, f"--worker_index={index}"],
-            env=environment, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for index in range(count)
-    ]  # fmt: skip
+    return [start_command("train", *flags, f"--worker_index={index}", cwd=folder.parent) for index in range(count)]
 
 
-def ended(workers: list[subprocess.Popen[str]], timeout: float = 240) -> list[tuple[int, str, str]]:
+def ended(workers: list[Started], timeout: float = 240) -> list[tuple[int | None, str, str]]:
     """Returns (exit code, stdout, stderr) of each."""
     try:
         found = [(worker.communicate(timeout=timeout), worker) for worker in workers]
@@ -66,7 +57,7 @@ def without_time(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
-def wait_for_epochs(folder: Path, count: int, workers: list[subprocess.Popen[str]]) -> None:
+def wait_for_epochs(folder: Path, count: int, workers: list[Started]) -> None:
     for _ in range(2400):
         if len(metrics(folder)) >= count:
             return

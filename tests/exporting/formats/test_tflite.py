@@ -19,6 +19,7 @@ from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 from tfday7.exporting import exporting, tflite_file
 from tfday7.exporting.config import wanted
+from tfday7.exporting.format import FORMATS
 from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Artefact, Origin, record_path
 from tfday7.models import ModelConfig, building
@@ -210,7 +211,9 @@ def test_the_options_of_an_export_are_in_the_record_and_the_file(pictures: Datas
     assert "no operator computes nowhere" in failed.failure
 
 
-def test_a_model_trained_with_fake_quantization_keeps_its_ranges(pictures: Dataset, tmp_path: Path) -> None:
+def test_a_model_trained_with_fake_quantization_keeps_its_ranges(
+    pictures: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow_model_optimization as tfmot
 
     inputs = keras.Input((4, 4, 1))
@@ -228,6 +231,7 @@ def test_a_model_trained_with_fake_quantization_keeps_its_ranges(pictures: Datas
     expected = model.predict(pictures.test.x, verbose=0)
     assert np.abs(outputs - expected).max() <= 2.1 * artefact.output["scale"]
     # It says itself which layers are int8: what is asked for has no effect, and that is no silent one.
+    monkeypatch.setattr(FORMATS.get("tflite"), "attempts", 1)
     origin, last = Origin("mixed", "/runs/small", "logits", data={}), model.layers[-1].name
     options = QuantizationOptions(float_layers=(last,))
     (mixed,) = exporting.export(model, pictures, [("tflite", "int8")], tmp_path, origin, bisect=False, options=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfday7 import models
-from tfday7.core.frameworks import keras3
+from tfday7.core.frameworks import keras, keras3
 from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
@@ -24,7 +25,7 @@ from tfday7.training import TrainingConfig, fitting
 
 pytestmark = pytest.mark.slow
 
-ADAM = OptimizerConfig(learning_rate=0.01)
+ADAM, EPOCHS = OptimizerConfig(learning_rate=0.01), TrainingConfig(epochs=6)
 VOCABULARY = ("[padding]", "[unknown]", *"abcdefgh")
 CASES = [
     ("linear", "text"), ("linear", "series"), ("mlp", "text"), ("lstm", "text"), ("lstm", "series"), ("gru", "text"),
@@ -50,19 +51,30 @@ def _dataset(kind: str, task: str = "classification") -> Dataset:
 
 
 def _model(name: str, dataset: Dataset) -> Any:
-    size = {"linear": {}, "mobilenet_v2": {"width": 8, "depth": 5}}.get(name, {"width": 8, "depth": 2})
+    size = {"linear": {}, "mobilenet_v2": {"width": 8, "depth": 3}}.get(name, {"width": 8, "depth": 2})
     return building.build(ModelConfig(model=name, dropout=0.2, **size), dataset.problem)
+
+
+class _Copied(keras.callbacks.Callback):  # type: ignore[misc]
+    """Copies a run's folder in the middle of the run, as SIGKILL would leave it then."""
+
+    def __init__(self, folder: Path, copy: Path) -> None:
+        super().__init__()
+        self._folders = folder, copy
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 3:  # Counted from 0.
+            shutil.copytree(*self._folders)
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_from_training_to_files(name: str, kind: str, tmp_path: Path) -> None:
     dataset = _dataset(kind, ARCHITECTURES.get(name).task or "classification")
     whole, resumed = _model(name, dataset), _model(name, dataset)
-    fitting.fit(whole, dataset, ADAM, TrainingConfig(epochs=6), RunFolder(tmp_path / "whole"))
-    fitting.fit(resumed, dataset, ADAM, TrainingConfig(epochs=3), RunFolder(tmp_path / "parts"))
-    resumed = _model(name, dataset)
-    fit = fitting.fit(resumed, dataset, ADAM, TrainingConfig(epochs=6), RunFolder(tmp_path / "parts"))
-    assert fit.resumed_at == 4
+    copied = _Copied(tmp_path / "whole", tmp_path / "parts")
+    fitting.fit(whole, dataset, ADAM, EPOCHS, RunFolder(tmp_path / "whole"), callbacks=[copied])
+    fit = fitting.fit(resumed, dataset, ADAM, EPOCHS, RunFolder(tmp_path / "parts"))
+    assert 1 < fit.resumed_at <= 4
     for mine, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     expected = whole.predict(dataset.test.x, verbose=0)
