@@ -111,7 +111,7 @@ def test_classes_are_balanced_and_counts_capped(dataset: Dataset) -> None:
     y = np.concatenate([dataset.train.y, dataset.validation.y, dataset.test.y])
     counts = np.bincount(y)
     assert 1150 <= counts.sum() <= 1200  # Equal ids of different unknown words count once.
-    assert counts.max() == 400
+    assert 390 <= counts.max() <= 400  # Which of them are equal depends on the version of Python.
     assert counts.min() >= 380
     assert dataset.problem.kind == "text"
     assert dataset.problem.input_shape == (32,)
