@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from pathlib import Path
 
@@ -21,6 +22,13 @@ hypothesis.settings.load_profile("tfday7")
 # What a shell starts in the background ignores Ctrl-C, and so does what that starts; some tests are about it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leaves what has been imported and collected out of garbage collection, which looked at it in many tests anew."""
+    del session
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ it begins, and those of the process that converts for it, which is a fork too.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -161,16 +162,24 @@ def serve() -> None:
     own = {name: value for name, value in os.environ.items() if before.get(name) != value}  # Set by the imports.
     gc.collect()
     gc.freeze()
-    for line in sys.stdin:
-        asked = json.loads(line)
-        if "ended" in asked:
-            answer = os.waitstatus_to_exitcode(os.waitpid(asked["ended"], 0)[1])
-        else:
-            answer = os.fork()
-            if answer == 0:
-                _become(asked, own)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    left = set[int]()
+    try:
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if "ended" in asked:
+                answer = os.waitstatus_to_exitcode(os.waitpid(asked["ended"], 0)[1])
+                left.remove(asked["ended"])
+            else:
+                answer = os.fork()
+                if answer == 0:
+                    _become(asked, own)
+                left.add(answer)
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+    finally:  # The tests have ended, or were stopped.
+        for child in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
 
 
 def _become(asked: dict[str, Any], own: dict[str, str]) -> None:

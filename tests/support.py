@@ -50,6 +50,13 @@ def start_command(name: str, *arguments: str, cwd: Path) -> forking.Started:
     return _server().start(f"tfday7.{name}", list(arguments), cwd)
 
 
+def start_fresh(name: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """Starts `python -m tfday7.NAME` as a user does."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", f"tfday7.{name}", *arguments], cwd=cwd, env=environment, **pipes)
+
+
 @functools.cache
 def _server() -> forking.Server:
     return forking.Server()

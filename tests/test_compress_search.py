@@ -106,9 +106,10 @@ def test_the_same_command_helps_a_search_that_is_being_made(run: Path, tmp_path:
         "compress", f"--run_dir={folder}", "--max_candidates=7", "--search_epochs=1", "--measure=false",
         "--max_accuracy_drop=0.9", f"--export_dir={folder}/files",
     )  # fmt: skip
-    first = start_command(*flags, cwd=tmp_path)
+    first, deadline = start_command(*flags, cwd=tmp_path), time.monotonic() + 200
     while not (folder / "compression" / "search.json").exists():
         assert first.poll() is None, first.communicate()
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     second = run_command(*flags)
     _, said = first.communicate()

@@ -156,9 +156,9 @@ def shortened(name: str, rest: list[str], number: int) -> list[str]:
     known = {word.partition("=")[0] for word in given}
     if name in ("train", "tune") or (name == "launch" and "--emit" not in known):
         given += [flag for word, flags in SMALL.items() if word in " ".join(given) for flag in flags]
-    group = name == "launch" and "--emit" not in known
+    group = name == "launch" and "--emit" not in known and "quickstart.flags" not in " ".join(given)
     if "--export" not in known and (group or (name == "train" and "--flagfile" not in known)):
-        given.append("--export=")  # The files of every kind of model and data are made in tests of their own.
+        given.append("--export=")  # The files of every kind of model and data are made in tests; one group makes some.
     given += list(_folders(name, known | ({"--export="} & set(given)), number))
     if "--series" not in known:  # That page's reader has a single one.
         given = [word.replace("--data=load.csv", "--data=one_station.csv") for word in given]

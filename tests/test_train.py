@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forking import Started
-from support import ROOT, run_command, start_command
+from support import run_command, start_command, start_fresh
 
 SMALL = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--dropout=0.1")
 
@@ -23,11 +21,15 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def start(folder: Path, *arguments: str) -> Started:
-    return start_command("train", *SMALL, f"--run_dir={folder}", *arguments, cwd=folder.parent)
+Process = Started | subprocess.Popen[str]
 
 
-def wait_for_epochs(folder: Path, count: int, child: Started) -> None:
+def start(folder: Path, *arguments: str, fresh: bool = False) -> Process:
+    starting = start_fresh if fresh else start_command
+    return starting("train", *SMALL, f"--run_dir={folder}", *arguments, cwd=folder.parent)
+
+
+def wait_for_epochs(folder: Path, count: int, child: Process) -> None:
     for _ in range(600):
         if (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= count:
             return
@@ -67,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_signal_saves_and_the_same_command_ends_with_the_same_weights(
     number: signal.Signals, code: int, whole: Path, tmp_path: Path
 ) -> None:
-    stopped = start(tmp_path / "stopped", *LONG)
+    stopped = start(tmp_path / "stopped", *LONG, fresh=number == signal.SIGINT)
     wait_for_epochs(tmp_path / "stopped", 5, stopped)
     stopped.send_signal(number)
     _, errors = stopped.communicate(timeout=60)
@@ -85,7 +87,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(whole: Path, tmp_pa
     killed = start(tmp_path / "killed", *LONG)
     wait_for_epochs(tmp_path / "killed", 10, killed)
     killed.kill()
-    killed.communicate()
+    assert killed.wait(timeout=60) == -signal.SIGKILL
     resumed = start(tmp_path / "killed", *LONG)
     assert resumed.wait(timeout=300) == 0, resumed.communicate()
     assert same_final_weights(whole, tmp_path / "killed")
@@ -304,10 +306,7 @@ def test_only_check_args_finds_what_needs_no_data(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfday7.train", *SMALL, "--epochs=3", "--run_dir=run"]
-    child = subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
-    )
+    child = start_fresh("train", *SMALL, "--epochs=3", "--run_dir=run", cwd=tmp_path)
     assert child.stdout is not None
     child.stdout.readline()
     child.stdout.close()

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forking import Started
-from support import run_command, start_command
+from support import run_command, start_command, start_fresh
 
 pytestmark = pytest.mark.slow
 COMMON = ("--data=digits", "--model=mlp", "--width=8", "--depth=1", "--export=", "--batch_size=50", "--deterministic")
@@ -31,14 +32,18 @@ def ports(count: int) -> list[int]:
     return found
 
 
-def start(folder: Path, *arguments: str, count: int = 2) -> list[Started]:
+Process = Started | subprocess.Popen[str]
+
+
+def start(folder: Path, *arguments: str, count: int = 2, fresh: bool = False) -> list[Process]:
     """Starts the workers of one training run; the first is the chief."""
     cluster = ",".join(f"127.0.0.1:{port}" for port in ports(count))
     flags = [*COMMON, f"--run_dir={folder}", f"--cluster={cluster}", "--cluster_timeout=100", *arguments]
-    return [start_command("train", *flags, f"--worker_index={index}", cwd=folder.parent) for index in range(count)]
+    starting = start_fresh if fresh else start_command
+    return [starting("train", *flags, f"--worker_index={index}", cwd=folder.parent) for index in range(count)]
 
 
-def ended(workers: list[Started], timeout: float = 240) -> list[tuple[int | None, str, str]]:
+def ended(workers: list[Process], timeout: float = 240) -> list[tuple[int | None, str, str]]:
     """Returns (exit code, stdout, stderr) of each."""
     try:
         found = [(worker.communicate(timeout=timeout), worker) for worker in workers]
@@ -57,7 +62,7 @@ def without_time(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
-def wait_for_epochs(folder: Path, count: int, workers: list[Started]) -> None:
+def wait_for_epochs(folder: Path, count: int, workers: list[Process]) -> None:
     for _ in range(2400):
         if len(metrics(folder)) >= count:
             return
@@ -126,7 +131,7 @@ def test_a_signal_to_one_worker_stops_all_and_the_group_goes_on_as_if_it_had_not
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_the_others_stop_soon_after_a_worker_dies(victim: int, tmp_path: Path) -> None:
-    workers = start(tmp_path / "run", "--epochs=5000")
+    workers = start(tmp_path / "run", "--epochs=5000", fresh=victim == 1)
     wait_for_epochs(tmp_path / "run", 2, workers)
     workers[victim].kill()
     began = time.monotonic()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pydantic
 
 T = TypeVar("T")
-LARGEST = 1e100  # No number of a run is larger: float32 ends at 3.4e38. Squares of it, and their sums, are finite.
+LARGEST = 1e100  # Nothing measured is larger: float32 ends at 3.4e38. Squares of it, and their sums, are finite.
 MEMBERS = ("bool", "int", "float", "str")  # Of a union: pydantic says of which one it speaks.
 
 
@@ -30,18 +30,14 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
         hint: what writes the record anew.
 
     Raises:
-        UserError: a field is missing or of another type, or a number is beyond `LARGEST`.
+        UserError: a field is missing or of another type.
     """
     import pydantic  # Only what reads records needs it.
 
     if not isinstance(record, dict):
         raise UserError(f"{where}: {type(record).__name__} found; expected an object", hint)
-    known = _known(kind, record)
-    for number in _numbers(known):
-        if abs(number) > LARGEST:
-            raise UserError(f"{where}: {number:g} found; no number in a record is beyond {LARGEST:g}", hint)
     try:
-        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(known), strict=True))
+        return cast(T, _reader(cast(Any, kind)).validate_json(json.dumps(_known(kind, record)), strict=True))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         said = str(first.get("ctx", {}).get("error", first["msg"]))  # A dataclass says itself what it does not take.
@@ -53,6 +49,13 @@ def build(kind: type[T], record: Any, where: Path | str, hint: str) -> T:
 def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
     """Returns what the dataclass has names for."""
     return {field.name: record[field.name] for field in dataclasses.fields(kind) if field.name in record}
+
+
+def check_measured(record: Any, where: Path | str, hint: str) -> None:
+    """Raises UserError where a record of what was measured, settings apart, holds a number beyond `LARGEST`."""
+    for number in _numbers(record):
+        if abs(number) > LARGEST:
+            raise UserError(f"{where}: {number:g} found; nothing that is measured is beyond {LARGEST:g}", hint)
 
 
 def _numbers(value: Any) -> Iterator[int | float]:

@@ -147,4 +147,6 @@ def read(folder: RunFolder) -> tuple[Health, dict[str, Any]]:
 
 def from_json(record: Any, where: Path | str = HEALTH) -> Health:
     """Returns the health that a record holds; what it does not hold is None. Raises UserError when it is none."""
-    return records.build(Health, record, where, "--overwrite starts again")
+    again = "--overwrite starts again"
+    records.check_measured(record, where, again)
+    return records.build(Health, record, where, again)

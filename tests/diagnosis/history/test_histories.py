@@ -163,6 +163,13 @@ def test_what_is_no_history_is_a_mistake_with_its_name(history: Any, message: st
         diagnose(history)
 
 
+def test_a_validation_loss_that_was_never_recorded_takes_no_epoch_away() -> None:
+    curve = [1.0, 0.5, 0.4]
+    alone, empty = evidence_of({"loss": curve}), evidence_of({"loss": curve, "val_loss": ["", "NA"]})
+    assert empty.loss.tolist() == alone.loss.tolist() == curve
+    assert empty.notes == alone.notes
+
+
 def test_a_hundred_thousand_epochs_are_judged_within_a_second() -> None:
     generator = np.random.default_rng(0)
     curve = (0.1 + 2 * np.exp(-np.arange(100_000) / 5000)) * np.exp(generator.normal(0, 0.01, 100_000))
@@ -182,7 +189,7 @@ ANY_VALUE = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@example({"loss": ["", 0.0], "val_loss": [None]})
+@example({"loss": ["", 0.0], "val_loss": [1.0]})
 @example({"loss": [1e308, -1e308] * 3, "val_loss": [-1e308, 1e308] * 3})
 @given(
     st.dictionaries(

@@ -70,6 +70,8 @@ def evidence_of(columns: Mapping[str, Sequence[Any]], source: str = "history") -
         raise UserError(f"{source}: no training loss in it; it holds {held}", 'expected a column "loss"')
     loss = _numbers(named["loss"], f'{source}: "loss"')
     val_loss = _numbers(named.get("val_loss", []), f'{source}: "val_loss"')
+    if np.isnan(val_loss).all():
+        val_loss = val_loss[:0]  # Nothing was recorded of it.
     if np.isnan(loss[: len(val_loss) or None]).all():  # Of the epochs that both have.
         raise UserError(f"{source}: holds no epochs", "train first: python -m tfday7.train")
     notes: list[str] = []
