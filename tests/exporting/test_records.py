@@ -128,6 +128,13 @@ def test_a_record_outlives_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ({"output": {"heads": [{**HEAD, "columns": [2, 1]}]}}, "output.heads is no list"),
         ({"run": [1]}, "run: input should be a valid string"),
         ({"labels": "a"}, "labels: input should be a valid array"),
+        (
+            {"recipe": {"calibration": {"examples": [3]}}},
+            "recipe: calibration.examples: input should be a valid integer",
+        ),
+        ({"recipe": {"calibration": {}}}, "recipe: calibration.examples: field required"),
+        ({"recipe": {"data": "digits"}}, "recipe: data: input should be an object"),
+        ({"recipe": {"versions": ["3.11"]}}, "recipe: versions: input should be an object"),
         ({"parity": {"metric": "accuracy"}}, "parity.keras_metric: field required"),
     ],
 )

@@ -179,12 +179,29 @@ def mismatch(artefact: Artefact, path: Path) -> str:
     return ""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Calibration:
+    """What the model card says of `_Recipe.calibration`."""
+
+    examples: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """What the model card says of `Artefact.recipe`."""
+
+    data: dict[str, Any] | None = None
+    calibration: _Calibration | None = None
+    versions: dict[str, str | None] = dataclasses.field(default_factory=dict)
+
+
 def from_json(record: Any, where: Path) -> Artefact:
     """Returns an artefact from its record. Raises UserError naming the file when it is not one."""
     hint = "export the model again"
     if isinstance(record, dict) and isinstance(record.get("parity"), dict):  # Earlier versions did not have these.
         record = {**record, "parity": {"worst_examples": [], **record["parity"]}}
     artefact = records.build(Artefact, record, where, hint)
+    records.build(_Recipe, artefact.recipe, f"{where}: recipe", hint)
     if not all(_is_inside(entry.get("name")) for entry in artefact.files):
         raise UserError(f"{where}: files holds something that is no file beside it", hint)
     for side, end in (("input", artefact.input), ("output", artefact.output)):
