@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,28 @@ def test_an_activation_that_settings_cannot_name_is_said_with_its_layer() -> Non
     with pytest.raises(UserError, match=r"layer 'odd' \(Dense\) cannot be made again") as caught:
         door.load(model)
     assert "by name" in caught.value.hint
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_chain_that_keras_cannot_walk_is_refused_and_one_in_parts_is_not(parts: int, tmp_path: Path) -> None:
+    def chain(links: list[Any]) -> Any:
+        x = inputs = keras3.Input((2,))
+        for link in links:
+            x = link(x)
+        return keras3.Model(inputs, x)
+
+    def layers(count: int) -> list[Any]:
+        return [keras3.layers.Activation("relu") for _ in range(count)]
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        links = layers(1200) if parts == 1 else [chain(layers(1200 // parts)) for _ in range(parts)]
+        chain(links).save(tmp_path / "deep.keras")
+    finally:
+        sys.setrecursionlimit(limit)
+    if parts == 1:
+        with pytest.raises(UserError, match=r"deep\.keras: more layers follow each other than Keras can walk"):
+            door.load(tmp_path / "deep.keras")
+    else:
+        assert door.load(tmp_path / "deep.keras").predict(np.ones((1, 2)), verbose=0).tolist() == [[1.0, 1.0]]

@@ -18,6 +18,7 @@ from tfday7.models.door.known import keras3_known, tf_keras_known
 from tfday7.models.door.legacy import modern
 
 _BROKEN = "the file is truncated or damaged, or was written by a version that is not known here"
+_DEEP = "make models of parts of the chain: each of them counts as one layer of the whole"
 # What either Keras raises for settings or weights that do not fit together.
 _MISFIT = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, ArithmeticError, RuntimeError, AssertionError
@@ -63,6 +64,8 @@ def fitting(source: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except RecursionError as error:
+        raise UserError(f"{source}: more layers follow each other than Keras can walk", _DEEP) from error
     except (*_MISFIT, tf.errors.OpError, MemoryError) as error:
         refused = _refusal(error)
         if refused is not None:
