@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow_model_optimization as tfmot
+from support import ROOT
 
 from tfday7.compression import constraints
 from tfday7.compression.distillation.plan import Distillation
@@ -19,7 +22,6 @@ from tfday7.compression.mixed import with_precision
 from tfday7.compression.technique import Work
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
-from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -113,18 +115,16 @@ def test_two_processes_do_not_train_the_same_at_once(blobs: Dataset, tmp_path: P
     work = work_on(blobs, folder=tmp_path, say=said.append)
     finetune(work, copied(work.model), 1)
     (folder,) = tmp_path.iterdir()
-    holder = os.fork()
-    if not holder:
-        with RunFolder(folder).locked():
-            (tmp_path / "held").touch()
-            time.sleep(1.0)
-        os._exit(0)
-    while not (tmp_path / "held").exists():
-        time.sleep(0.01)
-    started = time.monotonic()
-    finetune(work, copied(work.model), 1)
-    assert time.monotonic() - started > 0.5
-    assert os.waitpid(holder, 0)[1] == 0
+    code = "import pathlib, sys, time; from tfday7.core.run_folder import RunFolder as Folder\n"
+    code += "with Folder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(1.0)"
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        started = time.monotonic()
+        finetune(work, copied(work.model), 1)
+        assert time.monotonic() - started > 0.5
+    assert holder.returncode == 0
     assert sum("another process" in sentence for sentence in said) == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.run_folder import CHECKPOINTS, METRICS, TENSORBOARD, RunFolder
 from tfday7.data import Dataset
+from tfday7.distribution import agreement
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
@@ -45,6 +46,33 @@ def stop_after(executions: int, monkeypatch: pytest.MonkeyPatch) -> None:
         original(self, batch, logs)
 
     monkeypatch.setattr(Checkpointing, "on_train_batch_end", counted)
+
+
+def test_a_signal_that_comes_while_workers_agree_whether_there_was_one_is_heard_at_the_next_step(
+    blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, told = Checkpointing._hear, list[int]()
+
+    def agreed(model: Any, value: int) -> int:
+        del model
+        if agreeing:
+            told.append(value)
+            if len(told) == 3:
+                signal.raise_signal(signal.SIGTERM)
+        return value
+
+    def hear(self: Checkpointing) -> None:
+        agreeing.append(True)
+        original(self)
+        agreeing.clear()
+
+    agreeing: list[bool] = []
+    monkeypatch.setattr(agreement, "highest", agreed)
+    monkeypatch.setattr(Checkpointing, "_hear", hear)
+    with pytest.raises(Interrupted) as stopped:
+        fitting.fit(small_model(blobs), blobs, ADAM, TrainingConfig(epochs=3), RunFolder(tmp_path / "run"))
+    assert stopped.value.exit_code == 143
+    assert told == [0, 0, 0, 143]  # Not at the third step: the others have not heard of it there.
 
 
 def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_differs(blobs: Dataset) -> None:

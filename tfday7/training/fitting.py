@@ -303,9 +303,9 @@ class _Session:
 
     def leave_if_asked(self, stop: StopRequest) -> None:
         """Raises Interrupted when a signal came so late that training had ended; its end has been saved."""
-        stop.exit_code = agreement.highest(self.model, stop.exit_code or 0) or None
-        if stop:
-            raise Interrupted("stopped after training; the same command goes on from there", stop.exit_code or 1)
+        code = agreement.highest(self.model, stop.exit_code or 0)
+        if code:
+            raise Interrupted("stopped after training; the same command goes on from there", code)
 
     def run(self, dataset: Dataset, callbacks: list[Any]) -> None:
         """Calls Keras's `fit` for the epochs that are left."""

@@ -83,6 +83,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.recoveries: list[dict[str, Any]] = []
         self._epoch = first[0]
         self._saved = first
+        self._agreed = 0  # The exit code with which all processes stop.
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Learns whether this run is saved at all: the chief knows."""
@@ -101,7 +102,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._hear()
         if batch + 1 >= self.when.steps_per_epoch:
             return
-        if self.stop:
+        if self._agreed:
             self._leave(self._epoch, batch + 1)
         if self.when.every_steps and self._steps_since_saved(batch + 1) >= self.when.every_steps:
             self._remember(self._epoch, batch + 1)
@@ -111,7 +112,7 @@ class Checkpointing(keras.callbacks.Callback):
         """Saves between epochs when it is cheap, due or asked for; the end is saved behind those who look at it."""
         self._hear()
         is_last = self.model.stop_training or epoch + 1 >= self.when.until
-        if self.stop and not is_last:
+        if self._agreed and not is_last:
             self._leave(epoch + 1, 0)
         if not self._remember(epoch + 1, 0):
             return
@@ -128,9 +129,13 @@ class Checkpointing(keras.callbacks.Callback):
             self._save(self._epoch + 1, 0)
 
     def _hear(self) -> None:
-        """Makes a signal to one process a signal to all of them."""
-        code = agreement.highest(self.model, self.stop.exit_code or 0)
-        self.stop.exit_code = code or None
+        """Makes a signal to one process a signal to all of them.
+
+        One that comes while they agree is not among what they have agreed on: it stays, and is heard the next time.
+        """
+        self._agreed = agreement.highest(self.model, self.stop.exit_code or 0)
+        if self._agreed:
+            self.stop.exit_code = self._agreed
 
     def _remember(self, epoch: int, step: int) -> bool:
         """Keeps the state, to go back to; returns False for one that is not finite, from which nothing comes back."""
@@ -151,7 +156,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self._saves:
             path = self._save(epoch, step)
             saved = f"saved {path or 'by the chief'}; the same command goes on from there"
-        raise Interrupted(f"stopped in epoch {self._epoch + 1}; {saved}", self.stop.exit_code or 1)
+        raise Interrupted(f"stopped in epoch {self._epoch + 1}; {saved}", self._agreed)
 
     def _save(self, epoch: int, step: int) -> Any:
         """Returns the path of a checkpoint that has been written; None where this process writes none."""
