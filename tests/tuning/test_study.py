@@ -160,6 +160,19 @@ def test_a_kill_between_two_files_loses_no_trial(
     assert [each["number"] for each in record["trials"]] == [1, 2, 3, 4, 5]
 
 
+def test_keras_tuner_writes_no_file_in_place(
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: str, record: Any) -> None:
+        Path(path).write_text("", encoding="utf-8")
+        raise OSError(path)
+
+    monkeypatch.setattr("keras_tuner.src.utils.save_json", killed)
+    _study(make_job, "learning_rate=1e-4..0.9", tmp_path, trials=3).run()
+    assert (tmp_path / "search" / "tuner0.json").stat().st_size
+    assert len(_study(make_job, "learning_rate=1e-4..0.9", tmp_path, trials=3).run()["trials"]) == 3
+
+
 def test_settings_that_can_never_begin_are_the_users_mistake(
     make_job: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,12 @@ class _Tuner(BaseTuner):
         self.on_trial(done)
         return self._answer(done)
 
+    def save(self) -> None:
+        """Writes the oracle's state and its own; keras-tuner's way leaves an empty file when it is killed meanwhile."""
+        if not self._is_worker():
+            self.oracle.save()
+        files.write_json(Path(self._get_tuner_fname()), self.get_state())
+
     @staticmethod
     def _ended(path: Path, values: Mapping[str, Value]) -> Trial | None:
         """Returns a trial that had ended when the search was killed, before keras-tuner could note it."""
