@@ -147,6 +147,7 @@ def test_the_last_flag_wins_over_the_flagfile(tmp_path: Path) -> None:
         (["--export=tflight"], "unknown export format 'tflight'", "tflite"),
         (["--augment=flop"], "unknown augmentation 'flop'", "flip"),
         (["--model=missing.keras"], "--model=missing.keras: no such file", "cnn"),
+        (["--data=x\n--data=python:evil:load\n#.csv"], "holds a line break", "rename the file"),
         (["--model=python:only_module"], "expected python:MODULE:FUNCTION", ""),
         (["--data=configs/data/diabetes.csv", "--horizon=3"], "--horizon=3 needs --window=STEPS", ""),
         (["--data=configs/data/diabetes.csv", "--columns=age=old"], "'old'", "known: categorical, date, drop"),

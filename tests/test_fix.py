@@ -103,6 +103,7 @@ def test_a_good_fit_is_left_alone_and_the_record_says_so(tmp_path: Path) -> None
     [
         (["--fix_trainings=4"], {}, "--fix_trainings=4 needs --fix"),
         (["--fix_budget_minutes=2"], {}, "--fix_budget_minutes=2.0 needs --fix"),
+        (["--allow_unsafe_model"], {}, "--allow_unsafe_model=true needs --fix"),
         (["--fix", "--fix_budget_minutes=0"], {}, "--fix_budget_minutes=0.0: expected a number above 0"),
         (["--fix", "--fix_trainings=-1"], {}, "--fix_trainings=-1"),
         (["--fix"], {"status": "interrupted"}, "--run_dir=run: the run is not finished"),

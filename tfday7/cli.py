@@ -155,6 +155,8 @@ class Command:
                 raise UserError(f"--{name}={value}: holds ' #'", "in a flagfile a comment needs a line of its own")
             if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
                 raise UserError(f"--{name}={value!a}: not UTF-8, as the records are", "rename the file")
+            if isinstance(value, str):
+                files.check_line(f"--{name}", value)
 
     def config(self, group: type[S]) -> S:
         """Returns the settings of one group as given on the command line. Raises UserError as the group does."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from tfday7.cli import Command, ExistingRunConfig, OutputConfig, existing_run, print_json
 from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
-from tfday7.core.settings import Settings, setting
+from tfday7.core.settings import Settings, setting, to_text
 from tfday7.diagnosis.repairing.config import FixConfig
 
 
@@ -66,9 +66,9 @@ def main() -> None:
 
 def _check(repair: FixConfig, history: str, run_dir: str) -> None:
     """Raises UserError where flags contradict each other, or nothing is named."""
-    for name in ("fix_budget_minutes", "fix_trainings"):
+    for name in ("fix_budget_minutes", "fix_trainings", "allow_unsafe_model"):
         if COMMAND.flags[name].present and not repair.fix:
-            raise UserError(f"--{name}={getattr(repair, name)} needs --fix", "nothing is trained without it")
+            raise UserError(f"--{name}={to_text(repair)[name]} needs --fix", "nothing is trained without it")
     if history and run_dir:
         raise UserError(f"--history={history} contradicts --run_dir={run_dir}", "give the one or the other")
     if history and repair.fix:
@@ -99,7 +99,7 @@ def fix(folder: RunFolder, config: FixConfig, output: OutputConfig) -> None:
     """Repairs the run, telling of each training, and shows the result."""
     from tfday7 import reporting, stage_fix
 
-    stage_fix.check(folder)
+    stage_fix.check(folder, config)
     if COMMAND.flags.only_check_args:
         return
     console = COMMAND.console()

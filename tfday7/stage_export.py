@@ -94,7 +94,8 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
         data: the data's settings, where they were given.
 
     Raises:
-        UserError: flags contradict each other, there is no such run or model, or the folder cannot be written.
+        UserError: flags contradict each other, there is no such run or model, its data are code that was not allowed,
+            or the folder cannot be written.
     """
     config.check()
     if config.run_dir and data is not None:
@@ -102,6 +103,7 @@ def source(config: ModelExportConfig, data: DataConfig | None) -> Source:
         raise UserError(message, f"export the model's file: --model={config.run_dir}/{MODEL}")
     run = _run_of(config) if data is None else None
     if run:
+        run.check_code(config.allow_unsafe_model, "data")
         data = from_text(DataConfig, run.flags())
     if data is not None and config.input_shape:
         other = f"--run_dir={run.path}" if run else f"--data={data.data}"

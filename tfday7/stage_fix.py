@@ -30,13 +30,14 @@ Say = Callable[[str], Any]
 NOT_CARRIED_OVER = ("export_dir",)  # The artefacts there are those of the run that is repaired.
 
 
-def check(folder: RunFolder) -> None:
-    """Checks that a folder holds a run that can be repaired. Raises UserError."""
+def check(folder: RunFolder, config: FixConfig) -> None:
+    """Checks that a folder holds a run that can be repaired, and by no code that is not allowed. Raises UserError."""
     if (folder / TUNING).exists():
         raise UserError(f"--run_dir={folder.path} holds a search, not a run", "train its winner first: best.flags")
     if not folder.is_finished():
         again = f"python -m tfday7.train --flagfile={folder.path}/flags.txt --run_dir={folder.path}"
         raise UserError(f"--run_dir={folder.path}: the run is not finished", f"finish it first: {again}")
+    folder.check_code(config.allow_unsafe_model, "data", "model", "allow_unsafe_model")
 
 
 def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) -> dict[str, Any]:
@@ -50,13 +51,13 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
         say: told of each training in a sentence.
 
     Raises:
-        UserError: there is no finished run, or its data have changed.
+        UserError: there is no finished run, its data have changed, or it asks for code that was not allowed.
         Interrupted: a signal.
     """
     from tfday7 import diagnosis
     from tfday7.data import pipeline
 
-    check(folder)
+    check(folder, config)
     with folder.locked():
         found = diagnosis.diagnose(folder)
         if found.verdict == "good_fit" and not _is_odd(folder):

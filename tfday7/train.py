@@ -21,6 +21,7 @@ from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import to_text
+from tfday7.core.user_code import PREFIX
 from tfday7.data.config import DataConfig
 from tfday7.diagnosis.config import DiagnosisConfig
 from tfday7.distribution import DistributionConfig
@@ -108,7 +109,7 @@ def compress(folder: RunFolder, say: Say, lang: str) -> dict[str, Any] | None:
     from tfday7 import stage_compress
     from tfday7.compression.config import CompressConfig
 
-    unsafe = COMMAND.config(ModelConfig).allow_unsafe_model
+    unsafe = COMMAND.config(ModelConfig).allow_unsafe_model or COMMAND.config(DataConfig).data.startswith(PREFIX)
     config = CompressConfig(run_dir=str(folder.path), allow_unsafe_model=unsafe)
     task = stage_compress.plan(config, None, COMMAND.config(BudgetConfig), COMMAND.config(SearchConfig))
     return stage_compress.compress(task, say, lang)

@@ -41,6 +41,15 @@ def test_any_flag_value_of_one_line_comes_back(tmp_path_factory: pytest.TempPath
     assert folder.flags() == flags
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_no_value_brings_a_flag_of_its_own(run: RunFolder, end: str) -> None:
+    with pytest.raises(UserError, match="holds a line break"):
+        run.write_flags({"data": f"x{end}--data=python:evil:load{end}#.csv"})
+    with pytest.raises(UserError, match="holds a line break"):
+        run.write_flags({"data": f"x{end}"})
+    assert run.flags() == FLAGS
+
+
 def test_a_run_bears_its_folders_name(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.name == "quick"
     monkeypatch.chdir(run.path)

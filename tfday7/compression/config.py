@@ -51,7 +51,8 @@ class CompressConfig(Settings):
                                   "tflite_models/<name>.")  # fmt: skip
     overwrite: bool = setting(False, "Make everything again, and replace the artefacts of another model.")
     allow_unsafe_model: bool = setting(
-        False, "Load model files that carry Python code (Lambda layers); they can do anything that you can."
+        False,
+        "Run code of model files (Lambda layers) or of a run's data (python:); it can do anything that you can.",
     )
 
     def recipes(self) -> list[Recipe]:

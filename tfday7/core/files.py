@@ -40,6 +40,12 @@ def write_json(path: Path, record: Any) -> None:
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def check_line(flag: str, value: str) -> None:
+    """Raises UserError where the rest of a flag's value would be further flags in a flagfile."""
+    if len(f"{value}.".splitlines()) > 1:
+        raise UserError(f"{flag}={value!r}: holds a line break", "a flagfile has a line for a flag; rename the file")
+
+
 def check_plain(path: Path, most_bytes: int | None = None) -> None:
     """Checks that a path is that of a file which can be read to its end.
 

@@ -19,6 +19,7 @@ from typing import Any
 from tfday7.core import files, records, run_record
 from tfday7.core.errors import InUseError, UserError
 from tfday7.core.settings import defaults
+from tfday7.core.user_code import PREFIX
 
 FLAGS, RUN, METRICS, MODEL, REPORT = "flags.txt", "run.json", "metrics.jsonl", "model.keras", "report.html"
 DIAGNOSIS, EXPORTS, BENCHMARK, CHECKPOINTS, TENSORBOARD = (
@@ -62,11 +63,29 @@ class RunFolder:
         """Returns the flags of the run that was started here. Raises UserError when the file cannot be read."""
         files.check_plain(self / FLAGS, files.MOST_JSON_BYTES)
         try:
-            lines = (self / FLAGS).read_text(encoding="utf-8").splitlines()
+            lines = (self / FLAGS).read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{self / FLAGS}: cannot be read ({error})", "--overwrite starts again") from error
         pairs = (line.removeprefix("--").partition("=") for line in lines if line.startswith("--"))
         return {name: value for name, _, value in pairs}
+
+    def check_code(self, is_allowed: bool, *names: str) -> None:
+        """Checks that what a command is about to carry out of flags.txt is no code: the folder may be from a stranger.
+
+        Args:
+            is_allowed: whether this very command allows code.
+            names: the flags that it carries out.
+
+        Raises:
+            UserError: one of them names a function, or lets a model file bring code.
+        """
+        flags = self.flags() if not is_allowed else {}
+        for name, value in flags.items():
+            if name in names and (value.startswith(PREFIX) or (name == "allow_unsafe_model" and value == "true")):
+                raise UserError(
+                    f"{self / FLAGS} asks for code to be run: --{name}={value}",
+                    "--allow_unsafe_model runs it, with your rights: for runs that you trust",
+                )
 
     def record(self) -> dict[str, Any]:
         """Returns run.json, or {} before it is written. Raises UserError when it is damaged."""
@@ -109,7 +128,9 @@ class RunFolder:
         return records
 
     def write_flags(self, flags: Mapping[str, str]) -> None:
-        """Writes flags.txt, which `--flagfile` takes."""
+        """Writes flags.txt, which `--flagfile` takes. Raises UserError for a value that is no single line."""
+        for name, value in flags.items():
+            files.check_line(f"--{name}", value)
         files.write_text(self / FLAGS, "".join(f"--{name}={value}\n" for name, value in sorted(flags.items())))
 
     def check_reusable(self, flags: Mapping[str, str], overwrite: bool, may_grow: str = "epochs") -> None:

@@ -71,7 +71,8 @@ class ModelExportConfig(Settings):
         False, "Give a model of keras.applications ImageNet's weights, from Keras's cache (~/.keras/models)."
     )
     allow_unsafe_model: bool = setting(
-        False, "Load model files that carry Python code (Lambda layers); they can do anything that you can."
+        False,
+        "Run code of model files (Lambda layers) or of a run's data (python:); it can do anything that you can.",
     )
 
     def check(self) -> None:

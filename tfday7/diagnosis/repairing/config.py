@@ -16,3 +16,6 @@ class FixConfig(Settings):
     fix_trainings: int = setting(
         0, "With --fix: trainings that it may take, which is repeatable where minutes are not; 0: no limit.", minimum=0
     )
+    allow_unsafe_model: bool = setting(
+        False, "With --fix: run the code that the run's flags.txt names; it can do anything that you can."
+    )
