@@ -54,7 +54,7 @@ def measure(config: BenchmarkConfig, run: RunFolder | None, output: OutputConfig
     console = COMMAND.console()
 
     def say(key: str, **values: Any) -> None:
-        console.print(text(f"benchmark.progress.{key}", output.lang, **values), soft_wrap=True, markup=False)
+        console.say(text(f"benchmark.progress.{key}", output.lang, **values))
 
     record = benchmarking.benchmark(job, say)
     if job.run is not None:

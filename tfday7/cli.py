@@ -13,14 +13,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from logging import LogRecord
 from pathlib import Path
 from typing import Any, TypeVar
 
-from absl import flags
+from absl import flags, logging
 from rich.console import Console
 
 from tfday7.core import files
 from tfday7.core.errors import Interrupted, Tfday7Error, UserError
+from tfday7.core.printing import printable_lines
 from tfday7.core.run_folder import RunFolder
 from tfday7.core.settings import Settings, describe_range, setting, typed_fields, words
 from tfday7.core.signals import end_by_signals, lose_no_signals, stop_at_once_on_sigterm
@@ -97,6 +99,7 @@ class Command:
     def execute(self, main: Callable[[], None], argv: Sequence[str] | None = None) -> int:
         """Parses the flags, runs `main`, and returns the exit code."""
         stop_at_once_on_sigterm()
+        logging.get_absl_logger().addFilter(_plain)
         try:
             self.parse(sys.argv if argv is None else argv)
             if self.flags.help:
@@ -201,9 +204,9 @@ class Command:
         flags.DEFINE_bool("only_check_args", False, "Check the flags and stop.", flag_values=values)
         return values
 
-    def console(self) -> Console:
+    def console(self) -> Terminal:
         """Returns where people's output goes: stdout, or stderr when stdout belongs to `--json`."""
-        return _Console(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
+        return Terminal(stderr=bool(self.flags["json"].value), highlight=False, soft_wrap=False)
 
 
 class _NumberOrWord(flags.ArgumentParser):
@@ -219,8 +222,12 @@ class _NumberOrWord(flags.ArgumentParser):
             return argument
 
 
-class _Console(Console):
+class Terminal(Console):
     """A console whose reader may leave: training goes on, and what it says is discarded."""
+
+    def say(self, sentence: str) -> None:
+        """Prints a sentence as it is; names in it cannot steer the terminal."""
+        self.print(printable_lines(sentence), soft_wrap=True, markup=False)
 
     def on_broken_pipe(self) -> None:
         """Stops writing to stdout; rich would end the process."""
@@ -299,4 +306,10 @@ def _as_text(value: Any) -> str:
 
 
 def _complain(message: str, hint: str = "") -> None:
-    sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    sys.stderr.write(printable_lines(f"error: {message}\n" + (f"hint: {hint}\n" if hint else "")))
+
+
+def _plain(record: LogRecord) -> bool:
+    """Takes from a warning what could steer a terminal, and lets it through."""
+    record.msg, record.args = printable_lines(record.getMessage()), ()
+    return True

@@ -43,9 +43,7 @@ def main() -> None:
     if COMMAND.flags.only_check_args:
         return
     console = COMMAND.console()
-    record = stage_compress.compress(
-        task, lambda sentence: console.print(sentence, soft_wrap=True, markup=False), output.lang
-    )
+    record = stage_compress.compress(task, console.say, output.lang)
     if output.json:
         print_json({"joined": True} if record is None else record)
     elif record is not None:

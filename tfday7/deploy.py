@@ -22,13 +22,14 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from tfday7.cli import Command, OutputConfig, print_json
+from tfday7.core.printing import printable_lines
 from tfday7.core.units import format_bytes, format_number
 from tfday7.deploying.config import DeployConfig
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+    from tfday7.cli import Terminal
     from tfday7.reporting.words import Words
 
 COMMAND = Command("deploy", __doc__, [DeployConfig, OutputConfig])
@@ -44,7 +45,7 @@ def main() -> None:
         deploying.check(config)
         return
     console = COMMAND.console()
-    record = deploying.deploy(config, lambda sentence: console.print(sentence, soft_wrap=True, markup=False))
+    record = deploying.deploy(config, console.say)
     if output.json:
         print_json(record)
     else:
@@ -52,22 +53,22 @@ def main() -> None:
     deploying.gate(record)
 
 
-def show(record: dict[str, Any], console: Console, lang: str) -> None:
+def show(record: dict[str, Any], console: Terminal, lang: str) -> None:
     """Prints the figures, what to know beside them, and where things lie; of a dry run the commands for a shell."""
     from tfday7.reporting.words import Words
 
     words = Words(lang, "deploying")
     for shown in record.get("commands", []):
-        console.print(f"# {shown['step']}", markup=False)
-        console.out(shown["command"], highlight=False)
+        console.say(f"# {shown['step']}")
+        console.out(printable_lines(shown["command"]), highlight=False)
     for (device, runtime), rows in itertools.groupby(record["rows"], _measured_on):
-        console.print(f"{device}, {runtime}", soft_wrap=True, markup=False)
+        console.say(f"{device}, {runtime}")
         console.print(figures(list(rows), words), crop=False)
     for note in record["notes"]:
-        console.print(f"- {note}", soft_wrap=True, markup=False)
+        console.say(f"- {note}")
     for name, place in (("folder", record["folder"]), ("benchmark", record.get("benchmark"))):
         if place:
-            console.print(f"{words.known(f'place.{name}', PLACES[name])}: {place}", soft_wrap=True, markup=False)
+            console.say(f"{words.known(f'place.{name}', PLACES[name])}: {place}")
 
 
 def figures(rows: list[dict[str, Any]], words: Words) -> Table:

@@ -103,7 +103,7 @@ def fix(folder: RunFolder, config: FixConfig, output: OutputConfig) -> None:
     if COMMAND.flags.only_check_args:
         return
     console = COMMAND.console()
-    record = stage_fix.fix(folder, config, lambda sentence: console.print(sentence, soft_wrap=True, markup=False))
+    record = stage_fix.fix(folder, config, console.say)
     reporting.write_report(folder, output.lang)
     if output.json:
         print_json(record)

@@ -30,9 +30,7 @@ def main() -> None:
     if COMMAND.flags.only_check_args:
         return
     console = COMMAND.console()
-    artefacts = stage_export.export(
-        found, lambda sentence: console.print(sentence, soft_wrap=True, markup=False), output.lang
-    )
+    artefacts = stage_export.export(found, console.say, output.lang)
     records = [artefact.to_json() for artefact in artefacts]
     if output.json:
         print_json({"artefacts": records})

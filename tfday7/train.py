@@ -61,9 +61,6 @@ def main() -> None:
     console = COMMAND.console()
     from tfday7.reporting import TerminalProgress, compression_summary, summary
 
-    def say(sentence: str) -> None:
-        console.print(sentence, soft_wrap=True, markup=False)
-
     def show() -> None:
         if output.json:
             print_json(folder.record())
@@ -71,7 +68,7 @@ def main() -> None:
             console.print(summary(folder, output.lang))
 
     try:
-        delivers = stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), say, output.lang)
+        delivers = stages.run(plan, folder, flags, run.overwrite, TerminalProgress(console), console.say, output.lang)
     except GateError:  # Everything is recorded; what did not hold is worth seeing.
         show()
         raise
@@ -81,7 +78,7 @@ def main() -> None:
         return show()
     if not output.json:
         show()
-    found = compress(folder, say, output.lang)
+    found = compress(folder, console.say, output.lang)
     if output.json:
         print_json({**folder.record(), "compression": found})
     elif found is not None:
@@ -125,7 +122,7 @@ def describe(plan: Plan, output: OutputConfig) -> None:
         return print_json(record)
     console = COMMAND.console()
     if record["device_plan"]:
-        console.print("\n".join([*record["device_plan"], ""]), soft_wrap=True, markup=False)
+        console.say("\n".join([*record["device_plan"], ""]))
     console.print(description(record, output.lang))
 
 

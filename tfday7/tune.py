@@ -55,14 +55,13 @@ def main() -> None:
     console = COMMAND.console()
     from tfday7.reporting import search_summary, write_search_report
 
-    def say(sentence: str) -> None:
-        console.print(sentence, soft_wrap=True, markup=False)
-
     if COMMAND.passed_over:
-        say(f"of the flagfile, for tfday7.train alone: {', '.join(f'--{name}' for name in COMMAND.passed_over)}")
-    dataset = planning.load(plan, say)
+        console.say(
+            f"of the flagfile, for tfday7.train alone: {', '.join(f'--{name}' for name in COMMAND.passed_over)}"
+        )
+    dataset = planning.load(plan, console.say)
     searched = (plan.implied_data(), plan.model, plan.optimizer, plan.training)
-    record = tuning.run(searched, dataset, tuned, folder, flags, run.overwrite, say)  # type: ignore[arg-type]
+    record = tuning.run(searched, dataset, tuned, folder, flags, run.overwrite, console.say)  # type: ignore[arg-type]
     path = write_search_report(folder, output.lang)
     if output.json:
         print_json(record)

@@ -50,6 +50,13 @@ def test_no_value_brings_a_flag_of_its_own(run: RunFolder, end: str) -> None:
     assert run.flags() == FLAGS
 
 
+def test_a_lock_that_is_a_link_is_not_followed(run: RunFolder, tmp_path: Path) -> None:
+    (run / ".lock").symlink_to(tmp_path / "other")
+    with pytest.raises(UserError, match="cannot be written"), run.locked():
+        pass
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_run_bears_its_folders_name(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.name == "quick"
     monkeypatch.chdir(run.path)

@@ -79,7 +79,10 @@ def test_what_is_no_address_is_said(text: str, reason: str) -> None:
     assert "ssh://[user@]host[:port]" in error.value.hint
 
 
-def test_a_password_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "text", ["ssh://pi:geheim@host", "ssh:pi:geheim@host", "ssh:/pi:geheim@host", "SSH:pi:geheim@", "pi:geheim@host"]
+)
+def test_a_password_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(UserError, match="holds a password") as error:
-        parse("ssh://pi:geheim@host")
+        parse(text)
     assert "geheim" not in str(error.value) + error.value.hint

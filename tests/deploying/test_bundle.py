@@ -79,6 +79,20 @@ def test_only_a_file_with_variables_is_stateful_and_its_readme_says_to_reset_it(
     assert "reset_all_variables" not in (cnn.folder / "README.md").read_text()
 
 
+def test_names_cannot_become_markup(artefact: Artefacts, tmp_path: Path) -> None:
+    """A model's name is that of its run's folder, and what a record says is text of any origin."""
+    made = bundle.make(artefact("cnn"), tmp_path / "made")
+    hostile = "x`<img src=x onerror=alert(1)>`[y](http://z)"
+    assert made.artefact.parity is not None
+    parity = dataclasses.replace(made.artefact.parity, metric=hostile, failures=[hostile])
+    told = dataclasses.replace(made.artefact, parity=parity, notes=[hostile])
+    end = {**made.spec["output"], "task": hostile, "meaning": hostile}
+    text = guide.text(told, {**made.spec, "name": hostile, "model": hostile, "output": end}, 0.1)
+    assert "onerror" in text
+    assert "<img" not in text
+    assert "](http" not in text
+
+
 def test_what_a_device_may_differ_by_follows_from_the_outputs_numbers(artefact: Artefacts, tmp_path: Path) -> None:
     def tolerances(model: str, kind: str) -> tuple[bundle.Bundle, list[float]]:
         made = bundle.make(artefact(model, kind), tmp_path / f"{model}_{kind}")

@@ -63,6 +63,16 @@ def test_removing_takes_what_belongs_to_it_along(tmp_path: Path) -> None:
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_removing_takes_no_folder_that_is_not_the_artefacts(tmp_path: Path) -> None:
+    path = Path(str(placed(tmp_path, "a.tflite").path)).with_name("mine")
+    path.mkdir()
+    (path / "kept").touch()
+    record_path(path.with_name("a.tflite")).rename(record_path(path))
+    remove(path)
+    assert [entry.name for entry in path.parent.iterdir()] == ["mine"]
+    assert (path / "kept").exists()
+
+
 def test_files_that_were_not_all_moved_are_not_what_the_new_record_describes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -108,6 +118,9 @@ def test_a_record_outlives_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ({"files": [{"name": "../../etc/passwd", "sha256": "x"}]}, "files holds something that is no file beside it"),
         ({"files": [{"name": "/etc/passwd", "sha256": "x"}]}, "files holds something"),
         ({"files": [{"name": ".", "sha256": "x"}]}, "files holds something"),
+        ({"path": ".."}, "path is no file"),
+        ({"path": "models/a/.."}, "path is no file"),
+        ({"path": None, "name": ""}, "path is no file"),
         ({"files": [{"name": "a\0b", "sha256": "x"}]}, "files holds something"),
         ({"path": 3}, "path: input should be a valid string"),
         ({"vectors": "../v.npz"}, "vectors is no file beside it"),

@@ -6,16 +6,18 @@ A reader, a crash or a full disk therefore never leaves half a file under a name
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
+import os
 import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from tfday7.core.errors import UserError
 
@@ -38,6 +40,24 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, record: Any) -> None:
     """Writes a JSON record atomically, indented, with a final newline; not-a-number is refused (ValueError)."""
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def open_own(path: Path, mode: str = "ab", buffering: int = -1) -> IO[bytes]:
+    """Opens a file that is locked, or written where it lies; in a stranger's folder it may be a link.
+
+    Raises:
+        UserError: it is one, which is not followed.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    try:
+        return cast(IO[bytes], open(path, mode, buffering, opener=opener))
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path}: a link; expected a file", "remove it") from error
+        raise
 
 
 def check_line(flag: str, value: str) -> None:

@@ -207,7 +207,7 @@ class RunFolder:
         made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(self / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise UserError(f"--run_dir={self.path}: cannot be written ({error.strerror})") from error
         try:

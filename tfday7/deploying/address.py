@@ -60,9 +60,8 @@ def parse(text: str) -> Address:
 
 def _error(text: str) -> UserError:
     """Returns what is wrong with a text that is no address."""
-    rest = text.partition("://")[2]
-    before, at, after = rest.rpartition("@")
-    if at and ":" in before:
+    after = text.partition("://")[2].rpartition("@")[2]
+    if ":" in re.sub("^ssh:/*", "", text, flags=re.IGNORECASE).rpartition("@")[0]:
         return UserError("--device holds a password", "keys and passwords are ssh's own: set up a key with ssh-copy-id")
     if re.search(r"[/?#]", after.rstrip("/")):
         hint = f"{EXPECTED}; the folder on the device is --remote_dir"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tfday7.core.units import format_bytes, format_number
+from tfday7.deploying.rendering import shown
 from tfday7.exporting import feeding
+from tfday7.exporting.card import escaped
 from tfday7.exporting.records import Artefact
 
 
@@ -23,9 +25,9 @@ def text(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -> s
 
 
 def _head(artefact: Artefact, spec: dict[str, Any]) -> str:
-    return f"""# {spec["name"]}
+    return f"""# {escaped(spec["name"])}
 
-`{spec["model"]}` ({format_bytes(spec["size_bytes"])}, {artefact.kind}), ready to run on a device.
+`{shown(spec["model"])}` ({format_bytes(spec["size_bytes"])}, {artefact.kind}), ready to run on a device.
 
     SHA-256 {spec["sha256"]}
 """
@@ -77,7 +79,7 @@ def _numbers(spec: dict[str, Any]) -> str:
     if end.get("standardization"):
         steps.append("take y * std + mean, with `output.standardization`")
     listed = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    meaning = f"{end.get('task')}, {end.get('meaning')}"
+    meaning = escaped(f"{end.get('task')}, {end.get('meaning')}")
     return f"""## In a program of your own
 
 `run_model.py` shows every step; `bundle.json` has every number.
@@ -113,10 +115,10 @@ def _parity(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -
         )
         if parity.metric is not None:
             before, after = format_number(parity.keras_metric), format_number(parity.artefact_metric)
-            lines.append(f"- {parity.metric}: {after}; the Keras model has {before}.")
-        held = "holds" if parity.holds else f"is BROKEN: {'; '.join(parity.failures)}"
+            lines.append(f"- {escaped(parity.metric)}: {after}; the Keras model has {before}.")
+        held = "holds" if parity.holds else f"is BROKEN: {escaped('; '.join(parity.failures))}"
         lines.append(f"- Parity with the Keras model {held}.")
-    lines += [f"- {note}" for note in artefact.notes]
+    lines += [f"- {escaped(note)}" for note in artefact.notes]
     return "\n".join(lines) + "\n"
 
 

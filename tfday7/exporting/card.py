@@ -115,7 +115,8 @@ def render(name: str, artefacts: Sequence[Artefact], compressed: Compressed | No
         lines += [f"Labels, in the order of the outputs: {some}{more}.", ""]
     if first.vectors:
         lines += [
-            f"`{first.vectors}` holds raw inputs and the Keras model's answers (NumPy: `raw`, `keras`), to try a file.",
+            f"{escaped(first.vectors)} holds raw inputs and the Keras model's answers (NumPy: `raw`, `keras`), to try"
+            " a file.",
             "",
         ]
     return "\n".join([*lines, *_recipe(artefacts), "", MARK]) + "\n"
@@ -148,7 +149,7 @@ def _row(artefact: Artefact) -> str:
     same = "" if parity is None or parity.agreement is None else f"{parity.agreement:.2%}"
     size, packed = format_bytes(artefact.size_bytes), format_bytes(artefact.gzip_bytes)
     shown = Path(artefact.path or "").name
-    return f"| {escaped(shown)} | {size} | {packed} | {metric} | {difference} | {same} | `{artefact.sha256}` |"
+    return f"| {escaped(shown)} | {size} | {packed} | {metric} | {difference} | {same} | {escaped(artefact.sha256)} |"
 
 
 def _compressed(record: Compressed) -> list[str]:

@@ -202,6 +202,8 @@ def from_json(record: Any, where: Path) -> Artefact:
         record = {**record, "parity": {"worst_examples": [], **record["parity"]}}
     artefact = records.build(Artefact, record, where, hint)
     records.build(_Recipe, artefact.recipe, f"{where}: recipe", hint)
+    if Path(artefact.path or artefact.name).name in ("", ".", ".."):
+        raise UserError(f"{where}: path is no file", hint)
     if not all(_is_inside(entry.get("name")) for entry in artefact.files):
         raise UserError(f"{where}: files holds something that is no file beside it", hint)
     for side, end in (("input", artefact.input), ("output", artefact.output)):

@@ -65,7 +65,8 @@ def remove(path: Path) -> None:
     listed = _listed(record)
     for name in listed:
         (path.parent / name).unlink(missing_ok=True)
-    if listed and path.is_dir() and not path.is_symlink():
+    is_its_own = path.name in {Path(name).parts[0] for name in listed}
+    if is_its_own and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     record.unlink(missing_ok=True)
 

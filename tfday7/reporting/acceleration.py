@@ -6,9 +6,9 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.reporting.fitting_table import FittingTable
 from tfday7.reporting.records import mapping, mappings, number, string, strings
-from tfday7.reporting.terminal import printable
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

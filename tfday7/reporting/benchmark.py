@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.core.units import format_bytes, format_number
 from tfday7.reporting.fitting_table import FittingTable, milliseconds, significant
 from tfday7.reporting.profile import profile_parts
 from tfday7.reporting.records import count, mapping, mappings, number, string, strings
-from tfday7.reporting.terminal import printable
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

@@ -168,8 +168,9 @@ def compression_summary(record: Mapping[str, Any], folder: str, lang: str = "en"
     from rich.console import Group
     from rich.text import Text
 
+    from tfday7.core.printing import printable
     from tfday7.core.run_folder import REPORT
-    from tfday7.reporting.terminal import paths_table, printable
+    from tfday7.reporting.terminal import paths_table
 
     found = compressed(record, lang, TERMINAL_CANDIDATES)
     if found is None:

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.core.texts import text
 from tfday7.reporting.commands import wrapped
 from tfday7.reporting.optimizer_advice import Line
-from tfday7.reporting.terminal import MAX_WIDTH, printable
+from tfday7.reporting.terminal import MAX_WIDTH
 
 if TYPE_CHECKING:
     from rich.console import Group

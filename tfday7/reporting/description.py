@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.core.units import format_bytes, format_count
-from tfday7.reporting.terminal import printable
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

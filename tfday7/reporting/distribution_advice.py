@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.core.texts import text
 from tfday7.core.units import format_bytes
 from tfday7.reporting.commands import wrapped
 from tfday7.reporting.optimizer_advice import Line
-from tfday7.reporting.terminal import MAX_WIDTH, printable
+from tfday7.reporting.terminal import MAX_WIDTH
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.reporting.comparison import compare
 from tfday7.reporting.records import RunRecords, mapping, string, strings
-from tfday7.reporting.terminal import ComparisonTable, paths_table, printable, why
+from tfday7.reporting.terminal import ComparisonTable, paths_table, why
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from tfday7.core.printing import printable
 from tfday7.core.units import format_count
-from tfday7.reporting.terminal import MAX_WIDTH, printable
+from tfday7.reporting.terminal import MAX_WIDTH
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

@@ -136,7 +136,7 @@ def fix_summary(record: Mapping[str, Any], lang: str = "en") -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from tfday7.reporting.terminal import printable
+    from tfday7.core.printing import printable
 
     words = Words(lang)
     found = fix(record, words)
@@ -154,7 +154,7 @@ def _table(found: Fix, words: Words) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from tfday7.reporting.terminal import printable
+    from tfday7.core.printing import printable
 
     drawn = Table.grid(padding=(0, 2, 0, 0))
     for side in ("right", "right", "left", "left"):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.reporting.findings import Advice, Finding, verdict
 from tfday7.reporting.records import RunRecords, mappings, string
-from tfday7.reporting.terminal import printable
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

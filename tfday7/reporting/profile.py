@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.reporting.fitting_table import FittingTable, milliseconds
 from tfday7.reporting.records import mapping, mappings, number, string
-from tfday7.reporting.terminal import printable
 from tfday7.reporting.words import Words
 
 if TYPE_CHECKING:

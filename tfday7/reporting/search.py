@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.printing import printable
 from tfday7.core.records import understood
 from tfday7.core.run_folder import BEST_FLAGS, TUNING, RunFolder
 from tfday7.core.texts import text
 from tfday7.core.units import format_count
 from tfday7.reporting.search_records import ANEW, read
-from tfday7.reporting.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from tfday7.core.printing import printable
 from tfday7.core.run_folder import MODEL, REPORT, RunFolder
 from tfday7.core.units import format_bytes, format_count, format_number
 from tfday7.reporting import references
@@ -109,11 +110,6 @@ class ComparisonTable:
         for cells in zip(*columns.values(), strict=True):
             drawn.add_row(*(Text(printable(cell)) for cell in cells))
         return drawn
-
-
-def printable(text: str) -> str:
-    """Returns text without control characters, which could steer a terminal; each becomes U+FFFD."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _evidence(found: Verdict, words: Words) -> list[tuple[int, str]]:

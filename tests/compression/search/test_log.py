@@ -11,7 +11,7 @@ import pytest
 
 from tfday7.compression.records import Candidate
 from tfday7.compression.search.decisions import Decision, Trial
-from tfday7.compression.search.log import LOG, Log, rejected, used_seconds
+from tfday7.compression.search.log import CLAIM, LEADER, LOCK, LOG, Log, rejected, used_seconds
 from tfday7.compression.search.space import Point
 from tfday7.core.errors import UserError
 
@@ -34,6 +34,16 @@ def _changed(**changes: Any) -> dict[str, Any]:
 
 def chosen(ratio: float) -> Decision:
     return Decision("start", Point(ratio), 1)
+
+
+@pytest.mark.parametrize("name", [LOCK, LEADER, CLAIM.format(1)])
+def test_a_lock_that_is_a_link_is_not_followed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("mine", encoding="utf-8")
+    (tmp_path / name).symlink_to(tmp_path / "other")
+    log = Log(tmp_path, KEY)
+    with pytest.raises(UserError, match=f"{name}: a link; expected a file"), log.led():
+        log.claim(lambda entries, pending: chosen(0.5))
+    assert (tmp_path / "other").read_text(encoding="utf-8") == "mine"
 
 
 def test_what_was_logged_is_read_again_under_the_same_key(tmp_path: Path) -> None:

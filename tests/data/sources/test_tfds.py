@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,7 +136,32 @@ def test_without_the_library_the_error_names_the_package(monkeypatch: pytest.Mon
     assert caught.value.hint == "pip install tensorflow-datasets"
 
 
-@pytest.mark.parametrize(("data", "message"), [("tfds:", "expected tfds:NAME"), ("tfds:huggingface:mnist", "online")])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [("tfds:", "expected tfds:NAME"), ("tfds:huggingface:mnist", "online"), ("tfds:mine:toy", "online")],
+)
 def test_names_that_cannot_be_read_offline_are_refused(data: str, message: str) -> None:
     with pytest.raises(UserError, match=f"--data={data}: .*{message}"):
         load(DataConfig(data=data))
+
+
+@pytest.mark.parametrize("where", ["toy/1.0.0", "toy/small/1.0.0"])
+@pytest.mark.parametrize(
+    "asks",
+    [{"pythonClassName": "evil.payload.X"}, {"featuresDict": {"a": [{"type": "evil.payload.X", "content": {}}]}}],
+)
+def test_a_set_that_asks_for_code_of_its_own_is_refused(
+    asks: dict[str, Any], where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tensorflow-datasets imports the module of every class that a features.json names."""
+    theirs = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+    (tmp_path / "elsewhere" / where).mkdir(parents=True)
+    (tmp_path / "toy").symlink_to(tmp_path / "elsewhere" / "toy")
+    path, library = tmp_path / where / "features.json", Library({"train": _slices(0, 90)})
+    path.write_text(json.dumps({"pythonClassName": theirs}), encoding="utf-8")
+    _load(monkeypatch, library, data="tfds:toy", data_dir=str(tmp_path))
+    assert library.called.pop("data_dir") == str(tmp_path)
+    path.write_text(json.dumps({"pythonClassName": theirs, **asks}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"features\.json: asks for the class evil\.payload\.X, which is code"):
+        _load(monkeypatch, library, data="tfds:toy:1.0.0", data_dir=str(tmp_path))
+    assert library.called.get("data_dir") is None

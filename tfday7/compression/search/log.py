@@ -183,14 +183,14 @@ class Log:
         return False
 
     def _hold(self, name: str) -> IO[bytes]:
-        lock = (self.folder / name).open("wb")
+        lock = files.open_own(self.folder / name)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return lock
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("wb") as lock:
+        with files.open_own(self.folder / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

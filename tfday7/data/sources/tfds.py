@@ -7,10 +7,15 @@ data lies. Inputs and labels are the set's `supervised_keys`. They are read once
 from __future__ import annotations
 
 import importlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from absl import logging
 
+from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.data.config import DataConfig
@@ -19,6 +24,8 @@ from tfday7.data.mapped_splits import as_raw
 from tfday7.data.source import SOURCES, Raw, source
 
 PREFIX = "tfds:"
+CLASSES = "tensorflow_datasets."
+FEATURES, MOST_DEPTH = "features.json", 5  # NAME/CONFIG/VERSION/features.json, where a configuration may have parts.
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -37,15 +44,20 @@ def load(config: DataConfig) -> Raw:
     name = config.data.removeprefix(PREFIX)
     if not name:
         raise UserError(f"--data={config.data}: expected tfds:NAME", "for example tfds:mnist")
-    if name.startswith("huggingface:"):
-        raise UserError(f"--data={config.data}: such sets are read through another library, which looks them up online")
+    set_name, _, version = name.partition(":")
+    if version and not re.match(r"[0-9*]", version):  # A namespace: huggingface, or one of GitHub's, which is code.
+        raise UserError(
+            f"--data={config.data}: sets of a namespace are looked up online", "name the set alone, as tfds:mnist"
+        )
     tf.executing_eagerly()  # Loads TensorFlow as this program sets it up, before tensorflow-datasets does.
     try:
         tfds = importlib.import_module("tensorflow_datasets")
     except ImportError as error:
         message = f"--data={config.data} needs the package tensorflow-datasets ({error})"
         raise UserError(message, "pip install tensorflow-datasets") from error
-    datasets, info = _load(tfds, name, config)
+    folder = Path(config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    _check_classes(folder / set_name.partition("/")[0])
+    datasets, info = _load(tfds, name, folder, config)
     left_out = [split for split in datasets if split not in SPLITS]
     if left_out:
         logging.warning("%s: the splits %s are not used", config.data, ", ".join(left_out))
@@ -59,11 +71,30 @@ def load(config: DataConfig) -> Raw:
     return as_raw(splits, config.data, _class_names(info))
 
 
-def _load(tfds: Any, name: str, config: DataConfig) -> tuple[dict[str, Any], Any]:
+def _check_classes(folder: Path) -> None:
+    """Checks that a prepared set asks for the library's own classes: it would import any module that its files name.
+
+    Raises:
+        UserError: a features.json names another class, or cannot be read.
+    """
+    for path in sorted(path for depth in range(MOST_DEPTH) for path in folder.glob("*/" * depth + FEATURES)):
+        for name in _class_names_in(files.read_json(path)):
+            if not str(name).startswith(CLASSES):
+                raise UserError(f"{path}: asks for the class {name}, which is code", f"expected one of {CLASSES}*")
+
+
+def _class_names_in(record: Any) -> Iterator[Any]:
+    if isinstance(record, dict):
+        yield from (record[key] for key in ("pythonClassName", "type") if isinstance(record.get(key), str))
+    for part in record.values() if isinstance(record, dict) else record if isinstance(record, list) else ():
+        yield from _class_names_in(part)
+
+
+def _load(tfds: Any, name: str, folder: Path, config: DataConfig) -> tuple[dict[str, Any], Any]:
     try:
         return tfds.load(
             name,
-            data_dir=config.data_dir or None,
+            data_dir=str(folder),
             as_supervised=True,
             download=False,
             shuffle_files=False,

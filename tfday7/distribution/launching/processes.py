@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
+from tfday7.core import files
 from tfday7.distribution.launching import child
 from tfday7.distribution.launching.output import Output, Write
 
@@ -51,7 +52,7 @@ class Process:
         self.code: int | None = None
         # -I and -S are for child.py alone; what it becomes starts anew.
         wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
-        log = self.log.open("ab" if again else "wb", buffering=0)
+        log = files.open_own(self.log, "ab" if again else "wb", buffering=0)
         self._popen = subprocess.Popen(
             [*wrapper, *command],
             env=dict(member.environment),

@@ -45,8 +45,8 @@ class MetricsLog(keras.callbacks.Callback):
         record["seconds"] = round(time.perf_counter() - self._started, 4)
         self.records.append(record)
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(_line(record))
+            with files.open_own(self.path) as stream:
+                stream.write(_line(record).encode())
 
 
 def _line(record: dict[str, Any]) -> str:
