@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +19,18 @@ from tfday7.tuning import workers
 from tfday7.tuning.search import Trial
 from tfday7.tuning.trial import Outcome
 
+# A worker that says where it is, instead of working, and a search that waits for it.
+SLEEPS = """
+import os, sys, time
+if "tfday7.tuning.workers" in sys.orig_argv:
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+"""
+SEARCH = """
+from pathlib import Path
+from tfday7.tuning import workers
+workers._start(Path({folder!r}), 0, "127.0.0.1:1").wait()
+"""
 SECONDS = 30.0  # Of a look, as the clock of these tests goes.
 
 
@@ -106,3 +122,36 @@ def test_a_trial_that_ends_in_time_is_told(tmp_path: Path, clock: list[float]) -
         "trial 5 of far-1, trial 6 of far-2",
         "trial 6 of far-2",
     ]
+
+
+def _runs(process: int) -> bool:
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_no_worker_outlives_a_search_that_is_killed(tmp_path: Path) -> None:
+    """It would go on against the search that takes its place."""
+    (tmp_path / "sitecustomize.py").write_text(SLEEPS)
+    path = os.pathsep.join([str(tmp_path), str(Path(workers.__file__).resolve().parents[2])])
+    script, log = SEARCH.format(folder=str(tmp_path)), tmp_path / "worker0.log"
+    search = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path})
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert search.poll() is None
+        time.sleep(0.05)
+    worker = int(log.read_text())
+    assert _runs(worker)
+    search.kill()
+    search.wait()
+    deadline = time.monotonic() + 10
+    while _runs(worker):
+        assert time.monotonic() < deadline, "the worker outlived its search"
+        time.sleep(0.05)
+
+
+def test_a_link_in_the_place_of_a_workers_log_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_text("old")
+    (tmp_path / "worker0.log").symlink_to("precious")
+    monkeypatch.setattr(subprocess, "Popen", lambda command, stdout, **_: stdout.write(b"new"))
+    workers._start(tmp_path, 0, "127.0.0.1:1")
+    assert (tmp_path / "precious").read_text() == "old"
+    assert (tmp_path / "worker0.log").read_text() == "new"

@@ -22,6 +22,7 @@ from typing import Any
 from tfday7.core import files
 from tfday7.core.errors import UserError
 from tfday7.data.config import DataConfig
+from tfday7.distribution.launching import child
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training.config import TrainingConfig
@@ -76,13 +77,13 @@ def search(
     if config.tuner_address:
         say(f"workers on other machines join by: python -m tfday7.tuning.workers {folder} {config.tuner_address}")
     host = config.tuner_address.rpartition(":")[0] or LOOPBACK
-    children = [_start(folder, index, f"{host}:{port}") for index in range(config.tuner_workers)]
+    local = [_start(folder, index, f"{host}:{port}") for index in range(config.tuner_workers)]
     try:
-        _wait(children, folder, on_trial, tuner.oracle, say)
+        _wait(local, folder, on_trial, tuner.oracle, say)
     finally:
-        for child in children:
-            child.kill()  # Does nothing to one that has ended; none may outlive the search.
-            child.wait()
+        for worker in local:
+            worker.kill()  # Does nothing to one that has ended; none may outlive the search.
+            worker.wait()
         server.stop(grace=None)
     return finished(folder)
 
@@ -100,7 +101,7 @@ def _wait(
     running = True
     while running:
         time.sleep(POLL_SECONDS)
-        codes = [child.poll() for child in children]
+        codes = [each.poll() for each in children]
         awaited = {worker: int(trial.trial_id) + 1 for worker, trial in dict(oracle.ongoing_trials).items()}
         running = None in codes or bool(awaited)
         for trial in finished(folder):
@@ -170,8 +171,11 @@ def _start(folder: Path, index: int, address: str) -> subprocess.Popen[bytes]:
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
     environment = {**os.environ, "KERASTUNER_TUNER_ID": _name(index), "PYTHONPATH": path}
-    with (folder / LOG.format(index)).open("wb") as log:
-        command = [sys.executable, "-m", "tfday7.tuning.workers", str(folder), address]
+    wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]  # A search that is killed takes it along.
+    command = [*wrapper, sys.executable, "-m", "tfday7.tuning.workers", str(folder), address]
+    path_of_log = folder / LOG.format(index)
+    path_of_log.unlink(missing_ok=True)  # Where a link leads is not written.
+    with path_of_log.open("xb") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
