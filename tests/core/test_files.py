@@ -88,6 +88,51 @@ def test_a_folder_replaces_a_folder_whole(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["saved_model"]
 
 
+def _write_folder(path: Path, content: str) -> None:
+    with files.replacing(path) as partial:
+        partial.mkdir()
+        (partial / content).write_text(content)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError])
+def test_an_error_between_the_two_moves_of_a_folder_leaves_the_old_one(
+    tmp_path: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, move = tmp_path / "saved_model", Path.replace
+    _write_folder(path, "first")
+
+    def fail_once(self: Path, target: Path) -> Path:
+        if target == path:
+            monkeypatch.undo()
+            raise error
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(UserError if error is PermissionError else error):
+        _write_folder(path, "second")
+    assert _names(path) == ["first"]
+    assert _names(tmp_path) == ["saved_model"]
+
+
+def test_a_kill_between_the_two_moves_of_a_folder_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "saved_model"
+    _write_folder(path, "first")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tfday7.core.files import replacing\n"
+        "path, move = Path(sys.argv[1]), Path.replace\n"
+        "Path.replace = lambda old, new: os.kill(os.getpid(), signal.SIGKILL) if new == path else move(old, new)\n"
+        "with replacing(path) as partial:\n"
+        "    partial.mkdir()"
+    )
+    root = Path(files.__file__).resolve().parents[2]
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(root)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not path.exists()
+    files.remove_partials(tmp_path)
+    assert _names(tmp_path) == ["saved_model"]
+    assert _names(path) == ["first"]
+
+
 def test_a_file_never_replaces_a_folder(tmp_path: Path) -> None:
     (tmp_path / "taken" / "inside").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write"):

@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 from tfday7.core.errors import UserError
 
 PARTIAL = ".partial-"
+REPLACED = ".replaced"  # In there: a folder that makes way for another one of its name.
 MOST_JSON_BYTES = 500_000_000  # A record of 100,000 epochs has a tenth of it.
 MOST_DIGITS = 300  # Of a whole number: a float has room for 308.
 
@@ -142,19 +143,30 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         partial = scratch / path.name
         yield partial
-        if partial.is_dir() and path.is_dir():
-            path.replace(scratch / "replaced")  # A folder cannot be renamed over a folder that is not empty.
+        if partial.is_dir() and path.is_dir():  # A folder cannot be renamed over a folder that is not empty.
+            (scratch / REPLACED).mkdir()
+            path.replace(scratch / REPLACED / path.name)
         partial.replace(path)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder"
         ) from error
     finally:
+        _put_back(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put_back(scratch: Path) -> None:
+    """Puts a folder that made way back in its place where nothing came into that."""
+    for old in (scratch / REPLACED).glob("*"):
+        if not os.path.lexists(scratch.parent / old.name):
+            old.replace(scratch.parent / old.name)
 
 
 def remove_partials(folder: Path, older_than_seconds: float = 0.0) -> None:
     """Removes what killed processes left beside the names that they were about to write.
+
+    A folder that had made way for one which did not come is put back.
 
     Args:
         folder: may not exist.
@@ -162,6 +174,7 @@ def remove_partials(folder: Path, older_than_seconds: float = 0.0) -> None:
     """
     for leftover in folder.glob(PARTIAL + "*"):
         if time.time() - leftover.lstat().st_mtime >= older_than_seconds:
+            _put_back(leftover)
             shutil.rmtree(leftover, ignore_errors=True)
 
 
