@@ -78,6 +78,7 @@ def run(
         check_same_data(folder, dataset)
         folder.remove_partials()
         _say_what_changes(plan, folder, say)
+        folder.update(status="running")  # Before the flags: with new ones, the old results would count as theirs.
         folder.write_flags(flags)
         _begin(plan, folder, dataset, model, settled)
         folder.update(distribution=_distribution(plan, devices, model))
