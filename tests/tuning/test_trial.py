@@ -17,6 +17,7 @@ from tfday7.data.lazy import LazyInputs
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.training import TrainingConfig, fitting
+from tfday7.training.checkpoints import CheckpointStore
 from tfday7.tuning import trial
 from tfday7.tuning.config import TuningConfig
 from tfday7.tuning.search import search
@@ -91,9 +92,31 @@ def test_a_training_in_parts_is_the_whole_one(make_job: Callable[..., Any], tmp_
     whole = trial.run(job, VALUES, "metric")
     first = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=2)
     assert list(first.curve) == list(whole.curve[:2])
-    rest = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5)
+    rest = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5, after=2)
     assert rest.curve == whole.curve
     assert rest.epochs == 3
+
+
+def test_a_trial_that_was_killed_counts_its_own_epochs_and_all_of_them(
+    make_job: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=5)
+    monkeypatch.setattr(CheckpointStore, "is_due", lambda _: True)
+    trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=1)
+    see = Judge.epoch
+
+    def killed(self: Judge, record: dict[str, Any], is_best: bool) -> None:
+        see(self, record, is_best)
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Judge, "epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5, after=1)
+    assert trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5, after=1).epochs == 4
+    again = trial.run(job, VALUES, "metric", folder=RunFolder(tmp_path), until=5, after=1)  # Killed behind its end.
+    assert again.epochs == 4
 
 
 @pytest.mark.parametrize("epochs", [2, 6])
@@ -127,6 +150,17 @@ def test_who_was_better_once_goes_on_and_the_end_is_no_stall() -> None:
     for epoch in range(1, 4):
         late.epoch(_record(epoch, 0.4), False)  # All epochs are spent: its value says enough.
     assert (late.best, len(late.records)) == (0.4, 3)
+
+
+def test_a_judge_of_a_killed_trial_knows_what_it_had_seen() -> None:
+    before = [_record(1, 0.4), _record(2, 0.6), _record(3, 0.4)]  # The checkpoint is that of the second epoch.
+    judge = Judge("val_accuracy", 0.5, 10, before)
+    for _ in range(2):
+        judge.begin(2, 10, 1)
+    judge.epoch(_record(3, 0.4), False)  # Without the second epoch that would be a stall.
+    assert (judge.best, [record["epoch"] for record in judge.records]) == (0.6, [1, 2, 3])
+    with pytest.raises(InfeasibleError, match="after 3 epochs"):
+        Judge("val_accuracy", 0.7, 10, before).begin(3, 10, 1)
 
 
 def test_a_loss_that_is_no_number_ends_the_trial_at_once() -> None:

@@ -158,9 +158,9 @@ class _Tuner(BaseTuner):
         if before is not None:
             return self._answer(before)
         run = self._run_folder(folder, ours)
-        until = ours.get("tuner/epochs")
+        span = {"until": ours.get("tuner/epochs"), "after": ours.get("tuner/initial_epoch", 0)}
         try:
-            outcome = trials.run(self.job, values, self.config.objective, self.config.folds, folder=run, until=until)
+            outcome = trials.run(self.job, values, self.config.objective, self.config.folds, folder=run, **span)
         except Exception as error:  # keras-tuner would take our bug for a bad trial.
             raise _BugError(str(error)) from error
         done = Trial(int(trial.trial_id) + 1, values, outcome, self.tuner_id)

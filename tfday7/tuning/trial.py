@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,18 +67,24 @@ class Judge:
         metric: its name in the records, for example "val_accuracy".
         guess: the metric of always guessing.
         epochs: of a whole training.
+        before: records of what the trial had trained when it was killed, which may be more than its checkpoint holds.
     """
 
-    def __init__(self, metric: str, guess: float, epochs: int) -> None:
+    def __init__(self, metric: str, guess: float, epochs: int, before: Sequence[Mapping[str, Any]] = ()) -> None:
         self.metric = metric
         self.guess = guess
         self.epochs = epochs
         self.deadline = max(STALL_EPOCHS, math.ceil(STALL_SHARE * epochs))
         self.best = -math.inf
         self.records: list[dict[str, Any]] = []
+        self._before = before
 
     def begin(self, first_epoch: int, epochs: int, steps_per_epoch: int) -> None:
-        """See `Observer`."""
+        """Sees again what training goes on from. Raises InfeasibleError as `epoch` does."""
+        before, self._before = self._before, ()  # A training that goes back after a blow-up begins once more.
+        for record in before:
+            if record["epoch"] <= first_epoch:
+                self.epoch(dict(record), False)
 
     def step(self, epoch: int, step: int, loss: float) -> None:
         """See `Observer`; a loss that is no number is seen in the epoch's record."""
@@ -105,6 +111,7 @@ def run(
     seed: int | None = None,
     folder: RunFolder | None = None,
     until: int | None = None,
+    after: int = 0,
 ) -> Outcome:
     """Trains with a trial's settings.
 
@@ -116,6 +123,7 @@ def run(
         seed: instead of the job's.
         folder: where checkpoints go, from which training goes on; None keeps none.
         until: the epoch to stop after this time, out of those of the job; None for all.
+        after: the epochs in the folder that another trial has trained; those behind them are this one's.
 
     Raises:
         UserError: an example that can no longer be read, which no other settings would change.
@@ -125,8 +133,9 @@ def run(
     parts = [fold(job.dataset, folds, index) for index in range(folds)] if folds > 1 else [job.dataset]
     outcomes = []
     for part in parts:
+        of_part = dataclasses.replace(job, dataset=part)
         with pipeline.user_errors(part.train, part.validation):
-            outcomes.append(_train(dataclasses.replace(job, dataset=part), values, objective, seed, folder, until))
+            outcomes.append(_train(of_part, values, objective, seed, folder, until, after))
         if outcomes[-1].value is None:
             break
     reason = outcomes[-1].reason
@@ -143,14 +152,20 @@ def run(
 
 
 def _train(
-    job: Job, values: Mapping[str, Value], objective: str, seed: int | None, folder: RunFolder | None, until: int | None
+    job: Job,
+    values: Mapping[str, Value],
+    objective: str,
+    seed: int | None,
+    folder: RunFolder | None,
+    until: int | None,
+    after: int,
 ) -> Outcome:
     dataset = job.dataset
     model_config, optimizer, training = job.changed(values)
     training = dataclasses.replace(training, seed=training.seed if seed is None else seed)
     name = objective_name(dataset, objective)
-    metric = objective_name(dataset, "metric")
-    judge = Judge(metric, _guess(dataset), training.epochs)
+    before = folder.metrics() if folder else []
+    judge = Judge(objective_name(dataset, "metric"), _guess(dataset), training.epochs, _behind(after, before))
     try:
         training_config.check(training, optimizer, dataset.problem.task, len(dataset.train))
         model = building.build(model_config, dataset.problem, training.precision, training.seed)
@@ -161,10 +176,15 @@ def _train(
         return Outcome(None, str(error), _curve(judge.records, name), len(judge.records), 0.0)
     except UserError as error:  # Settings that contradict each other: so many warm-up steps, say.
         return Outcome(None, error.message, (), 0, 0.0, contradicts=True)
+    records = _behind(after, result.records)
     if result.stopped == "nan":
-        return Outcome(None, "diverged: the loss is not finite", _curve(judge.records, name), len(judge.records), 0.0)
+        return Outcome(None, "diverged: the loss is not finite", _curve(records, name), len(records), 0.0)
     best = result.records[result.best_epoch - 1]
-    return Outcome(best[name], "", _curve(result.records, name), len(judge.records), 0.0)
+    return Outcome(best[name], "", _curve(result.records, name), len(records), 0.0)
+
+
+def _behind(epoch: int, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record for record in records if record["epoch"] > epoch]
 
 
 def objective_name(dataset: Dataset, objective: str) -> str:
