@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -87,6 +88,18 @@ def test_only_checking_starts_nothing(tmp_path: Path) -> None:
         ended = run_command("launch", *group, "--only_check_args", "--", "--data=digits", cwd=tmp_path)
         assert (ended.code, ended.out, ended.err) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_at_the_heads_of_configs_are_complete(tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    begin, found = "#   python -m tfday7.launch ", 0
+    for path in (ROOT / "configs").glob("*.flags"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith(begin):
+                ended = run_command("launch", "--only_check_args", *shlex.split(line.removeprefix(begin)), cwd=tmp_path)
+                assert (ended.code, ended.err) == (0, ""), path.name
+                found += 1
+    assert found >= 3
 
 
 def test_no_tensorflow_is_loaded(tmp_path: Path) -> None:

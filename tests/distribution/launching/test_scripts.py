@@ -19,7 +19,8 @@ from tfday7.distribution.launching.config import EmitConfig, LaunchConfig
 from tfday7.distribution.launching.train_flags import TrainFlags
 
 BASH = shutil.which("bash") or "bash"
-TPU = EmitConfig(emit="gcloud", zone="europe-west4-a", tpu_version="tpu-vm-tf-2.17.0-pjrt", job_name="my-tpu")
+TPU = EmitConfig(emit="gcloud", zone="europe-west4-a", tpu_version="tpu-vm-tf-2.21.0-pjrt", job_name="my-tpu")
+STEPS = ("create", "train", "fetch", "delete")
 TEXT = strategies.text(strategies.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SHOW = """#!{python}
 import json, os, sys
@@ -33,7 +34,7 @@ def script(settings: EmitConfig, arguments: list[str], flags: TrainFlags | None 
     return emitting.emit(LaunchConfig(**group), settings, arguments, flags or TrainFlags())
 
 
-def calls(text: str, folder: Path, **environment: str) -> tuple[int, list[list[str]]]:
+def calls(text: str, folder: Path, *steps: str, **environment: str) -> tuple[int, list[list[str]]]:
     """Runs a script in which every program only notes what it gets; returns its exit code and the notes."""
     log, programs = folder / "calls", folder / "bin"
     programs.mkdir(exist_ok=True)
@@ -45,7 +46,7 @@ def calls(text: str, folder: Path, **environment: str) -> tuple[int, list[list[s
     path.write_text(text, encoding="utf-8", newline="")
     subprocess.run([BASH, "-n", path], check=True)
     environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SLURM_JOB_ID": "77", **environment}
-    ended = subprocess.run([BASH, path], env=environ, cwd=folder, capture_output=True, check=False)
+    ended = subprocess.run([BASH, path, *steps], env=environ, cwd=folder, capture_output=True, check=False)
     return ended.returncode, [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -105,13 +106,13 @@ def test_slurm_is_started_again_where_that_helps(tmp_path: Path, code: str, coun
 
 
 def test_gcloud_makes_trains_fetches_and_deletes(tmp_path: Path, hostile: list[str]) -> None:
-    code, made = calls(script(TPU, hostile, TrainFlags(run_dir="runs/a b")), tmp_path)
+    code, made = calls(script(TPU, hostile, TrainFlags(run_dir="runs/a b")), tmp_path, *STEPS)
     assert code == 0
     prefix = ["gcloud", "compute", "tpus", "tpu-vm"]
     assert [words[:4] for words in made] == [prefix] * 4
     create, ssh, fetch, delete = (words[4:] for words in made)
     zone = "--zone=europe-west4-a"
-    assert create == ["create", "my-tpu", zone, "--accelerator-type=v3-8", "--version=tpu-vm-tf-2.17.0-pjrt"]
+    assert create == ["create", "my-tpu", zone, "--accelerator-type=v3-8", "--version=tpu-vm-tf-2.21.0-pjrt"]
     assert ssh[:4] == ["ssh", "my-tpu", zone, "--worker=all"]
     assert fetch == ["scp", zone, "--worker=0", "--recurse", "my-tpu:runs/a b", "."]
     assert delete == ["delete", "my-tpu", zone, "--quiet"]
@@ -121,8 +122,39 @@ def test_gcloud_makes_trains_fetches_and_deletes(tmp_path: Path, hostile: list[s
     assert not (tmp_path / "pwned").exists()
 
 
+def gcloud(folder: Path, *steps: str, **environment: str) -> tuple[int, list[str], str]:
+    """Runs some steps; returns the exit code, what gcloud was told to do, and what the user reads."""
+    text = script(TPU, ["--strategy=tpu"], TrainFlags(strategy="tpu"))
+    text = text.replace("#!/bin/bash\n", "#!/bin/bash\nexec 2> told\n", 1)
+    code, made = calls(text, folder, *steps, **environment)
+    return code, [words[4] for words in made], (folder / "told").read_text()
+
+
+def test_a_tpu_does_the_steps_that_are_asked_for_and_names_what_it_leaves(tmp_path: Path) -> None:
+    left = "delete it with: gcloud compute tpus tpu-vm delete my-tpu --zone=europe-west4-a --quiet"
+    code, made, told = gcloud(tmp_path, "create")
+    assert (code, made) == (0, ["create"])
+    assert "hosts need tfday7" in told
+    assert left in told
+    code, made, told = gcloud(tmp_path, *STEPS[1:])
+    assert (code, made, told) == (0, ["ssh", "scp", "delete"], "")
+    code, made, told = gcloud(tmp_path, "delete", "create")
+    assert (code, made) == (0, ["delete", "create"])
+    assert left in told
+    for steps in ((), ("create", "destroy")):
+        code, made, told = gcloud(tmp_path, *steps)
+        assert (code, made) == (2, [])
+        assert "expected" in told
+        assert left not in told
+
+
 def test_a_tpu_whose_training_failed_keeps_its_run(tmp_path: Path) -> None:
-    code, made = calls(script(TPU, ["--strategy=tpu"], TrainFlags(strategy="tpu")), tmp_path, CODE_OF_gcloud_SSH="3")
+    code, made = calls(
+        script(TPU, ["--strategy=tpu"], TrainFlags(strategy="tpu")), tmp_path, *STEPS, CODE_OF_gcloud_SSH="3"
+    )
     assert code == 3
     assert [words[4] for words in made] == ["create", "ssh"]
     assert made[1][-1] == "--command=python3 -m tfday7.train --strategy=tpu"
+    code, made, told = gcloud(tmp_path, *STEPS, CODE_OF_gcloud_SSH="3")
+    assert (code, made) == (3, ["create", "ssh"])
+    assert "delete it with: " in told

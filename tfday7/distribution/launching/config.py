@@ -79,7 +79,9 @@ class EmitConfig(Settings):
     )  # fmt: skip
     partition: str = setting("", "With --emit=slurm: the partition; default: the cluster's.")
     tpu_type: str = setting("v3-8", "With --emit=gcloud: the accelerator type.")
-    tpu_version: str = setting("", "With --emit=gcloud: the TPU's software version, for example tpu-vm-tf-2.17.0-pjrt.")
+    tpu_version: str = setting(
+        "", "With --emit=gcloud: the TPU's software version, one with tfday7's TensorFlow: tpu-vm-tf-VERSION-pjrt."
+    )
     zone: str = setting("", "With --emit=gcloud: the zone, for example europe-west4-a.")
 
 

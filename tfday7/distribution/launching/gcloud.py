@@ -1,4 +1,4 @@
-"""Commands that make a Cloud TPU VM, train on all of its hosts, fetch the run, and delete the TPU.
+"""A script with the steps that make a Cloud TPU VM, train on all of its hosts, fetch the run, and delete the TPU.
 
 Options: https://cloud.google.com/sdk/gcloud/reference/compute/tpus/tpu-vm. What `--command` has is read by a shell on
 the TPU's hosts, so the arguments of training are quoted for that shell, and the whole for this one.
@@ -16,15 +16,35 @@ TPU = "gcloud compute tpus tpu-vm"
 TRAIN = ("python3", "-m", "tfday7.train")
 SCRIPT = """\
 #!/bin/bash
-# A TPU costs money until it is deleted. Its hosts need tfday7: install it before training, in the same way as training
-# is started here. When training fails the TPU stays, with the run; delete it by the last command.
+# The steps are asked for by name, in the order in which they are wanted. The TPU's hosts need tfday7 before they train,
+# and training has to be what `python3` starts there (docs/launching.md has an example):
+#   bash tpu.sh create                 # then install tfday7 on all hosts
+#   bash tpu.sh train fetch delete
+# A TPU costs money until it is deleted. After a step that failed none follows: the TPU stays, with the run.
 set -e
-trap 'echo "the TPU may still exist; delete it with: {delete}" >&2' ERR
+[ $# -gt 0 ] || {{ echo "which steps? expected some of: create train fetch delete" >&2; exit 2; }}
+for step; do
+  case "$step" in
+    create | train | fetch | delete) ;;
+    *) echo "$step: expected create, train, fetch or delete" >&2; exit 2 ;;
+  esac
+done
+trap '[ "$step" = deleted ] || echo "the TPU may still exist, and cost money; delete it with: {delete}" >&2' EXIT
 
-{create}
-{train}
-{fetch}
-{delete}
+for step; do
+  case "$step" in
+    create)
+      {create}
+      echo "its hosts need tfday7 before the next step, train" >&2 ;;
+    train)
+      {train} ;;
+    fetch)
+      {fetch} ;;
+    delete)
+      {delete}
+      step=deleted ;;
+  esac
+done
 """
 
 
