@@ -29,12 +29,12 @@ WORDS: dict[str, dict[str, Any]] = {
         "rounds": "Medians of {low} to {high} rounds; {cpu}, {cores} cores, {date}.",
     },
     "zh": {
-        "compression": ("ResNet-8，Fashion-MNIST", "工具", "准确率", "文件 kB", "压缩后 kB", "耗时"),
+        "compression": ("ResNet-8，Fashion-MNIST", "工具", "准确率", "文件 kB", "gzip 后 kB", "耗时"),
         "theirs": "TensorFlow 自带工具",
         "float32": "float32（未压缩）",
         "of": "{seeds} 个随机种子的中位数，测试集准确率，耗时为与 float32 之比；{cpu}，{date}。",
         "overhead": ("任务", "裸 `fit`", "tfday7", "比值", "范围"),
-        "rounds": "{low} 至 {high} 轮的中位数；{cpu}，{cores} 核，{date}。",
+        "rounds": "重复测量 {low} 至 {high} 次的中位数；{cpu}，{cores} 核，{date}。",
     },
 }
 

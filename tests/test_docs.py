@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -11,7 +13,10 @@ from pathlib import Path
 import pytest
 from support import ROOT, load_script, run_python
 
+from tfday7.compression.technique import TECHNIQUES
 from tfday7.core.settings import typed_fields
+from tfday7.optimizers import advisor_choice
+from tfday7.optimizers.table import OPTIMIZERS
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 COMMAND = re.compile(r"python -m tfday7\.([a-z]+)((?: +[^`#|>]*)?)")
@@ -131,6 +136,61 @@ def test_what_centered_normalizations_gain_is_what_was_measured() -> None:
     page = " ".join((ROOT / "docs" / "exporting.md").read_text(encoding="utf-8").split())
     assert f"takes {gain['int8']} of the time that it would take otherwise" in page
     assert f"the dynamic one {gain['dynamic']}, float32 {gain['float32']} (x86" in page
+    before, since = (record["files"][f"{way} int8"]["latency_ratio"]["cpu"] for way in ("keras", "centered"))
+    assert f"int8 takes {since:.2f} in place of {before:.2f} of the same float32 file's time" in page
+    assert f"(`benchmarks/layer_normalization.py`, {record['date']})" in page
+
+
+def test_the_architectures_that_passed_the_door_are_those_of_the_record() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "results" / "keras3_zoo.json").read_text(encoding="utf-8"))["rows"]
+    small = [name for name in rows if name[0].islower()]
+    full = [name for name in rows if name.endswith("(full size)")]
+    applications = len(rows) - len(small) - len(full)
+    english, chinese, door = (
+        " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "README.zh.md", "docs/keras3_door.md")
+    )
+    assert (
+        f"(all {applications} architectures of Keras 3's keras.applications, {len(full)} of them also in full size, "
+        f"and {len(small)} small ones" in english
+    )
+    assert f"Keras 3 的 keras.applications 的全部 {applications} 种架构，其中 {len(full)} 个" in chinese
+    assert f"sends all {applications} architectures of Keras 3's `keras.applications`" in door
+
+
+def test_the_readme_says_among_how_many_optimizers_the_advice_chooses() -> None:
+    source = inspect.getsource(advisor_choice)
+    chosen = set(re.findall(r'(?:Choice\(|first, why = )"(\w+)"', source))
+    assert chosen < set(OPTIMIZERS)
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+    assert f"one of {len(chosen)} of the {len(OPTIMIZERS)} that `--optimizer` takes" in english
+    assert f"`--optimizer` 可用的 {len(OPTIMIZERS)} 种优化器中，它从 {len(chosen)} 种里选" in chinese
+
+
+def test_every_technique_that_trains_has_the_settings_that_the_page_says() -> None:
+    settings = {
+        name: {field.name for field, *_ in typed_fields(TECHNIQUES.get(name).settings)} for name in TECHNIQUES.names()
+    }
+    training = {name for name, fields in settings.items() if {"epochs", "learning_rate"} <= fields}
+    assert {name for name, fields in settings.items() if "epochs" in fields} == training
+    assert {name for name in training if "distil" not in settings[name]} == {"distil"}
+    page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+    assert "all of them but the technique `distil` itself a setting `distil`" in page
+
+
+def test_the_runs_of_the_diagnosis_benchmark_have_as_many_seeds_as_the_page_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = load_script(ROOT / "benchmarks" / "diagnosis_cases.py")
+    seeds = collections.Counter((task, name) for task, name, _ in script.cases(3))
+    healthy = [count for (_, name), count in seeds.items() if name.startswith("healthy_")]
+    faults = [count for (_, name), count in seeds.items() if not name.startswith("healthy_")]
+    assert (set(faults), set(healthy)) == ({3}, {1})
+    page = " ".join((ROOT / "docs" / "diagnosis.md").read_text(encoding="utf-8").split())
+    said = "{} faults with three seeds each and {} healthy variants with one seed each"
+    assert said.format(len(script.FAULTS), script.HEALTHY_RUNS) in page
+    assert f"{len(healthy)} of them healthy" in page
 
 
 def test_every_benchmark_is_listed_with_its_question() -> None:

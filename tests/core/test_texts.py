@@ -28,6 +28,14 @@ def test_advice_in_chinese_is_chinese(identifier: str) -> None:
     assert not any("\u4e00" <= character <= "\u9fff" for character in table()[identifier]["en"])
 
 
+@pytest.mark.parametrize(
+    "identifier", ["benchmark.column.gzip", "report.column.gzip", "compression.con.clusters",
+                   "compression.pro.clusters", "compression.speed.clusters", "compression.speed.zeros"],
+)  # fmt: skip
+def test_packing_is_told_apart_from_compressing_a_model_in_chinese(identifier: str) -> None:
+    assert "gzip" in table()[identifier]["zh"]
+
+
 def test_values_are_filled_in_with_their_format_and_more_than_needed_is_fine() -> None:
     sentence = text("diagnosis.diverged.title", epoch=3, learning_rate=0.1)
     assert sentence == "The loss stopped being a number in epoch 3."
