@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,21 @@ CONDITIONAL = Space(
 )
 
 
-def _drawn(tuner: str, space: Space, trials: int, tmp_path: Any, seed: int = 0, workers: int = 1) -> list[dict]:
+def _oracle(tuner: str, space: Space, trials: int, seed: int, folder: Path) -> Any:
     oracle = make_oracle(tuner, space, "max", trials, seed, epochs=9)
     oracle.verbose = 0
-    oracle._set_project_dir(str(tmp_path), f"{tuner}{seed}{workers}")
+    oracle._set_project_dir(str(folder.parent), folder.name)
+    return oracle
+
+
+def _end(oracle: Any, trial: Any, score: float) -> None:
+    oracle.update_trial(trial.trial_id, {OBJECTIVE: score})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+
+
+def _drawn(tuner: str, space: Space, trials: int, tmp_path: Any, seed: int = 0, workers: int = 1) -> list[dict]:
+    oracle = _oracle(tuner, space, trials, seed, tmp_path / f"{tuner}{seed}{workers}")
     values = []
     while True:
         asked = [oracle.create_trial(f"tuner{worker}") for worker in range(workers)]
@@ -34,9 +46,7 @@ def _drawn(tuner: str, space: Space, trials: int, tmp_path: Any, seed: int = 0, 
             return values
         for trial in asked:
             values.append(trial.hyperparameters.values)
-            oracle.update_trial(trial.trial_id, {OBJECTIVE: float(len(values))})
-            trial.status = "COMPLETED"
-            oracle.end_trial(trial)
+            _end(oracle, trial, float(len(values)))
 
 
 @pytest.mark.parametrize("tuner", ["quasi_random", "random", "bayesian"])
@@ -89,3 +99,35 @@ def test_hyperband_halves_by_hand_computed_numbers(tmp_path: Any) -> None:
     assert [each["tuner/epochs"] for each in values] == [1] * 9 + [3] * 3 + [9]
     best = [int(each["tuner/trial_id"]) for each in values[9:12]]
     assert best == [8, 7, 6]  # Later trials are better here: 9, 8 and 7 of the first nine go on.
+
+
+@pytest.mark.parametrize(
+    ("tuner", "ended"), [("quasi_random", 4), ("random", 4), ("bayesian", 6), ("hyperband", 4), ("hyperband", 10)]
+)
+def test_a_trial_that_the_state_does_not_know_is_chosen_again(
+    tuner: str, ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill came between both files. After nine trials Hyperband goes on with the best of them, each of them once."""
+    whole = _drawn(tuner, SPACE, ended + 2, tmp_path)
+    killed = _oracle(tuner, SPACE, ended + 2, 0, tmp_path / "killed")
+    values = []
+    for number in range(ended):
+        trial = killed.create_trial("tuner0")
+        values.append(trial.hyperparameters.values)
+        _end(killed, trial, number + 1.0)
+
+    def kill() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed, "save", kill)
+    with pytest.raises(KeyboardInterrupt):
+        killed.create_trial("tuner0")
+    assert len(list((tmp_path / "killed").glob("trial_*/trial.json"))) == ended + 1
+    again = _oracle(tuner, SPACE, ended + 2, 0, tmp_path / "killed")
+    again.reload()
+    for number in range(ended, ended + 2):
+        trial = again.create_trial("tuner0")
+        assert int(trial.trial_id) == number
+        values.append(trial.hyperparameters.values)
+        _end(again, trial, number + 1.0)
+    assert values == whole

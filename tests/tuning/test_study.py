@@ -98,11 +98,24 @@ def test_a_search_without_a_feasible_trial_fails_its_gate_and_keeps_them(
     assert len(list(tmp_path.glob("search/trial_*/outcome.json"))) == 5
 
 
-@pytest.mark.parametrize("tuner", ["quasi_random", "random"])
+@pytest.mark.parametrize(
+    ("tuner", "tune", "settings"),
+    [
+        ("quasi_random", "learning_rate=1e-4..0.9,batch_size=8|16", {}),
+        ("random", "learning_rate=1e-4..0.9,batch_size=8|16", {}),
+        ("bayesian", "learning_rate=1e-4..0.9", {"trials": 5, "widen": False}),  # The process proposes from the fourth.
+    ],
+)
 def test_a_killed_search_loses_no_finished_trial_and_ends_as_if_it_had_not_been(
-    tuner: str, make_job: Callable[..., Any], formula: Formula, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tuner: str,
+    tune: str,
+    settings: dict[str, Any],
+    make_job: Callable[..., Any],
+    formula: Formula,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = _study(make_job, "learning_rate=1e-4..0.9,batch_size=8|16", tmp_path / "whole", tuner=tuner).run()
+    whole = _study(make_job, tune, tmp_path / "whole", tuner=tuner, **settings).run()
     trained = len(formula)
     train = trial.run
 
@@ -111,7 +124,7 @@ def test_a_killed_search_loses_no_finished_trial_and_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
         return train(*arguments, **settings)
 
-    study = _study(make_job, "learning_rate=1e-4..0.9,batch_size=8|16", tmp_path / "killed", tuner=tuner)
+    study = _study(make_job, tune, tmp_path / "killed", tuner=tuner, **settings)
     monkeypatch.setattr(trial, "run", killed)
     with pytest.raises(KeyboardInterrupt):
         study.run()

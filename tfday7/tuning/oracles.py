@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import numpy as np
 from keras_tuner.src import config as keras_tuner_config
 from keras_tuner.src.engine import conditions
 from keras_tuner.src.tuners.bayesian import BayesianOptimizationOracle
@@ -92,11 +93,14 @@ class _Kept:
     def reload(self) -> None:
         """Reads the state back; trials that had begun and not ended when the search was killed begin again, no others.
 
-        keras-tuner writes its state before it takes an ended trial off the list of those in work.
+        keras-tuner writes its state before it takes an ended trial off the list of those in work. It writes a new trial
+        before its state: where that does not know of it, the trial is not taken up, and is chosen again.
         """
         super().reload()  # type: ignore[misc]
-        trials = self.trials.items()  # type: ignore[attr-defined]
-        self._retry_queue = [identifier for identifier, trial in trials if trial.status == "RUNNING"]
+        known = set(self.start_order)  # type: ignore[attr-defined]
+        trials = sorted(self.trials.items(), key=lambda each: int(each[0]))  # type: ignore[has-type]
+        self.trials = {name: trial for name, trial in trials if name in known or trial.status != "RUNNING"}
+        self._retry_queue = [identifier for identifier, trial in self.trials.items() if trial.status == "RUNNING"]
 
 
 class _FirstPoints(_Kept):
@@ -108,7 +112,7 @@ class _FirstPoints(_Kept):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns the values of the next trial."""
-        number = len(self.trials)  # type: ignore[attr-defined]
+        number = len(self.trials)
         if number < len(self.first):
             return {"status": "RUNNING", "values": self.first[number]}
         return super().populate_space(trial_id)  # type: ignore[misc]
@@ -119,7 +123,15 @@ class Random(_FirstPoints, RandomSearchOracle):
 
 
 class Bayesian(_FirstPoints, BayesianOptimizationOracle):
-    """A Gaussian process proposes what may improve most (Snoek et al., 2012, arXiv:1206.2944)."""
+    """A Gaussian process proposes what may improve most (Snoek et al., 2012, arXiv:1206.2944).
+
+    Where it looks follows from the seed and the trial's number: keras-tuner does not keep the state of its generator.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the values of the next trial."""
+        self._random_state = np.random.RandomState([self.seed, len(self.trials)])
+        return super().populate_space(trial_id)
 
 
 class _Halton(keras_tuner.Oracle):
