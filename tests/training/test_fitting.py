@@ -174,6 +174,30 @@ def test_patience_stops_and_a_stopped_run_stays_stopped(blobs: Dataset, tmp_path
     assert (again.stopped, len(again.records)) == ("early", len(first.records))
 
 
+class _Ends:
+    """A watcher that ends every training after its second epoch."""
+
+    def begin(self, records: list[dict[str, Any]]) -> None: ...
+
+    def epoch(self, records: list[dict[str, Any]], thorough: bool) -> str:
+        return "broken" if len(records) == 2 else ""
+
+    def end(self, records: list[dict[str, Any]]) -> None: ...
+
+
+def test_a_run_that_a_watcher_ended_stays_ended_until_more_epochs_are_asked_for(
+    blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfday7.training.watcher.SHARE", 1e9)
+    results = [
+        fitting.fit(
+            small_model(blobs), blobs, ADAM, TrainingConfig(epochs=epochs), RunFolder(tmp_path), watchers=[_Ends()]
+        )
+        for epochs in (3, 3, 4)  # The second time it was killed after training.
+    ]
+    assert [(each.stopped, len(each.records)) for each in results] == [("broken", 2), ("broken", 2), ("finished", 4)]
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_valid_json(blobs: Dataset, tmp_path: Path) -> None:
     wild = OptimizerConfig(optimizer="sgd", learning_rate=1e30)
     result = fitting.fit(small_model(blobs), blobs, wild, TrainingConfig(epochs=9), RunFolder(tmp_path))

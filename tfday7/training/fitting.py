@@ -206,6 +206,7 @@ class _Session:
         self.epoch, self.step = 0, 0
         self.recoveries: list[dict[str, Any]] = []
         self.resumed: int | None = None
+        self.ended = ""  # Why a watcher ended the run that is gone on from.
         self._arrays: dict[str, Any] = {}
 
     def resume(self, dataset: Dataset) -> None:
@@ -227,8 +228,9 @@ class _Session:
         self.best.set_state(values["best"], best or None)
         self.nan.epoch = values["nan_epoch"]
         self.recoveries = values.get("recoveries", [])
-        if self.training.epochs > values["epochs"]:
-            self.best.stopped_early = False  # More epochs were asked for than the run that stopped early had.
+        self.ended = values.get("ended", "")
+        if self.training.epochs > values["epochs"]:  # More were asked for than the run that stopped had.
+            self.best.stopped_early, self.ended = False, ""
         self.log.records = [record for record in records if record["epoch"] <= self.epoch]
 
     def _loaded(self) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]] | None:
@@ -257,7 +259,7 @@ class _Session:
         self.nan.may_go_back = len(self.recoveries) < self.training.recoveries
         when = When(self.training.epochs, self.until, self.steps, self.training.checkpoint_steps, self.nan.may_go_back)
         self.checkpointing = Checkpointing(self.store, when, self.best, self.adaptive, self.nan, stop, first, restore)
-        self.checkpointing.recoveries = self.recoveries
+        self.checkpointing.recoveries, self.checkpointing.watching = self.recoveries, self.watching
         chosen.append(self.checkpointing)
         if observer is not None:
             chosen.append(Observing(observer, self.log, self.best, self.epoch, self.training.epochs, self.steps))
@@ -309,7 +311,7 @@ class _Session:
 
     def run(self, dataset: Dataset, callbacks: list[Any]) -> None:
         """Calls Keras's `fit` for the epochs that are left."""
-        if self.epoch >= self.until or self.best.stopped_early or self.nan.epoch:
+        if self.epoch >= self.until or self.best.stopped_early or self.nan.epoch or self.ended:
             return
         strategy, weights = self.model.distribute_strategy, self._class_weights(dataset)
         coordinates = parameter_servers.coordinates(strategy)
@@ -353,7 +355,7 @@ class _Session:
         """Gives the model its best weights and returns the account of the run."""
         if self.best.weights is not None:
             self.model.set_weights(self.best.weights)
-        ended = next((watching.reason for watching in self.watching if watching.reason), "")
+        ended = next((watching.reason for watching in self.watching if watching.reason), self.ended)
         lost = self.nan.epoch or (self.recoveries and not self.log.records)  # What was left out was all there was.
         stopped = "nan" if lost else "early" if self.best.stopped_early else ended or "finished"
         return Fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tfday7.training.callbacks.adaptive_regularization import AdaptiveRegulariza
 from tfday7.training.callbacks.best_weights import BestWeights
 from tfday7.training.callbacks.stop_on_nan import StopOnNaN
 from tfday7.training.checkpoints import CheckpointStore
+from tfday7.training.watcher import Watching
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Checkpointing(keras.callbacks.Callback):
     Attributes:
         remembered: (arrays, epoch, step) to go back to; None where nothing is remembered.
         recoveries: how often the run went back so far; part of every checkpoint.
+        watching: the callbacks of watchers, of which one may end the run; why it did is part of every checkpoint.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.on_first_epoch = on_first_epoch
         self.remembered: tuple[dict[str, np.ndarray], int, int] | None = None
         self.recoveries: list[dict[str, Any]] = []
+        self.watching: Sequence[Watching] = ()
         self._epoch = first[0]
         self._saved = first
         self._agreed = 0  # The exit code with which all processes stop.
@@ -164,6 +167,7 @@ class Checkpointing(keras.callbacks.Callback):
             return None
         values: dict[str, Any] = {"epoch": epoch, "step": step, "best": self.best.get_state()}
         values |= {"epochs": self.when.epochs, "nan_epoch": self.nan.epoch, "recoveries": self.recoveries}
+        values["ended"] = next((each.reason for each in self.watching if each.reason), "")
         if self.adaptive is not None:
             values["adaptive"] = self.adaptive.get_state()
         self._saved = (epoch, step)
