@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from support import run_command
 
+from tfday7 import stage_compress
+from tfday7.core.run_folder import RunFolder
+
 
 @pytest.fixture(scope="module")
 def run(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -269,3 +272,16 @@ def test_files_of_others_in_a_recipes_folder_are_not_replaced(run: Path, compres
     ended = run_command("compress", *other, f"--recipe={recipe}", f"--export_dir={target}", "--only_check_args")
     assert ended.code == 2
     assert "holds the artefacts of another run or model" in ended.err
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / ".partial-abc").mkdir()
+    monkeypatch.setattr(stage_compress, "_job", lambda *_: None)
+    monkeypatch.setattr(stage_compress, "_begin", stop)
+    task: Any = SimpleNamespace(folder=RunFolder(tmp_path), found=SimpleNamespace(run=None))
+    with pytest.raises(KeyboardInterrupt):
+        stage_compress._concluded(task, None, None, "", lambda sentence: None, "en")  # type: ignore[arg-type]
+    assert not list(tmp_path.glob(".partial-*"))

@@ -202,6 +202,7 @@ def _concluded(task: Task, model: Any, dataset: Dataset, meaning: str, say: Say,
 
     with task.folder.locked():
         job = _job(task, model, dataset, meaning, say)  # First: a device that cannot be reached leaves all as it was.
+        task.folder.remove_partials()
         if task.found.run is None:
             _begin(task, model, dataset)
         elif task.config.overwrite:

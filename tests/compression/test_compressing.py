@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,6 +152,19 @@ def test_a_model_that_brings_code_is_delivered_where_that_is_allowed(blobs: Data
     assert job.carried_out(plain).allow_unsafe
     with pytest.raises(UserError, match=r"'mine' \(Lambda\) brings Python code"):
         dataclasses.replace(job, allow_unsafe=False).deliver(from_json(record["candidates"][0], "record"))
+
+
+def test_what_a_killed_process_left_of_a_candidate_is_removed(
+    blobs: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(blobs, tmp_path)
+    (job.folder / "plain" / ".partial-abc").mkdir(parents=True)
+    one = recipe.parse({"name": "plain", "steps": [{"technique": "quantize", "kind": "dynamic"}]})
+    (job.folder / "plain" / "key.json").write_text(json.dumps(job._key(one)))
+    monkeypatch.setattr(Compression, "carried_out", lambda *_: None)
+    monkeypatch.setattr(Compression, "_candidate", lambda *_: SMALL)
+    job.candidate(one)
+    assert [path.name for path in (job.folder / "plain").iterdir()] == ["key.json"]
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"numbers": null}', '{"numbers": {"colour": 3}}'])

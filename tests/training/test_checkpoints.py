@@ -40,6 +40,13 @@ def test_the_newest_two_are_kept_in_order_of_epoch_and_step(tmp_path: Path) -> N
     ]
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    path = save(CheckpointStore(tmp_path), 1)
+    (tmp_path / ".partial-abc").mkdir()
+    assert CheckpointStore(tmp_path).load_newest() is not None
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
 def test_a_damaged_file_is_passed_over_for_the_one_before_it(damage: str, tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)

@@ -173,6 +173,34 @@ def test_a_kill_between_two_files_loses_no_trial(
     assert [each["number"] for each in record["trials"]] == [1, 2, 3, 4, 5]
 
 
+def test_what_killed_processes_left_half_written_is_removed_and_not_passed_on(
+    make_job: Callable[..., Any], formula: Formula, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, killed, passed_on = trial.run, list[int](), list[bool]()
+
+    def leaves(*arguments: Any, folder: Any = None, **settings: Any) -> Any:
+        places = [folder.path, folder.path.parent, tmp_path / "search"] if folder else [tmp_path / "reruns"]
+        assert not [left for place in places for left in place.glob(".partial-*")]
+        passed_on.append(bool(folder) and (folder / "own").exists())
+        if len(formula) == 2 and not killed:
+            killed.append(2)
+            for place in [*places, tmp_path / "reruns"]:
+                (place / ".partial-left").mkdir(parents=True)
+            raise KeyboardInterrupt
+        outcome = train(*arguments, **settings)
+        if folder:
+            (folder.path / "own").touch()
+            (folder.path / ".partial-left").mkdir()
+        return outcome
+
+    monkeypatch.setattr(trial, "run", leaves)
+    settings = {"tuner": "hyperband", "reruns": 1, "widen": False}
+    with pytest.raises(KeyboardInterrupt):
+        _study(make_job, "learning_rate=1e-4..0.9", tmp_path, **settings).run()
+    _study(make_job, "learning_rate=1e-4..0.9", tmp_path, **settings).run()
+    assert any(passed_on)
+
+
 def test_keras_tuner_writes_no_file_in_place(
     make_job: Callable[..., Any], formula: Formula, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

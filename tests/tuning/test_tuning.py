@@ -28,6 +28,9 @@ def test_a_search_that_was_stopped_says_what_is_kept(
         return train(*arguments, **settings)
 
     monkeypatch.setattr(trial, "run", stopped)
+    for place in (tmp_path / "search", tmp_path / "search" / "trials"):
+        (place / ".partial-abc").mkdir(parents=True)  # As of a search that was killed.
+    (tmp_path / "search" / "flags.txt").touch()
     monkeypatch.setattr("tfday7.core.signals.stop_at_once_on_sigterm", lambda: None)
     configs = (DataConfig(), ModelConfig(model="mlp", width=8, depth=1), OptimizerConfig(), TrainingConfig(epochs=2))
     search = TuningConfig(trials=4, tune="learning_rate=0.001..0.1")
@@ -35,3 +38,4 @@ def test_a_search_that_was_stopped_says_what_is_kept(
         tuning.run(configs, blobs, search, RunFolder(tmp_path / "search"), {})
     assert caught.value.message == "stopped; 2 trials that have ended are kept, the same command goes on"
     assert caught.value.exit_code == 130
+    assert not list((tmp_path / "search").rglob(".partial-*"))

@@ -95,6 +95,7 @@ class Compression:
         if folder.exists() and _key_of(folder) != key:
             shutil.rmtree(folder)  # Of another recipe or model: its checkpoints would be continued.
         folder.mkdir(parents=True, exist_ok=True)
+        files.remove_partials(folder)
         files.write_json(folder / "key.json", key)
         return self._candidate(recipe.name, self.carried_out(recipe, self.folder / TRAININGS), recipe)
 

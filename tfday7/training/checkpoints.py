@@ -70,7 +70,11 @@ class CheckpointStore:
         return path
 
     def load_newest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Returns (arrays, state) of the newest undamaged checkpoint, or None; damaged ones are named in a warning."""
+        """Returns (arrays, state) of the newest undamaged checkpoint, or None; damaged ones are named in a warning.
+
+        Only who writes here may call it: what killed processes left half-written is removed.
+        """
+        files.remove_partials(self.folder)
         for path in self._newest_first():
             try:
                 files.check_plain(path)

@@ -152,6 +152,7 @@ class _Tuner(BaseTuner):
     def run_trial(self, trial: Any) -> dict[str, float]:
         """Trains one trial. Raises FailedTrialError when its settings are infeasible: keras-tuner then goes on."""
         folder = self.folder / f"trial_{trial.trial_id}"
+        files.remove_partials(folder)  # The chief writes nothing there while the trial is at work.
         values = dict(trial.hyperparameters.values)
         ours = {key: values.pop(key) for key in list(values) if key.startswith(OURS)}
         before = self._ended(folder / OUTCOME, values)
@@ -196,6 +197,8 @@ class _Tuner(BaseTuner):
         forerunner = ours.get("tuner/trial_id")
         if forerunner is not None and not run.exists():
             with files.replacing(run) as made:
-                shutil.copytree(self.folder / f"trial_{forerunner}" / RUN, made)
+                source = self.folder / f"trial_{forerunner}" / RUN
+                shutil.copytree(source, made, ignore=shutil.ignore_patterns(files.PARTIAL + "*"))
         run.mkdir(parents=True, exist_ok=True)
+        files.remove_partials(run)
         return RunFolder(run)

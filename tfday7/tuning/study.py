@@ -109,6 +109,7 @@ class Study:
     def _search(self, space: Space, name: str, trials: int, before: int = 0) -> list[Trial]:
         folder = self.folder / name
         self._check_same_space(folder, space)
+        files.remove_partials(folder)
         files.write_json(folder / SPACE, [parameter.to_json() for parameter in space.parameters])
         seen = self.ended()
 
@@ -158,6 +159,7 @@ class Study:
     def _reruns(self, best: Trial) -> list[dict[str, Any]]:
         """Returns the outcomes of the best settings with other seeds than the search's."""
         done = []
+        files.remove_partials(self.folder / RERUNS)
         identity = hashlib.blake2b(json.dumps(best.values, sort_keys=True).encode(), digest_size=8).hexdigest()
         for number in range(1, self.config.reruns + 1):
             seed = self.job.training.seed + number

@@ -104,6 +104,8 @@ def run(
     with folder.locked():
         if overwrite or not folder.exists():
             folder.clear()
+        for place in (folder.path, folder / TRIALS):
+            files.remove_partials(place)
         for study in studies.values():
             study.check_folder()
         files.write_json(folder / TRIALS / BEGUN, dataclasses.asdict(Begun(asked, dataset.fingerprint)))

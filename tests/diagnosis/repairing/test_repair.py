@@ -223,3 +223,9 @@ def test_settings_that_contradict_cost_no_training(tmp_path: Path) -> None:
     repair.run()
     assert repair.record()["trainings"] == 0
     assert {attempt["reason"] for attempt in repair.record()["attempts"]} == {"a contradicts b"}
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".partial-abc").mkdir()
+    Trials(tmp_path).keep({}, 0, Trained(0.5))
+    assert len(list(tmp_path.iterdir())) == 1

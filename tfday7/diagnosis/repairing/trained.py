@@ -46,13 +46,14 @@ class Trials:
     """The trainings that have ended, in a folder.
 
     Args:
-        folder: made when the first training is kept.
+        folder: made when the first training is kept; what killed processes left half-written in it is removed.
         fingerprint: of the data; trainings on other data are not found again.
     """
 
     def __init__(self, folder: Path, fingerprint: str = "") -> None:
         self.folder = folder
         self.fingerprint = fingerprint
+        files.remove_partials(folder)
 
     def find(self, flags: Mapping[str, str], seed: int) -> Trained | None:
         """Returns how a training ended; None when it has not. Raises UserError when its file is damaged."""
