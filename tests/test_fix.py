@@ -89,6 +89,7 @@ def _run_folder(folder: Path, **record: Any) -> Path:
 
 def test_a_good_fit_is_left_alone_and_the_record_says_so(tmp_path: Path) -> None:
     run = _run_folder(tmp_path)
+    (run / ".partial-abc").mkdir()  # A process was killed here.
     ended = run_command("diagnose", "--run_dir=run", "--fix", cwd=tmp_path)
     assert ended.code == 0, ended.err
     record = _read(run / "fix.json")
@@ -96,6 +97,7 @@ def test_a_good_fit_is_left_alone_and_the_record_says_so(tmp_path: Path) -> None
     assert record["before"] == {"flags": {}, "value": 0.97, "by_seed": [0.97]}
     assert "good fit" in record["reason"]
     assert not (run / "fix_trials").exists()
+    assert not (run / ".partial-abc").exists()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def fix(folder: RunFolder, config: FixConfig, say: Say = lambda sentence: None) 
 
     check(folder, config)
     with folder.locked():
+        folder.remove_partials()
         found = diagnosis.diagnose(folder)
         if found.verdict == "good_fit" and not _is_odd(folder):
             say("fix: the run is a good fit; there is nothing to fix")
