@@ -231,6 +231,20 @@ def test_bad_input_is_exit_2_with_one_message_and_leaves_nothing(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_run_that_left_out_whole_epochs_counts_them(tmp_path: Path) -> None:
+    """Five steps are all of an epoch; where it blows up, and they are left out, it has no record."""
+    ended = run_command(
+        "train", "--data=digits", "--model=mlp", "--optimizer=sgd", "--learning_rate=1e5", "--batch_size=256",
+        "--epochs=6", "--recoveries=20", "--export=", "--run_dir=run", cwd=tmp_path,
+    )  # fmt: skip
+    training = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["training"]
+    last = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert training["recoveries"], ended.err
+    assert len(last) < 6
+    assert training["epochs"] == last[-1]["epoch"] >= training["best_epoch"]
+
+
+@pytest.mark.slow
 def test_a_run_is_not_resumed_on_other_data(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
     data = write_npz(tmp_path / "data.npz", x_train=x, y_train=y)

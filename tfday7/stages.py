@@ -249,7 +249,7 @@ def _train(
             devices.leave()
     folder.update(
         training={
-            "epochs": len(result.records),
+            "epochs": result.records[-1]["epoch"] if result.records else 0,  # One that was undone has none.
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,
             "seconds": result.seconds,

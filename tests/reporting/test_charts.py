@@ -78,6 +78,14 @@ def test_an_r2_far_below_zero_is_cut_off_and_says_so() -> None:
     assert chart.title == "R² by epoch, cut off below -1"
 
 
+@pytest.mark.parametrize("values", [[-3.43, -4.58], [-60.0, -5.0, -1.0]])
+def test_an_r2_that_is_below_the_floor_throughout_is_drawn_whole(values: list[float]) -> None:
+    """Cut off, nothing would be left, and the axis would stand on its head."""
+    lines = [{"epoch": i + 1, "loss": 1.0, "r2_score": value} for i, value in enumerate(values)]
+    chart = next(chart for chart in charts(curves(lines), Words("en")) if chart.id == "chart-r2-score")
+    assert (chart.floor, chart.title) == (None, "R² by epoch")
+
+
 def test_of_several_targets_the_mean_is_drawn_and_cut_off_like_an_r2() -> None:
     lines = [
         {"epoch": i + 1, "loss": 1.0, "city_accuracy": 0.5, "mean_score": value} for i, value in enumerate((-9, 0.5))

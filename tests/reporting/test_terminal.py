@@ -123,6 +123,17 @@ def test_a_terminal_shows_steps_and_the_validation_score() -> None:
     assert "val_accuracy" in text
 
 
+def test_a_training_that_goes_back_has_one_bar_and_gives_the_cursor_back() -> None:
+    stream = io.StringIO()
+    display = TerminalProgress(Console(file=stream, force_terminal=True, _environ={"TERM": "xterm"}))
+    for first in (0, 2, 1):  # Before what went back has ended, it begins again.
+        display.begin(first, 4, 40)
+        display.step(first, 20, 0.5)
+    display.end()
+    hidden, shown = (stream.getvalue().count(f"\x1b[?25{letter}") for letter in "lh")
+    assert hidden == shown == 3
+
+
 def test_ending_before_the_beginning_is_quiet() -> None:
     stream = io.StringIO()
     TerminalProgress(Console(file=stream)).end()

@@ -47,6 +47,15 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_new_checkpoint_stays_where_damaged_ones_are_newer_by_name(tmp_path: Path) -> None:
+    for epoch in (9, 10):
+        save(CheckpointStore(tmp_path), epoch).write_bytes(b"")
+    store = CheckpointStore(tmp_path)
+    assert store.load_newest() is None
+    first, second = save(store, 1), save(store, 2)
+    assert sorted(tmp_path.iterdir()) == [first, second]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
 def test_a_damaged_file_is_passed_over_for_the_one_before_it(damage: str, tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)

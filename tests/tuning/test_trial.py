@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,21 @@ def test_settings_that_contradict_each_other_are_infeasible_with_the_reason(make
     outcome = trial.run(job, {**VALUES, "batch_size": 100_000}, "metric")
     assert outcome.value is None
     assert "--batch_size=100000 is larger than the training split" in outcome.reason
+    accumulates, _ = make_job("learning_rate,batch_size", epochs=2, accumulate_steps=4)
+    outcome = trial.run(accumulates, {**VALUES, "batch_size": 30}, "metric")
+    assert (outcome.value, outcome.contradicts) == (None, True)
+    assert "--batch_size=30 cannot be cut evenly" in outcome.reason
+
+
+def test_a_trial_is_valued_by_its_best_epoch_where_another_was_left_out(
+    make_job: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch that a recovery has left out whole has no record."""
+    records = [{"epoch": epoch, "val_accuracy": epoch / 10, "val_loss": 1.0} for epoch in (2, 3, 5)]
+    result = SimpleNamespace(records=records, best_epoch=5, stopped="finished")
+    monkeypatch.setattr(trial, "fit", lambda *_, **__: result)
+    job, _ = make_job("learning_rate,batch_size", epochs=5)
+    assert trial.run(job, VALUES, "metric").value == 0.5
 
 
 class _Gone(LazyInputs):

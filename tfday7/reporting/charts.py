@@ -80,7 +80,8 @@ def _pair(name: str, curves: History, words: Words) -> Chart | None:
         return None
     roles = ["validation" if curve.name.startswith("val_") else "train" for curve in pair]
     log = name == "loss" and is_wide(pair)
-    floor = FLOOR if name in UNBOUNDED and min(curve.finite.min() for curve in pair) < FLOOR else None
+    lowest, highest = min(curve.finite.min() for curve in pair), max(curve.finite.max() for curve in pair)
+    floor = FLOOR if name in UNBOUNDED and lowest < FLOOR < highest else None
     label = words.metric(name)
     notes = [words("chart.log")] * log + [words("chart.floor", floor=f"{FLOOR:g}")] * (floor is not None)
     lines = [Line(role, curve.thinned(curves.best_epoch)) for curve, role in zip(pair, roles, strict=True)]

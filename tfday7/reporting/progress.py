@@ -32,7 +32,8 @@ class TerminalProgress:
         self._task: TaskID | None = None
 
     def begin(self, first_epoch: int, epochs: int, steps_per_epoch: int) -> None:
-        """Opens the bar, or prepares the lines; epochs count from 0 here."""
+        """Opens the bar, or prepares the lines; epochs count from 0 here. A training that goes back begins again."""
+        self._close()
         self._epochs, self._steps = epochs, steps_per_epoch
         self._lines.begin(first_epoch, epochs)
         if self.console.is_interactive:
@@ -60,11 +61,14 @@ class TerminalProgress:
 
     def end(self) -> None:
         """Takes the bar away and adds the last epoch's line; may be called more than once."""
+        self._close()
+        for kept in self._lines.rest():
+            self._print(*kept)
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None
-        for kept in self._lines.rest():
-            self._print(*kept)
 
     def _print(self, record: dict[str, Any], is_best: bool) -> None:
         from rich.text import Text

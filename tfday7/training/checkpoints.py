@@ -42,6 +42,7 @@ class CheckpointStore:
         self.keep = keep
         self._saved_at = float("-inf")
         self._cost_seconds = 0.0
+        self._damaged: set[Path] = set()
 
     def is_due(self) -> bool:
         """Returns whether enough time has passed since the last save for another one to be cheap."""
@@ -63,8 +64,10 @@ class CheckpointStore:
         np.savez(buffer, **{_STATE: encoded}, **arrays)  # type: ignore[arg-type]
         path = self.folder / f"epoch_{state['epoch']:08d}_step_{state['step']:08d}.npz"
         files.write_bytes(path, buffer.getvalue())
-        for old in self._newest_first()[self.keep :]:
+        others = [other for other in self._newest_first() if other not in (path, *self._damaged)]
+        for old in (*others[self.keep - 1 :], *self._damaged - {path}):  # The damaged may be newer by name.
             old.unlink(missing_ok=True)
+        self._damaged.clear()
         self._saved_at = time.monotonic()
         self._cost_seconds = self._saved_at - started
         return path
@@ -86,6 +89,7 @@ class CheckpointStore:
                     raise ValueError(f"it holds {len(arrays)} of {count} arrays")
                 return arrays, state
             except DAMAGE as error:
+                self._damaged.add(path)
                 logging.warning("%s is damaged (%s); trying the one before it", path, error)
         return None
 

@@ -11,6 +11,8 @@ from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
 
+MOST_STEPS = 256  # Of accumulation.
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig(Settings):
@@ -19,8 +21,9 @@ class TrainingConfig(Settings):
     epochs: int = setting(20, "Passes over the training split.", minimum=1, maximum=10_000_000)
     batch_size: int = setting(32, "Examples of one optimizer step, over all devices and accumulation steps.", minimum=1)
     accumulate_steps: int = setting(
-        1, "Micro-batches that each device takes one after the other for one optimizer step.", minimum=1, maximum=256
-    )
+        1, "Micro-batches that each device takes one after the other for one optimizer step.",
+        minimum=1, maximum=MOST_STEPS,
+    )  # fmt: skip
     micro_batch_size: str = setting(
         "", "auto: accumulate as little as memory allows, by the largest micro-batch that fits.", choices=("", "auto")
     )

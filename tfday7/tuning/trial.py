@@ -18,6 +18,7 @@ from tfday7.core.frameworks import tf
 from tfday7.core.run_folder import RunFolder
 from tfday7.data import Dataset, pipeline
 from tfday7.data.scoring import baseline
+from tfday7.distribution import checking
 from tfday7.models import building
 from tfday7.training import config as training_config
 from tfday7.training.fitting import fit
@@ -168,6 +169,7 @@ def _train(
     judge = Judge(objective_name(dataset, "metric"), _guess(dataset), training.epochs, _behind(after, before))
     try:
         training_config.check(training, optimizer, dataset.problem.task, len(dataset.train))
+        checking.check_batch(training.batch_size, 1, training.accumulate_steps)
         model = building.build(model_config, dataset.problem, training.precision, training.seed)
         result = fit(model, dataset, optimizer, training, folder, judge, until)
     except (tf.errors.ResourceExhaustedError, MemoryError):
@@ -179,7 +181,7 @@ def _train(
     records = _behind(after, result.records)
     if result.stopped == "nan":
         return Outcome(None, "diverged: the loss is not finite", _curve(records, name), len(records), 0.0)
-    best = result.records[result.best_epoch - 1]
+    best = next(record for record in result.records if record["epoch"] == result.best_epoch)
     return Outcome(best[name], "", _curve(result.records, name), len(records), 0.0)
 
 

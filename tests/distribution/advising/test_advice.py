@@ -52,6 +52,8 @@ CASES: list[dict[str, Any]] = [
     {"accelerator": "t4", "devices": 8, "batch_size": 20},
     {"accelerator": "tpu_v4", "devices": 16, "precision": "mixed_bfloat16"},
     {"device_memory_gb": 16, "devices": 2, "model_kind": "cnn"},
+    {"device_memory_gb": 16, "devices": 2, "model_kind": "rnn"},
+    {"accelerator": "t4", "devices": 4, "precision": "mixed_float16"},
     {"device_memory_gb": 16, "devices": 12, "devices_per_machine": 6, "layers": 12, "hidden_size": 1024,
      "attention_heads": 16, "sequence_length": 8},
     {"device_memory_gb": 13, "batch_size": 7, "sequence_length": 4096},
@@ -143,6 +145,14 @@ def test_activations_of_other_kinds_are_not_made_up() -> None:
     assert plan["seconds"]["compute"] is None
     assert record["accumulation"]["id"] == "accumulate.unknown"
     assert "--micro_batch_size=auto" in record["flags"]
+
+
+def test_layers_that_loop_are_not_told_to_find_their_micro_batch() -> None:
+    """`--micro_batch_size=auto` refuses them."""
+    record = advice(25 * MILLION, device_memory_gb=16, model_kind="rnn").to_json()
+    assert record["accumulation"]["id"] == "accumulate.loops"
+    assert "--accumulate_steps" in record["accumulation"]["text"]
+    assert not [flag for flag in record["flags"] if "micro_batch_size" in flag]
 
 
 def test_a_mlp_meets_every_weight_once() -> None:

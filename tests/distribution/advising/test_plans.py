@@ -17,6 +17,7 @@ from tfday7.distribution.advising.plans import Plans, plans
 from tfday7.distribution.config import DistributionConfig
 from tfday7.distribution.mesh.axes import check_batch_size, check_devices, parse
 from tfday7.optimizers.situation import Situation
+from tfday7.training.config import MOST_STEPS
 
 MILLION, BILLION = 10**6, 10**9
 
@@ -81,6 +82,20 @@ def test_an_optimizer_that_no_mesh_takes_is_left_out_of_divided_plans() -> None:
     all_plans = found(asked(7 * BILLION, 8, optimizer="rmsprop"))
     assert {out.sentence for out in all_plans.left_out} == {"optimizer"}
     assert all_plans.chosen is None
+
+
+def test_a_mesh_that_would_refuse_float16_is_not_advised() -> None:
+    all_plans = found(asked(1500 * MILLION, 4, precision="mixed_float16", accelerator="t4"))
+    assert {out.sentence for out in all_plans.left_out} == {"float16"}
+    assert all(plan.parts == 1 for plan in all_plans.candidates)
+
+
+def test_no_plan_has_more_micro_batches_than_training_takes() -> None:
+    all_plans = found(
+        asked(300 * MILLION, batch_size=1024, accelerator=None, device_memory_gb=20.3, sequence_length=2048)
+    )
+    assert {plan.accumulate_steps for plan in all_plans.candidates} <= {2**power for power in range(9)}
+    assert max(plan.accumulate_steps for plan in all_plans.candidates) == MOST_STEPS
 
 
 def test_heads_that_cannot_be_shared_out_are_a_reason() -> None:

@@ -39,6 +39,7 @@ def test_every_flag_has_a_meaning_somewhere() -> None:
         ({}, {}, {"strategy": "parameter_server"}, "--strategy=parameter_server needs --parameter_servers"),
         ({"parameter_servers": 1}, {}, {"strategy": "parameter_server"}, ""),
         ({}, TPU, {"strategy": "multiworker"}, "--strategy=multiworker contradicts --emit=gcloud"),
+        ({}, TPU, {"strategy": "auto"}, "--strategy=auto contradicts --emit=gcloud"),  # It trains on the host's CPU.
         ({}, TPU, {"strategy": "tpu"}, ""),
         ({}, {}, {"strategy": "hybrid"}, ""),
     ],

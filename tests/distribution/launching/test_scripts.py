@@ -70,6 +70,7 @@ def test_slurm_has_what_was_asked_for() -> None:
         "--signal=TERM@120", "--gpus-per-task=2", "--cpus-per-task=8", "--mem=64G", "--partition=gpu",
     } <= set(options)  # fmt: skip
     assert text.startswith("#!/bin/bash\n#SBATCH")
+    assert "\n\nsrun --kill-on-bad-exit=1 --cpus-per-task=8 python -m tfday7.train" in text.replace("code=0\n", "\n")
     assert "scontrol" not in text
     assert "--signal=TERM@301" in script(settings, [], grace_seconds=300.5)
     for absent in ("--gpus-per-task", "--cpus-per-task", "--mem", "--partition"):

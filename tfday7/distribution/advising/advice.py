@@ -54,7 +54,7 @@ class DistributionAdvice:
         found.append(as_flag("batch_size", self.case.batch_size))
         if plan.accumulate_steps > 1:
             found.append(as_flag("accumulate_steps", plan.accumulate_steps))
-        if self.workload.activations is None:
+        if self.workload.activations is None and not self.workload.loops:
             found.append(as_flag("micro_batch_size", "auto"))
         return [*found, as_flag("precision", self.case.precision), as_flag("optimizer", self.case.optimizer)]
 
@@ -117,10 +117,12 @@ def describe(asked: Case, measured: Measured | None = None) -> Workload:
     """Returns the model of a case, by arithmetic where it was not measured."""
     sizes = _sizes(asked)
     if measured is not None:
-        return Workload(measured.weights, measured.activations, sizes, measured.example_flops, measured.divide)
+        activations, loops = measured.activations, measured.activations is None
+        return Workload(measured.weights, activations, sizes, measured.example_flops, measured.divide, loops)
     flops = _flops(asked)
     if sizes is None:
-        return Workload(alike(asked.parameters), None, None, flops, lambda parts: Refusal("kind"))
+        loops = asked.model_kind == "rnn"
+        return Workload(alike(asked.parameters), None, None, flops, lambda parts: Refusal("kind"), loops)
     weights = sizes.weights(asked.parameters)
 
     def divide(parts: int) -> Layout | Refusal:

@@ -44,7 +44,7 @@ class Claims:
             return None
         name = "none" if plan.accumulate_steps == 1 else "steps"
         if self.workload.activations is None:
-            name = "unknown"
+            name = "loops" if self.workload.loops else "unknown"
         elif plan.micro_batch == 1 and plan.accumulate_steps > 1:
             name = "example"
         return self._said(f"accumulate.{name}", **self._of(plan))

@@ -67,6 +67,7 @@ class Workload:
         transformer: its sizes; None for another kind, or where they are not known.
         example_flops: operations of one example, forward and backward; None where they are not known.
         divide: gives the layout on so many devices, or why there is none.
+        loops: whether layers loop, which do not tell before they run what they keep.
     """
 
     weights: tuple[Weight, ...]
@@ -74,6 +75,7 @@ class Workload:
     transformer: Transformer | None
     example_flops: float | None
     divide: Callable[[int], Layout | Refusal]
+    loops: bool = False
 
     def on(self, parts: int) -> Layout | Refusal:
         """Returns how the model lies on so many devices."""

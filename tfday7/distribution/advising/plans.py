@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from tfday7.core.errors import UserError
 from tfday7.distribution.advising import memory, timing
-from tfday7.distribution.advising.hardware import Case
+from tfday7.distribution.advising.hardware import MIXED_FLOAT16, Case
 from tfday7.distribution.advising.memory import USABLE, Layout, Memory, Refusal, Workload
 from tfday7.distribution.advising.timing import Times
 from tfday7.optimizers.table import OPTIMIZERS
+from tfday7.training.config import MOST_STEPS
 
 FASTER = 0.9  # Share of the chosen plan's step below which another plan is worth a word.
 
@@ -181,6 +182,8 @@ def _layout(case: Case, workload: Workload, replicas: int, parts: int) -> Layout
         return Refusal("tpu")
     if parts > 1 and not OPTIMIZERS[case.optimizer].rule:
         return Refusal("optimizer")
+    if parts > 1 and case.precision == MIXED_FLOAT16:
+        return Refusal("float16")
     if case.batch_size % replicas:
         return Refusal("batch")
     return workload.on(parts)
@@ -191,7 +194,7 @@ def _plan(case: Case, workload: Workload, layout: Layout, strategy: str, replica
     own = max(1, case.batch_size // replicas)
     usable = USABLE * case.device_memory_gb * timing.GIGA
     found: list[tuple[int, Memory]] = []
-    for steps in _divisors(own) if workload.activations else [1]:
+    for steps in (each for each in _divisors(own) if each <= MOST_STEPS) if workload.activations else [1]:
         needed = memory.of(workload, layout, case.optimizer, case.half, own // steps, parts, accumulates=steps > 1)
         found.append((steps, needed))
         if needed.total <= usable:

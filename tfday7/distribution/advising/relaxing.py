@@ -74,19 +74,24 @@ def _optimizers(case: Case, workload: Workload) -> Iterator[Change]:
 
 
 def _together(case: Case, describe: Describe, measured: bool) -> Iterator[Change]:
-    """Yields the leanest optimizer in 16 bit, on as many devices of one machine as suffice, or nothing."""
-    values: dict[str, Any] = {"optimizer": LEAN[-1]}
-    if case.precision == FLOAT32 and not measured:
-        values["precision"] = _half(case)
-    lean = dataclasses.replace(case, **values)
-    model = describe(lean)
-    alone = _tried("together", case, model, **values)
-    if alone.fits:
-        yield alone
-        return
-    for more in _devices(lean, model):
-        flags = tuple(as_flag(name, value) for name, value in values.items())
-        yield Change("together", (*flags, *more.flags), more.plan)
+    """Yields the leanest optimizer in 16 bit, on as many devices of one machine as suffice, or nothing.
+
+    No mesh trains in float16; where that is all that the devices have, they share the model in float32.
+    """
+    half = _half(case) if case.precision == FLOAT32 else case.precision
+    for precision in [case.precision] if measured else dict.fromkeys((half, FLOAT32)):
+        values: dict[str, Any] = {"optimizer": LEAN[-1]}
+        values |= {"precision": precision} if precision != case.precision else {}
+        lean = dataclasses.replace(case, **values)
+        model = describe(lean)
+        alone = _tried("together", case, model, **values)
+        if alone.fits:
+            yield alone
+            return
+        for more in _devices(lean, model):
+            flags = tuple(as_flag(name, value) for name, value in values.items())
+            yield Change("together", (*flags, *more.flags), more.plan)
+            return
 
 
 def _half(case: Case) -> str:

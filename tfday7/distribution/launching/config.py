@@ -107,7 +107,7 @@ def check(config: LaunchConfig, emit: EmitConfig, given: Collection[str], flags:
             hint = f"leave --{name} out; each process is told of the others"
             raise UserError(f"--{name}={getattr(flags, name)} after -- contradicts tfday7.launch", hint)
     if emit.emit == "gcloud":
-        if flags.strategy not in ("", "auto", "tpu"):
+        if flags.strategy not in ("", "tpu"):
             raise UserError(f"--strategy={flags.strategy} contradicts --emit=gcloud", "give --strategy=tpu, or none")
         return
     _check_strategy(config, flags.strategy)

@@ -14,7 +14,7 @@ from tfday7.distribution.launching.config import EmitConfig, LaunchConfig
 from tfday7.distribution.launching.train_flags import TrainFlags
 
 SAVING_SECONDS, LONGEST_SIGNAL_SECONDS = 120, 65_535
-RUN = "srun --kill-on-bad-exit=1 python -m tfday7.train"
+RUN = "srun --kill-on-bad-exit=1{cores} python -m tfday7.train"
 # Exit codes of srun: preempted, lost another worker, failed, or 128 + the signal that ended a task.
 ANOTHER_START = """\
 case $code in
@@ -30,7 +30,9 @@ esac
 def emit(config: LaunchConfig, settings: EmitConfig, arguments: Sequence[str], flags: TrainFlags) -> str:
     """Returns the script; `sbatch FILE` submits it from the folder in which training shall work."""
     strategy = [] if flags.strategy or config.workers == 1 else ["--strategy=multiworker"]
-    command = " \\\n  ".join([RUN, *map(shlex.quote, [*strategy, *arguments])])
+    # Since Slurm 22.05 srun does not take them from sbatch.
+    cores = f" --cpus-per-task={settings.cpus_per_worker}" if settings.cpus_per_worker else ""
+    command = " \\\n  ".join([RUN.format(cores=cores), *map(shlex.quote, [*strategy, *arguments])])
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in options(config, settings)), ""]
     lines += ["code=0", f"{command} || code=$?"]
     ending = ANOTHER_START.format(restarts=config.restarts) if config.restarts else ""
