@@ -45,7 +45,7 @@ def test_every_technique_has_a_recipe_that_uses_it() -> None:
     "names",
     [
         ("shrink", "prune", "cluster", "qat", "quantize"),
-        ("low_rank", "shrink", "qat"),
+        ("low_rank", "shrink", "qat", "quantize"),
         ("shrink", "finetune", "prune", "distil", "qat", "finetune", "quantize"),
         ("prune",),
     ],
@@ -72,6 +72,8 @@ def test_an_impossible_order_is_refused_by_step(names: tuple[str, ...], message:
 
 
 def test_training_for_int8_does_not_end_in_other_numbers() -> None:
+    with pytest.raises(UserError, match="qat trains for int8, and without quantize the file is float32"):
+        recipe.parse(steps("shrink", "qat", "finetune"))
     with pytest.raises(UserError, match="qat trains for int8, and quantize says float16"):
         recipe.parse(steps("qat", "quantize", kind="float16"))
 

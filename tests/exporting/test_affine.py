@@ -8,6 +8,15 @@ from tfday7.core.frameworks import keras
 from tfday7.exporting.affine import core_of, equalized
 
 
+def test_a_record_has_one_mean_and_one_std_a_column() -> None:
+    """Devices take them column by column; a Rescaling's offset may be one number for all."""
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Rescaling([640.0, 480.0])(keras.layers.Dense(2)(inputs)))
+    _, _, way_out = core_of(model)
+    assert way_out is not None
+    assert way_out.to_json() == {"mean": [0.0, 0.0], "std": [640.0, 480.0]}
+
+
 def test_outputs_of_very_different_size_become_equal_and_the_way_out_undoes_it() -> None:
     inputs = keras.Input((3,))
     hidden = keras.layers.Dense(8, activation="relu")(keras.layers.Normalization(mean=2.0, variance=9.0)(inputs))

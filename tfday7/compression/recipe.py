@@ -134,10 +134,10 @@ def _check_order(recipe: Recipe, where: str) -> None:
         raise UserError(f"{where}: prune cannot follow cluster, whose values it would change", "prune first")
     last = recipe.steps[-1].settings
     kind = getattr(last, "kind", "int8")
-    if "qat" in names and names[-1] == "quantize" and kind != "int8":
-        raise UserError(
-            f"{where}: qat trains for int8, and quantize says {kind}", 'give {"technique": "quantize", "kind": "int8"}'
-        )
+    if "qat" in names and (names[-1] != "quantize" or kind != "int8"):
+        says = f"quantize says {kind}" if names[-1] == "quantize" else "without quantize the file is float32"
+        hint = 'let {"technique": "quantize", "kind": "int8"} be the last step'
+        raise UserError(f"{where}: qat trains for int8, and {says}", hint)
     if "qat" in names and (getattr(last, "fallback", "none") != "none" or getattr(last, "float_layers", "")):
         raise UserError(f"{where}: quantize leaves layers in float32, which qat has trained for int8", 'qat has "skip"')
 

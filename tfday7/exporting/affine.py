@@ -31,8 +31,9 @@ class Affine:
         return (y * self.std + self.mean).astype(np.float32)
 
     def to_json(self) -> dict[str, list[float]]:
-        """Returns mean and std as lists."""
-        return {"mean": np.ravel(self.mean).tolist(), "std": np.ravel(self.std).tolist()}
+        """Returns mean and std as lists of the same length."""
+        mean, std = np.broadcast_arrays(self.mean, self.std)
+        return {"mean": np.ravel(mean).tolist(), "std": np.ravel(std).tolist()}
 
 
 def core_of(model: Any) -> tuple[Any, Affine | None, Affine | None]:

@@ -1,7 +1,8 @@
 """Which Keras layers an operator of a `.tflite` file computes: their names are parts of its tensors' names.
 
 The converter names what an operator gives, and what it reads, by the scopes of all that it stands for:
-"resnet8/stem_relu/Relu;resnet8/stem_norm/FusedBatchNormV3;resnet8/stem_conv/Conv2D".
+"resnet8/stem_relu/Relu;resnet8/stem_norm/FusedBatchNormV3;resnet8/stem_conv/Conv2D". The part behind the model is the
+layer's; what follows it may be called as another layer is: "model/layer_normalization/add" is no part of a layer "add".
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ def computes(summary: Summary, node: Node, layers: Collection[str]) -> set[str]:
     if node.op in CONVERSIONS:
         return set()
     constants = [tensor for tensor in summary.inputs_of(node) if tensor is not None and tensor.is_constant]
-    parts = {part for tensor in (*summary.outputs_of(node), *constants) for part in re.split("[;/]", tensor.name)}
-    return parts & set(layers)
+    scopes = [scope for tensor in (*summary.outputs_of(node), *constants) for scope in tensor.name.split(";")]
+    return {part for scope in scopes for part in scope.split("/")[1:2]} & set(layers)
 
 
 def owners(summary: Summary, layers: Iterable[str]) -> dict[str, list[Node]]:

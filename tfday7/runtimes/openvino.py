@@ -16,6 +16,8 @@ from tfday7.core.errors import UserError
 from tfday7.runtimes.runner import Runner, Tensor
 from tfday7.runtimes.table import RUNTIMES, one_of_each
 
+QUANTIZED = ("int8", "uint8", "int16")  # What ends of a .tflite file may be, with a scale that OpenVINO does not tell.
+
 
 @RUNTIMES.register("openvino")
 class OpenVino(Runner):
@@ -43,7 +45,7 @@ class OpenVino(Runner):
             raise UserError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from error
         self.compiled = compiled
         self.input, self.output = _tensor(compiled.inputs[0]), _tensor(compiled.outputs[0])
-        if path.suffix == ".tflite" and not {self.input.dtype, self.output.dtype}.isdisjoint(("int8", "uint8")):
+        if path.suffix == ".tflite" and not {self.input.dtype, self.output.dtype}.isdisjoint(QUANTIZED):
             start, end = _scales(path)
             self.input = dataclasses.replace(self.input, **start)
             self.output = dataclasses.replace(self.output, **end)

@@ -17,7 +17,7 @@ from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
-from tfday7.exporting import exporting, tflite_file
+from tfday7.exporting import exporting, feeding, tflite_file
 from tfday7.exporting.config import wanted
 from tfday7.exporting.format import FORMATS
 from tfday7.exporting.options import QuantizationOptions
@@ -25,6 +25,7 @@ from tfday7.exporting.records import Artefact, Origin, record_path
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
 from tfday7.runtimes.litert import LiteRT
+from tfday7.runtimes.openvino import OpenVino
 from tfday7.training import TrainingConfig, fitting
 
 pytestmark = pytest.mark.slow
@@ -182,9 +183,13 @@ def test_kinds_of_weights_alone_and_of_wide_activations(pictures: Dataset, tmp_p
     assert ends["int16x8"] == ("int16", "int16")
     assert ends["weight_int8"] == ends["weight_int4"] == ("float32", "float32")
     assert artefacts["int16x8"].input["zero_point"] == 0
+    wide = artefacts["int16x8"]
+    differences = {kind: artefact.parity.largest_difference for kind, artefact in artefacts.items() if artefact.parity}
+    for run in (LiteRT, OpenVino):  # Neither tells the scales of such ends by itself.
+        answers = feeding.predict(run(Path(str(wide.path))), wide, pictures.test.x)
+        assert np.abs(answers - model.predict(pictures.test.x, verbose=0)).max() < differences["int8"]
     sizes = {kind: artefact.size_bytes or 0 for kind, artefact in artefacts.items()}
     assert sizes["weight_int4"] < sizes["weight_int8"] < sizes["float32"]
-    differences = {kind: artefact.parity.largest_difference for kind, artefact in artefacts.items() if artefact.parity}
     assert differences["int16x8"] < differences["int8"]
     assert differences["weight_int8"] < differences["weight_int4"]
     assert artefacts["int16x8"].recipe["calibration"]["seed"] == 0
@@ -209,6 +214,24 @@ def test_the_options_of_an_export_are_in_the_record_and_the_file(pictures: Datas
     wrong = QuantizationOptions(float_layers=("nowhere",))
     (failed,) = exporting.export(model, pictures, kinds[1:], tmp_path, origin, bisect=False, options=wrong)
     assert "no operator computes nowhere" in failed.failure
+
+
+def test_a_layer_that_stays_in_float_is_not_what_another_one_calls_a_part_of_it(
+    pictures: Dataset, tmp_path: Path
+) -> None:
+    """Layer normalization has an addition in it, which is not that of a layer "add"."""
+    inputs = keras.Input((4, 4, 1))
+    normal = keras.layers.LayerNormalization(name="norm")(keras.layers.Dense(6)(inputs))
+    added = keras.layers.Add(name="add")([normal, keras.layers.Dense(6, activation="relu")(normal)])
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(added)))
+    origin, options = Origin("small", "/runs/small", "logits", data={}), QuantizationOptions(float_layers=("add",))
+    (made,) = exporting.export(model, pictures, [("tflite", "int8")], tmp_path, origin, bisect=False, options=options)
+    assert not made.failure
+    summary = tflite_file.read(Path(str(made.path)))
+    floating = [summary.outputs_of(node)[0].name for node in summary.nodes if node.op == "ADD"
+                and summary.outputs_of(node)[0].is_floating]  # fmt: skip
+    assert len(floating) == 1
+    assert "norm/" not in floating[0]
 
 
 def test_a_model_trained_with_fake_quantization_keeps_its_ranges(
