@@ -281,6 +281,25 @@ def test_auto_settles_every_setting_that_is_open_and_leaves_the_others() -> None
     assert not [reason["id"] for reason in why if reason["id"].startswith(("rate", "schedule", "patience", "budget"))]
 
 
+@pytest.mark.parametrize(
+    ("given", "found", "left_out"),
+    [
+        ({"clipnorm": 1.0}, {"data_kind": "text", "model_kind": "transformer"}, "global_clipnorm"),
+        ({"clipvalue": 0.5}, {"data_kind": "series", "model_kind": "rnn"}, "global_clipnorm"),
+        ({"momentum": 0.0}, LONG_CNN, "nesterov"),
+    ],
+)
+def test_auto_leaves_out_what_would_contradict_a_setting_that_was_given(
+    given: dict[str, float], found: dict[str, Any], left_out: str
+) -> None:
+    assert left_out in _advice(**found).settings
+    config, reasons = advisor.resolve(OptimizerConfig(optimizer="auto", **given), Situation(**found))
+    name, value = next(iter(given.items()))
+    assert getattr(config, name) == value
+    assert getattr(config, left_out) is None
+    assert not [reason["id"] for reason in reasons if reason["id"].startswith(("clip", "momentum"))]
+
+
 def test_an_auto_rate_is_for_the_optimizer_that_was_named_and_changes_nothing_else() -> None:
     found = Situation(model_kind="cnn", batch_size=512)
     config, reasons = advisor.resolve(OptimizerConfig(optimizer="sgd", learning_rate="auto"), found)

@@ -70,8 +70,8 @@ def check(config: OptimizerConfig) -> None:
 def resolve(config: OptimizerConfig, found: Situation) -> tuple[OptimizerConfig, list[dict[str, Any]]]:
     """Returns the settings with everything concrete that was "auto", and the reasons for that, JSON values in English.
 
-    `--optimizer=auto` settles every setting that is at its default; one that was set stays. `--learning_rate=auto`
-    with a named optimizer settles the rate alone.
+    `--optimizer=auto` settles every setting that is at its default; one that was set stays, and what contradicts it is
+    left out. `--learning_rate=auto` with a named optimizer settles the rate alone.
 
     Raises:
         UserError: too little is known, or a setting that was given does not go with the optimizer that was chosen.
@@ -111,11 +111,13 @@ def from_record(record: Mapping[str, Any]) -> tuple[OptimizerConfig, list[dict[s
 
 
 def _open(config: OptimizerConfig, chosen: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
-    """Returns those of the chosen values that the config takes and leaves open: at its default, or "auto"."""
+    """Returns those of the chosen values that the config takes and leaves open: at its default, or "auto".
+
+    A rival of what was set is left out: the user's clipping takes the place of the advised one.
+    """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    return {
-        name: chosen[name] for name in wanted if name in defaults and getattr(config, name) in (defaults[name], AUTO)
-    }
+    names = [name for name in wanted if name in defaults and name not in catalog.rivals(config)]
+    return {name: chosen[name] for name in names if getattr(config, name) in (defaults[name], AUTO)}
 
 
 def _settled(filled: Case, optimizer: str) -> Choice:

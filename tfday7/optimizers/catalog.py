@@ -74,6 +74,13 @@ def _check_together(config: OptimizerConfig, spec: OptimizerSpec, given: dict[st
         )
 
 
+def rivals(config: OptimizerConfig) -> set[str]:
+    """Returns the settings that contradict one that is set: other ways to clip, and what needs momentum without any."""
+    given = _given(config)
+    found = set(CLIPPING) - given.keys() if given.keys() & set(CLIPPING) else set()
+    return found | {"nesterov"} if config.momentum == 0 else found
+
+
 def check_mesh(config: OptimizerConfig) -> None:
     """Checks that an optimizer can train variables that are spread over a mesh of devices.
 
