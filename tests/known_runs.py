@@ -157,6 +157,9 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     "rare classes missed": (
         probed(data=RARE, class_recall=(1.0,) + (0.1,) * 9), "good_fit", ["imbalance"],
     ),
+    "rare classes without validation examples": (
+        probed(data=RARE, class_recall=(1.0,) + (None,) * 9), "good_fit", ["imbalance"],
+    ),
     "far targets": (
         probed(data=DataHealth(target_largest=80.0), first_loss=1.0, **R2), "good_fit", ["outliers"],
     ),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_runs import EPOCHS, FALLING, RISING, RUNS
+from known_runs import EPOCHS, FALLING, RARE, RISING, RUNS, probed
 from known_runs import run as _run
 
 from tfday7.core import texts
@@ -37,10 +37,11 @@ def test_every_finding_reads_in_both_languages_and_is_plain_json(name: str) -> N
     diagnosis = judge(RUNS[name][0])
     json.dumps(diagnosis.to_json(), allow_nan=False)
     for found in diagnosis.findings:
+        title = texts.title_id(found.id, found.evidence)
         for lang in texts.LANGUAGES:
-            for identifier in [f"diagnosis.{found.id}.title", *(advice.id for advice in found.causes + found.remedies)]:
+            for identifier in [title, *(advice.id for advice in found.causes + found.remedies)]:
                 assert "{" not in texts.text(identifier, lang, **found.evidence)
-        assert found.title == texts.text(f"diagnosis.{found.id}.title", "en", **found.evidence)
+        assert found.title == texts.text(title, "en", **found.evidence)
         assert found.causes
         assert found.remedies
         assert all(advice.flag == "" for advice in found.causes)
@@ -58,9 +59,18 @@ def test_every_sentence_of_a_check_is_used() -> None:
     used = {f"diagnosis.verdict.{verdict}" for _, verdict, _ in RUNS.values()}
     for evidence, _, _ in RUNS.values():
         for found in judge(evidence).findings:
-            used |= {f"diagnosis.{found.id}.title", *(advice.id for advice in found.causes + found.remedies)}
+            title = texts.title_id(found.id, found.evidence)
+            used |= {title, *(advice.id for advice in found.causes + found.remedies)}
     sentences = {identifier for identifier in texts.table() if identifier.startswith("diagnosis.")}
     assert {identifier for identifier in sentences if not identifier.startswith("diagnosis.unseen.")} == used
+
+
+@pytest.mark.parametrize("recall", [(), (1.0,) + (None,) * 9])
+def test_a_recall_of_rare_classes_that_was_not_measured_is_no_recall_of_0(recall: tuple[float | None, ...]) -> None:
+    (found,) = judge(probed(data=RARE, class_recall=recall)).findings
+    assert (found.id, found.severity, found.evidence["recall"]) == ("imbalance", "info", None)
+    assert "was not measured" in found.title
+    assert len(found.remedies) == 3
 
 
 def test_the_graver_verdict_wins_and_its_finding_comes_first() -> None:

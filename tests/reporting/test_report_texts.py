@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import string
@@ -14,7 +15,10 @@ from reporting.report_folders import complete, run_record
 import tfday7.core.texts
 import tfday7.reporting
 from tfday7.core.errors import UserError
+from tfday7.diagnosis.records import finding
 from tfday7.reporting import write_report
+from tfday7.reporting.findings import verdict
+from tfday7.reporting.records import RunRecords
 from tfday7.reporting.words import Words
 
 TABLE = json.loads((Path(tfday7.core.texts.__file__).parent / "report.json").read_text(encoding="utf-8"))
@@ -92,3 +96,12 @@ def test_values_may_bear_the_names_of_parameters() -> None:
 def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown language 'fr'"):
         write_report(complete(tmp_path / "run"), "fr")
+
+
+def test_a_value_that_was_not_measured_is_said_so_in_chinese_too() -> None:
+    evidence = {"largest": 900, "smallest": 20, "recall": None, "validation": 0.9}
+    found = finding("imbalance", "info", evidence, ["rare"], {"collect": ""})
+    record = {"verdict": "good_fit", "findings": [dataclasses.asdict(found)]}
+    (shown,) = verdict(RunRecords(Path(), "run", diagnosis=record), Words("zh")).findings
+    assert shown.title == "最常见的类别有 900 个训练样本，最稀少的只有 20 个；稀少类别的召回率没有测量。"
+    assert [value for _, value in shown.evidence] == [900, 20, 0.9]

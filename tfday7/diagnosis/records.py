@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tfday7.core.texts import table, text
+from tfday7.core.texts import table, text, title_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +71,10 @@ def finding(
     """Returns a finding whose sentences come from the table of texts.
 
     Args:
-        identifier: the check's id; the texts are `diagnosis.<id>.title`, `.cause.<name>` and `.remedy.<name>`, and
-            where there is none of them `diagnosis.shared.cause.<name>` and so on.
+        identifier: the check's id; the texts are `diagnosis.<id>.title` (see `title_id`), `.cause.<name>` and
+            `.remedy.<name>`, and where there is none of them `diagnosis.shared.cause.<name>` and so on.
         severity: "info", "warning" or "error".
-        evidence: values for the sentences.
+        evidence: values for the sentences; None where one was not measured.
         causes: names of causes, the likeliest first.
         remedies: names of remedies, the best first, each with its flag; those with None are left out.
     """
@@ -83,7 +83,7 @@ def finding(
     return Finding(
         id=identifier,
         severity=severity,
-        title=text(f"diagnosis.{identifier}.title", **evidence),
+        title=text(title_id(identifier, evidence), **evidence),
         evidence=evidence,
         causes=[Advice(i, text(i, **evidence)) for i in cause_ids],
         remedies=[Advice(i, text(i, **evidence), flag) for i, flag in remedy_ids.items()],

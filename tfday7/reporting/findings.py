@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tfday7.core import texts
 from tfday7.reporting.records import RunRecords, mapping, mappings, number, string
 from tfday7.reporting.words import Words
 
@@ -73,11 +74,15 @@ def verdict(records: RunRecords, words: Words) -> Verdict:
 def _finding(record: dict[str, Any], words: Words) -> Finding:
     evidence = mapping(record.get("evidence"), "diagnosis.json: evidence")
     severity = string(record.get("severity"))
-    title = words.recorded(f"diagnosis.{string(record.get('id'))}.title", string(record.get("title")), evidence)
+    title_id = texts.title_id(string(record.get("id")), evidence)
     return Finding(
         severity=severity if severity in SEVERITIES else "info",
-        title=title,
-        evidence=[(_evidence_name(name, words), _evidence_value(name, v, words)) for name, v in evidence.items()],
+        title=words.recorded(title_id, string(record.get("title")), evidence),
+        evidence=[
+            (_evidence_name(name, words), _evidence_value(name, value, words))
+            for name, value in evidence.items()
+            if value is not None
+        ],
         causes=_advice(record, "causes", evidence, words),
         remedies=_advice(record, "remedies", evidence, words),
         layer=evidence["layer"] if isinstance(evidence.get("layer"), str) else "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -38,3 +39,14 @@ def text(identifier: str, lang: str = "en", **values: Any) -> str:
         KeyError: no such sentence, or a value that it needs is missing.
     """
     return table()[identifier][lang].format(**values)
+
+
+def title_id(finding: str, evidence: Mapping[str, Any]) -> str:
+    """Returns the id of a finding's title: where it has one for that, what it says when a value was not measured.
+
+    Args:
+        finding: the check's id.
+        evidence: its values; those that were not measured are None.
+    """
+    unmeasured = f"diagnosis.{finding}.title_unmeasured"
+    return unmeasured if None in evidence.values() and unmeasured in table() else f"diagnosis.{finding}.title"

@@ -89,7 +89,7 @@ def _is_imbalanced(evidence: Evidence) -> bool:
 
 @CHECKS.register("imbalance")
 def imbalance(evidence: Evidence) -> Match | None:
-    """Rare classes that are hardly recognised."""
+    """Rare classes that are hardly recognised, or of which it was not measured whether they are."""
     data = evidence.health.data
     if data is None or not _is_imbalanced(evidence):
         return None
@@ -99,11 +99,9 @@ def imbalance(evidence: Evidence) -> Match | None:
         if recall is not None and max(present) >= MAX_IMBALANCE * count
     ]  # fmt: skip
     overall = evidence.validation_score or 0.0
-    missed = not recalls or min(recalls) < MIN_RECALL * overall
-    values = {
-        "largest": max(present), "smallest": min(present), "recall": min(recalls) if recalls else 0.0,
-        "validation": overall,
-    }  # fmt: skip
+    recall = min(recalls, default=None)  # No recall is known of classes without validation examples.
+    missed = recall is not None and recall < MIN_RECALL * overall
+    values = {"largest": max(present), "smallest": min(present), "recall": recall, "validation": overall}
     flags = {"weights": remedies.unless_set(evidence, "--class_weights=balanced"), "collect": "", "metric": ""}
     found = finding("imbalance", "warning" if missed else "info", values, ["rare", "loss", "metric"], flags)
     return Match("", found, margin=1.0)
