@@ -63,6 +63,10 @@ ZERO = tuple(dataclasses.replace(layer, weight=0.0) if layer.weight else layer f
 STILL = (*(dataclasses.replace(layer, gradient=None) for layer in (INPUT, HIDDEN, WIDE)), OUT)
 FEW_NUMBERS = DataHealth(duplicates=0.0, shift=0.5, shift_error=0.02, distinct_targets=10, whole_targets=True)
 R2 = {"metric": "r2_score", "task": "regression", "baseline": 0.0}
+UNEVEN = dataclasses.replace(DATA, class_counts=(1900, 100))
+WEIGHED: dict[str, Any] = {
+    "train_score": 0.94, "validation_score": 0.93, "baseline": 0.95, "flags": {"class_weights": "balanced"},
+}  # fmt: skip
 RARE = dataclasses.replace(DATA, class_counts=(630,) + (7,) * 9)
 
 # Name -> evidence, verdict, ids of all findings.
@@ -159,6 +163,18 @@ RUNS: dict[str, tuple[Evidence, str, list[str]]] = {
     ),
     "rare classes without validation examples": (
         probed(data=RARE, class_recall=(1.0,) + (None,) * 9), "good_fit", ["imbalance"],
+    ),
+    "rare classes weighed alike": (run(**WEIGHED, class_recall=(0.93, 0.92)), "good_fit", []),
+    "rare classes weighed alike, behind a linear model in accuracy": (
+        probed(data=UNEVEN, references=References(0.95, 0.98, 0.98), **WEIGHED, class_recall=(0.93, 0.92)),
+        "good_fit",
+        ["imbalance"],
+    ),
+    "guessing among classes that weigh alike": (
+        run(**WEIGHED, class_recall=(0.98, 0.02, None)), "broken", ["not_learning"],
+    ),
+    "hardly better than guessing among classes that weigh alike": (
+        run(**WEIGHED, class_recall=(0.9, 0.4)), "underfit", ["underfit"],
     ),
     "far targets": (
         probed(data=DataHealth(target_largest=80.0), first_loss=1.0, **R2), "good_fit", ["outliers"],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_runs import EPOCHS, FALLING, RARE, RISING, RUNS, probed
+from known_runs import EPOCHS, FALLING, GUESSING, RARE, RISING, RUNS, WEIGHED, probed
 from known_runs import run as _run
 
 from tfday7.core import texts
@@ -17,7 +17,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.diagnosis import diagnose
 from tfday7.diagnosis.check import CHECKS
-from tfday7.diagnosis.diagnosing import GRAVITY, judge
+from tfday7.diagnosis.diagnosing import GRAVITY, judge, judge_running
 from tfday7.diagnosis.evidence import Evidence
 
 
@@ -71,6 +71,18 @@ def test_a_recall_of_rare_classes_that_was_not_measured_is_no_recall_of_0(recall
     assert (found.id, found.severity, found.evidence["recall"]) == ("imbalance", "info", None)
     assert "was not measured" in found.title
     assert len(found.remedies) == 3
+
+
+def test_a_run_that_weighs_classes_alike_is_not_hopeless_while_their_recall_is_not_known() -> None:
+    assert judge_running(_run(**WEIGHED), len(EPOCHS)) is None
+    found = judge_running(_run(**GUESSING), len(EPOCHS))
+    assert found is not None
+    assert found.id == "not_learning"
+
+
+def test_more_accuracy_than_guessing_is_learning_whatever_the_recall() -> None:
+    overfitted = {**WEIGHED, "train_score": 1.0}
+    assert judge(_run(**overfitted, class_recall=(0.98, 0.02))).verdict == "good_fit"
 
 
 def test_the_graver_verdict_wins_and_its_finding_comes_first() -> None:

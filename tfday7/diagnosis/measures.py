@@ -27,14 +27,33 @@ def skill_of(score: float, baseline: float) -> float:
 
 
 def skill(evidence: Evidence) -> float | None:
-    """Returns the training score's skill; None where it was not measured, or training diverged."""
+    """Returns the training score's skill; None where it was not measured, or training diverged.
+
+    Where classes weigh alike, accuracy is given away on purpose: then the skill is that of the mean recall, unless that
+    of the accuracy is higher. While a run trains, no recall is known.
+    """
     if evidence.train_score is None or evidence.baseline is None or evidence.stopped == "nan":
         return None
-    return skill_of(evidence.train_score, evidence.baseline)
+    value = skill_of(evidence.train_score, evidence.baseline)
+    if not weighs_alike(evidence):
+        return value
+    recall = mean_recall(evidence)
+    return None if recall is None else max(value, skill_of(*recall))
+
+
+def weighs_alike(evidence: Evidence) -> bool:
+    """Returns whether training weighs all classes alike, however rare they are."""
+    return evidence.task == "classification" and evidence.flags.get("class_weights") == "balanced"
+
+
+def mean_recall(evidence: Evidence) -> tuple[float, float] | None:
+    """Returns the mean recall of the classes that validation has, and that of guessing; None where not measured."""
+    known = [recall for recall in evidence.class_recall if recall is not None]
+    return (sum(known) / len(known), 1.0 / len(known)) if len(known) > 1 else None
 
 
 def learned_nothing(evidence: Evidence) -> bool:
-    """Returns whether the training score is no better than guessing."""
+    """Returns whether the training score is no better than guessing; see `skill`."""
     value = skill(evidence)
     return value is not None and value < MIN_SKILL
 
@@ -55,11 +74,14 @@ def is_poor(evidence: Evidence) -> bool:
     """Returns whether the model answers clearly worse than it could, on its own training examples too.
 
     Where no references were measured: whether it has gone less than half of the way from guessing to perfect on them.
+    So too where classes weigh alike: references are measured in accuracy.
     """
     value, references = skill(evidence), evidence.health.references
     if value is None:
         return False
-    if references is None or references.best is None or references.linear is None or evidence.validation_score is None:
+    if weighs_alike(evidence) or evidence.validation_score is None:
+        return value < MAX_SKILL
+    if references is None or references.best is None or references.linear is None:
         return value < MAX_SKILL
     return falls_short(evidence) and best_training(evidence) < references.best
 
@@ -71,9 +93,14 @@ def suffers(evidence: Evidence) -> bool:
 
 
 def falls_short(evidence: Evidence) -> bool:
-    """Returns whether the validation score is clearly below what simple methods reach with the same data."""
+    """Returns whether the validation score is clearly below what simple methods reach with the same data.
+
+    Not where classes weigh alike: simple methods have a higher accuracy where they pass over the rare ones.
+    """
     references, score = evidence.health.references, evidence.validation_score
     if references is None or references.best is None or references.constant is None or score is None:
+        return False
+    if weighs_alike(evidence):
         return False
     reached = references.best
     margin = SHORTFALL * (reached - references.constant) + STANDARD_ERRORS * standard_error(evidence, reached)
@@ -90,7 +117,7 @@ def best_training(evidence: Evidence) -> float:
 def is_behind(evidence: Evidence) -> bool:
     """Returns whether the validation score is below what a simple method reaches, by more than its standard error."""
     references, score = evidence.health.references, evidence.validation_score
-    if references is None or references.best is None or score is None:
+    if references is None or references.best is None or score is None or weighs_alike(evidence):  # As `falls_short`.
         return False
     return score < references.best - standard_error(evidence, references.best)
 

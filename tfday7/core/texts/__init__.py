@@ -42,11 +42,15 @@ def text(identifier: str, lang: str = "en", **values: Any) -> str:
 
 
 def title_id(finding: str, evidence: Mapping[str, Any]) -> str:
-    """Returns the id of a finding's title: where it has one for that, what it says when a value was not measured.
+    """Returns the id of a finding's title: one for what was not measured or is judged by recall, where it has such.
 
     Args:
         finding: the check's id.
         evidence: its values; those that were not measured are None.
     """
-    unmeasured = f"diagnosis.{finding}.title_unmeasured"
-    return unmeasured if None in evidence.values() and unmeasured in table() else f"diagnosis.{finding}.title"
+    if "mean_recall" in evidence:
+        variant = "title_recall"
+    else:
+        variant = "title_unmeasured" if None in evidence.values() else "title"
+    own = f"diagnosis.{finding}.{variant}"
+    return own if own in table() else f"diagnosis.{finding}.title"

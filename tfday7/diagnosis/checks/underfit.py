@@ -15,8 +15,10 @@ from tfday7.diagnosis.measures import (
     is_poor,
     last_probe,
     learned_nothing,
+    mean_recall,
     skill,
     still_improving,
+    weighs_alike,
 )
 from tfday7.diagnosis.records import finding
 
@@ -83,7 +85,9 @@ def _margin(evidence: Evidence) -> float:
 
 def _values(evidence: Evidence) -> dict[str, Any]:
     references = evidence.health.references
+    recall = mean_recall(evidence) if weighs_alike(evidence) else None
     return {
+        **({"mean_recall": recall[0], "guessed_recall": recall[1]} if recall else {}),
         "metric": evidence.metric,
         "train": evidence.train_score,
         "baseline": evidence.baseline,
