@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score
 
 from tfday7.core.errors import UserError
-from tfday7.data import Dataset
-from tfday7.data.heads import own_targets, placed
+from tfday7.data import Dataset, heads
+from tfday7.data.heads import encode, own_targets, placed
 from tfday7.data.loading import prepare
 from tfday7.data.scoring import baseline, head_scores, score
 from tfday7.data.source import Raw
@@ -92,6 +94,26 @@ def test_each_target_scores_and_guesses_as_if_it_were_alone(homes: Dataset) -> N
 def test_a_target_that_cannot_be_learned_is_named(targets: dict[str, np.ndarray], task: str, expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         prepare(Raw(X, targets), "homes", task)
+
+
+def test_classes_need_no_more_memory_than_their_columns() -> None:
+    zip_codes = np.array([2139, 29_999])[ROOMS]
+    tracemalloc.start()
+    columns, (_, head) = encode(X, {"price": PRICE, "zip": zip_codes}, "auto")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert head.outputs == 30_000
+    np.testing.assert_array_equal(columns[:, 1:].argmax(axis=1), zip_codes)
+    assert columns[:, 1:].sum() == len(X)
+    assert peak < 3 * columns.nbytes
+
+
+def test_too_many_columns_for_memory_are_refused_by_the_name_of_their_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "MAX_VALUES", 300 * 99)
+    encode(X, {"price": PRICE, "zip": np.array([21, 98])[ROOMS]}, "auto")
+    with pytest.raises(UserError, match=r"target 'zip': 300 examples of 100 classes are .* GiB") as caught:
+        encode(X, {"price": PRICE, "zip": np.array([21, 99])[ROOMS]}, "auto")
+    assert "without gaps" in (caught.value.hint or "")
 
 
 def test_the_fingerprint_knows_the_targets() -> None:

@@ -18,6 +18,8 @@ from tfday7.data.dataset import Problem
 from tfday7.data.lazy import Inputs
 
 SEVERAL = "several"
+# Of the one-hot columns of one target: 2 GiB, of which encoding, joining and splitting hold three at once.
+MAX_VALUES = 2**29
 
 
 def encode(x: Inputs, targets: Mapping[str, np.ndarray], task: str) -> tuple[np.ndarray, tuple[Problem, ...]]:
@@ -48,7 +50,19 @@ def _encode_one(x: Inputs, y: np.ndarray, task: str) -> tuple[np.ndarray, tuple[
     if task == "regression":
         return given["train"][1].astype(np.float32)[:, np.newaxis], (), task
     labelled, classes = check_labels(given, ())
-    return np.eye(len(classes), dtype=np.float32)[labelled["train"][1]], classes, task
+    return _one_hot(labelled["train"][1], len(classes)), classes, task
+
+
+def _one_hot(y: np.ndarray, classes: int) -> np.ndarray:
+    if len(y) * classes > MAX_VALUES:
+        raise UserError(
+            f"{len(y):,} examples of {classes:,} classes are {4 * len(y) * classes / 2**30:,.1f} GiB, as beside other "
+            "targets every class is a column",
+            "number the classes from 0 without gaps, join rare ones, or learn this target alone",
+        )
+    columns = np.zeros((len(y), classes), np.float32)
+    columns[np.arange(len(y)), y] = 1.0
+    return columns
 
 
 def with_moments(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -41,6 +42,19 @@ def test_labels_that_do_not_belong_leave_chance(blobs: Dataset) -> None:
     shuffled = np.random.default_rng(0).permutation(blobs.train.y)
     _, references = inspection.inspect(_with(blobs, train=Examples(blobs.train.x, shuffled)))
     assert max(references.linear, references.neighbours) < 0.75
+
+
+def test_labels_with_gaps_need_no_column_of_each_class() -> None:
+    generator = np.random.default_rng(0)
+    y = np.array([2139, 99_950])[np.arange(120) % 2]  # Two of 99,951 ZIP codes.
+    dataset = prepare(Raw(generator.normal(size=(120, 3)) + (y > 2139)[:, np.newaxis] * 6.0, y), "homes")
+    assert dataset.problem.outputs == 99_951
+    tracemalloc.start()
+    _, references = inspection.inspect(dataset)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert references.linear == references.neighbours == 1.0
+    assert peak < 2**26
 
 
 def test_twins_are_counted(blobs: Dataset) -> None:

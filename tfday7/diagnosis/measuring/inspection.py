@@ -212,8 +212,9 @@ def _references(
     if problem.task not in SIMPLE or len(train.x) < 2 * NEIGHBOURS or len(np.unique(train.y)) < 2:
         return References(constant=constant)
     y = train.y
-    outputs = {name: _predicted(problem, method, features, y) for name, method in _methods(problem, len(y)).items()}
-    scores = {name: score(problem, predicted, validation.y) for name, predicted in outputs.items()}
+    scores = {
+        name: _reached(problem, method, features, y, validation.y) for name, method in _methods(problem, len(y)).items()
+    }
     distance = _distance_of_mistakes(features, y.ravel(), validation.y.ravel()) if codes else None
     return References(constant=constant, **scores, codes=distance, ceiling=_ceiling(problem, train))
 
@@ -237,12 +238,14 @@ def _methods(problem: Problem, count: int) -> dict[str, object]:
     return {"linear": linear, "neighbours": neighbours}
 
 
-def _predicted(problem: Problem, method: object, features: tuple[np.ndarray, np.ndarray], y: np.ndarray) -> np.ndarray:
-    """Returns what a method says of the validation split, in the form that `scoring.score` takes."""
-    told = method.fit(features[0], y).predict(features[1])  # type: ignore[attr-defined]
+def _reached(
+    problem: Problem, method: object, features: tuple[np.ndarray, np.ndarray], train_y: np.ndarray, y: np.ndarray
+) -> float:
+    """Returns the score of a method on the validation split."""
+    told = method.fit(features[0], train_y).predict(features[1])  # type: ignore[attr-defined]
     if problem.task == "classification":
-        return np.eye(problem.outputs)[told]
-    return np.asarray(told, np.float64).reshape(len(told), -1)
+        return float(np.mean(told == y))  # `score` would need a column of each class.
+    return score(problem, np.asarray(told, np.float64).reshape(len(told), -1), y)
 
 
 def _ceiling(problem: Problem, train: _Sample) -> float | None:
