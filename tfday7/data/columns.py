@@ -54,7 +54,7 @@ def read_table(path: str) -> Table:
     """Returns the cells of a CSV file with a header line.
 
     Raises:
-        UserError: it cannot be read, is no table, or a line has too many or too few values.
+        UserError: it cannot be read, is no table, a column has no name, or a line has too many or too few values.
     """
     lines: list[int] = []
     ragged: list[tuple[int, int]] = []
@@ -73,6 +73,12 @@ def read_table(path: str) -> Table:
         raise UserError(
             f"{path}: not a readable CSV file ({error})", "expected UTF-8 text with a header line"
         ) from error
+    if "" in header and len(header) > 1:  # The number of the row would train, and could not be named to be dropped.
+        place = header.index("") + 1
+        raise UserError(
+            f"{path}: column {place} has no name" + (" (pandas writes its index so)" if place == 1 else ""),
+            "name it in the header line" + (", or write the file with index=False" if place == 1 else ""),
+        )
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise UserError(f"{path}: the header names {', '.join(repeated)} more than once")

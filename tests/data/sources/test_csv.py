@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,24 @@ def test_ways_to_write_the_same_table(tmp_path: Path, content: bytes) -> None:
 def test_quoted_labels_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     raw = _read(tmp_path, 'a,t\n1,"x, y"\n2,"say ""hi"""\n3,"two\nlines"\n')
     assert raw.y.tolist() == ["x, y", 'say "hi"', "two\nlines"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected", "hint"),
+    [
+        (
+            ",a,t",
+            r"column 1 has no name \(pandas writes its index so\)$",
+            "name it in the header line, or .*index=False",
+        ),
+        ("a, ,t", "column 2 has no name$", "name it in the header line$"),
+        (",,t", "column 1 has no name", "name it"),
+    ],
+)
+def test_a_column_without_a_name_is_refused(tmp_path: Path, header: str, expected: str, hint: str) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        _read(tmp_path, f"{header}\n0,2,3\n1,5,6\n")
+    assert re.match(hint, caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
