@@ -133,6 +133,33 @@ def test_large_images_are_pooled_and_the_mean_stays() -> None:
     np.testing.assert_allclose(pooled.mean(axis=(1, 2, 3)), x.mean(axis=(1, 2, 3)))
 
 
+@pytest.mark.parametrize("shape", [(32, 32, 3), (300, 2)])
+def test_classes_that_the_last_channel_tells_apart_are_found(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.random((300, *shape), np.float32), np.arange(300) % 2
+    x[..., -1] += y.reshape(-1, *[1] * (len(shape) - 1)) * np.float32(0.2)
+    _, references = inspection.inspect(prepare(Raw(x, y), "blue"))
+    assert references.linear > 0.95
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"),
+    [((28, 28, 1), 392), ((5,), 5), ((1100,), 367), ((3, 600), 450), ((16, 8, 4), 512), ((2000, 1), 500)],
+)
+def test_one_channel_and_very_many_are_every_so_many_values(shape: tuple[int, ...], width: int) -> None:
+    x = np.random.default_rng(0).random((2, *shape))
+    values = inspection._values(x)
+    assert values.shape == (2, width)
+    np.testing.assert_array_equal(values, x.reshape(2, -1)[:, :: -(-x[0].size // 512)])
+
+
+def test_of_many_channels_all_are_seen_at_every_so_many_positions() -> None:
+    x = np.random.default_rng(0).random((2, 32, 32, 3))
+    values = inspection._values(x)
+    assert values.shape == (2, 147 * 3)  # 1,024 positions, of which at most 512 // 3 = 170 are taken.
+    np.testing.assert_array_equal(values.reshape(2, -1, 3), x.reshape(2, -1, 3)[:, ::7])
+
+
 def test_a_sample_of_lazy_images_is_that_of_the_same_images_in_memory(tmp_path) -> None:
     x = np.random.default_rng(0).integers(0, 255, (300, 80, 64, 3), np.uint8)  # More than one chunk.
     np.save(tmp_path / "x.npy", x)

@@ -27,7 +27,7 @@ from tfday7.diagnosis import health
 from tfday7.diagnosis.health import ROUNDING, DataHealth, References
 
 EXAMPLES = 2000  # Of a split.
-FEATURES = 512  # Of an example; larger inputs are pooled, or every so many values are taken.
+FEATURES = 512  # Of an example; larger inputs are pooled, or every so many positions are taken.
 NEIGHBOURS = 5
 PENALTY = 1.0  # Of the linear model, per example: scale-free, as features are standardized.
 # Two examples are twins when they are this much nearer than training examples are to each other, at the median.
@@ -103,12 +103,23 @@ def _features(problem: Problem, train: np.ndarray, validation: np.ndarray) -> tu
         common = np.argsort(-often, kind="stable")[:FEATURES]
         parts = [np.concatenate([_word_counts(x, common), _rarity(x)], axis=1) for x in (train, validation)]
     else:
-        parts = [x.reshape(len(x), -1).astype(np.float64) for x in (train, validation)]
-        step = max(1, math.ceil(parts[0].shape[1] / FEATURES))
-        parts = [part[:, ::step] for part in parts]
+        parts = [_values(x).astype(np.float64) for x in (train, validation)]
     mean, std = parts[0].mean(axis=0), parts[0].std(axis=0)
     std = np.where(std > ROUNDING * np.abs(mean), std, 1.0)  # Relative: a column may be in units as small as you like.
     return (parts[0] - mean) / std, (parts[1] - mean) / std
+
+
+def _values(x: np.ndarray) -> np.ndarray:
+    """Returns [n, values]: all, or those of every so many positions with all their channels, or every so many values.
+
+    A step through the values themselves would meet the same channel each time: the reds of an image.
+    """
+    channels = x.shape[-1] if x.ndim > 2 else 1
+    if channels > FEATURES:
+        channels = 1
+    spots = x.reshape(len(x), -1, channels)
+    step = max(1, math.ceil(spots.shape[1] / (FEATURES // channels)))
+    return spots[:, ::step].reshape(len(x), -1)
 
 
 def _word_counts(tokens: np.ndarray, words: np.ndarray) -> np.ndarray:
