@@ -74,9 +74,10 @@ class Plan:
         from tfday7.training import config
 
         building.check(self.model, dataset.problem)
+        building.check_inputs(self.model, dataset.train.x)
         if self.distribution.strategy == parameter_servers.NAME:
             parameter_servers.check_data(dataset)
-        augmentation.check(self.training.augment, dataset.problem)
+        augmentation.check(self.training.augment, dataset.problem, dataset.train.x)
         config.check(self.training, self.optimizer, dataset.problem.task, len(dataset.train))
 
     def check_exports(self, folder: RunFolder, overwrite: bool) -> None:

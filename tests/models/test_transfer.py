@@ -12,7 +12,11 @@ import pytest
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
+from tfday7.data.loading import prepare
+from tfday7.data.source import Raw
 from tfday7.models import ModelConfig, building, transfer
+from tfday7.planning import Plan
+from tfday7.training.config import TrainingConfig
 
 PROBLEM = Problem("classification", "image", (32, 32, 3), 3, ("a", "b", "c"))
 
@@ -40,6 +44,21 @@ def test_it_computes_what_kerass_own_does_on_pixels_from_0_to_255(name: str) -> 
     np.testing.assert_allclose(model(pixels / 255.0).numpy(), expected, atol=1e-4 * np.abs(expected).max())
     colours = 3 * 3 + 3 if name == "VGG16" else 0
     assert model.count_params() == theirs.count_params() + colours + features.shape[1] * 3 + 3
+
+
+def test_pretrained_weights_are_for_pixels_from_0_to_1() -> None:
+    x, y = np.random.default_rng(0).random((60, 32, 32, 3), np.float32), np.arange(60) % 3
+    for inputs, refused in ((x, False), (x * 255, True), (x * 2 - 1, True), ((x * 255).astype(np.uint8), False)):
+        dataset = prepare(Raw(inputs, y), "images")
+        Plan(model=_config(), training=TrainingConfig(batch_size=8)).check(dataset)  # New weights may learn any scale.
+        pretrained = Plan(model=_config(pretrained=True), training=TrainingConfig(batch_size=8))
+        if refused:
+            with pytest.raises(
+                UserError, match="MobileNetV2 with --pretrained takes pixels from 0 to 1, but the train"
+            ):
+                pretrained.check(dataset)
+        else:
+            pretrained.check(dataset)
 
 
 def test_regression_ends_in_the_targets_unit_and_dropout_stands_before_the_head() -> None:

@@ -7,7 +7,7 @@ Never applied to validation or test. To add one, write in `augmentations/`
     def NAME(x: Any, seed: Any, problem: Problem) -> Any: ...
 
 It gets a whole batch [batch, ...] and a seed of two integers for the stateless random functions. With `labels=True` it
-gets and returns `(x, y)`.
+gets and returns `(x, y)`; with `unit=True` inputs beyond 0 to 1 are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.registry import Registry
 from tfday7.core.seeds import derive_seed
+from tfday7.data import pixels
 from tfday7.data.dataset import Problem
+from tfday7.data.lazy import Inputs
 
 Batch = tuple[Any, Any]
 
@@ -33,19 +35,23 @@ class Augmentation:
         apply: changes a batch.
         kinds: the kinds of data that it takes, as in `Problem.kind`.
         labels: whether it changes labels as well as inputs; such take classes and labels, not values.
+        unit: whether it takes values from 0 to 1 alone.
     """
 
     apply: Callable[..., Any]
     kinds: tuple[str, ...]
     labels: bool = False
+    unit: bool = False
 
 
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "tfday7.data.augmentations")
 
 
-def augmentation(kinds: tuple[str, ...], labels: bool = False) -> Callable[[Callable[..., Any]], Augmentation]:
+def augmentation(
+    kinds: tuple[str, ...], labels: bool = False, unit: bool = False
+) -> Callable[[Callable[..., Any]], Augmentation]:
     """Returns a decorator that makes an `Augmentation` of a function."""
-    return lambda apply: Augmentation(apply, kinds, labels)
+    return lambda apply: Augmentation(apply, kinds, labels, unit)
 
 
 def parse(names: str) -> tuple[str, ...]:
@@ -56,8 +62,12 @@ def parse(names: str) -> tuple[str, ...]:
     return chosen
 
 
-def check(names: str, problem: Problem) -> tuple[str, ...]:
+def check(names: str, problem: Problem, inputs: Inputs) -> tuple[str, ...]:
     """Returns the augmentations in a comma list.
+
+    Args:
+        names: the list.
+        problem, inputs: of the training split.
 
     Raises:
         UserError: as `parse`, or one does not fit the data; the hint lists those that do.
@@ -73,6 +83,8 @@ def check(names: str, problem: Problem) -> tuple[str, ...]:
             )
         if AUGMENTATIONS.get(name).labels and problem.task not in ("classification", "multilabel"):
             raise UserError(f"--augment={name} mixes classes; the task is {problem.task}", f"leave {name} out")
+        if AUGMENTATIONS.get(name).unit:
+            pixels.check(inputs, f"--augment={name}")
     return chosen
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from tfday7.core import user_code
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, tf
-from tfday7.data import Problem
+from tfday7.data import Problem, pixels
+from tfday7.data.lazy import Inputs
 from tfday7.models import door, raw_columns, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
@@ -96,6 +97,17 @@ def check(config: ModelConfig, problem: Problem) -> None:
             f"{problem.input_shape} ({problem.kind})",
             f"models for such data: {', '.join(fitting)}",
         )
+
+
+def check_inputs(config: ModelConfig, inputs: Inputs) -> None:
+    """Raises UserError when inputs are not the pixels from 0 to 1 that the weights of keras.applications are for.
+
+    Args:
+        config: which model.
+        inputs: of the training split.
+    """
+    if config.pretrained:
+        pixels.check(inputs, f"--model={config.model} with --pretrained")
 
 
 def is_file(model: str) -> bool:

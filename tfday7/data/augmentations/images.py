@@ -1,4 +1,4 @@
-"""Changes of images [batch, height, width, channels] with values in [0, 1]."""
+"""Changes of images [batch, height, width, channels]."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def cutout(x: Any, seed: Any, problem: Problem) -> Any:
 
 
 @AUGMENTATIONS.register("color")
-@augmentation(kinds=("image",))
+@augmentation(kinds=("image",), unit=True)
 def color(x: Any, seed: Any, problem: Problem) -> Any:
     """Changes brightness by up to 0.2 and contrast by up to 30%, each image on its own; values stay in [0, 1]."""
     shape = [tf.shape(x)[0], 1, 1, 1]
