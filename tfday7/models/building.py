@@ -17,6 +17,7 @@ from tfday7.data.lazy import Inputs
 from tfday7.models import door, raw_columns, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
+from tfday7.models.heads import TOGETHER
 
 OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
 LOGIT_UNIT = 4.0  # A logit of 4 is a probability of 0.98, about as rare as two deviations of a value.
@@ -203,7 +204,7 @@ def _joined(model: Any, problem: Problem) -> Any:
         parts.append(even(output))
         means += [mean] * output.shape[-1]
         stds += [std] * output.shape[-1]
-    together = keras.layers.Concatenate(dtype="float32", name="tfday7_together")(parts)
+    together = keras.layers.Concatenate(dtype="float32", name=TOGETHER)(parts)
     outputs = keras.layers.Rescaling(stds, means, dtype="float32", name="tfday7_outputs")(together)
     return keras.Model(model.inputs, outputs, name=model.name)
 

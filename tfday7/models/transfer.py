@@ -18,7 +18,7 @@ import numpy as np
 from tfday7.core.errors import UserError, unknown_name
 from tfday7.core.frameworks import keras
 from tfday7.data import Problem
-from tfday7.models import blocks
+from tfday7.models import blocks, heads
 from tfday7.models.architecture import Options
 
 PREFIX = "keras.applications:"
@@ -117,15 +117,18 @@ def with_new_head(model: Any, problem: Problem, options: Options) -> Any:
 
 
 def freezable(model: Any) -> list[Any]:
-    """Returns the layers that `--freeze` keeps as they are: all with trainable weights but the last of them, the head.
+    """Returns the layers that `--freeze` keeps as they are: all with trainable weights but the head, or the heads.
 
     Raises:
-        UserError: the model has a single layer with weights.
+        UserError: the model has no others.
     """
     found = [layer for layer in model.layers if layer.trainable_weights]
-    if len(found) < 2:
-        raise UserError(f"--freeze leaves nothing frozen: {model.name} has a single layer with weights")
-    return found[:-1]
+    ends = {id(layer) for layer in heads.heads(model, found)}
+    kept = [layer for layer in found if id(layer) not in ends]
+    if not kept:
+        what = "a single layer with weights" if len(found) < 2 else "no layer with weights but its heads"
+        raise UserError(f"--freeze leaves nothing frozen: {model.name} has {what}")
+    return kept
 
 
 def freeze(layers: list[Any], stage: int = 0) -> bool:

@@ -1,7 +1,8 @@
 """Which variables of a model are matrices of hidden layers: what Muon's orthogonal updates are meant for.
 
 Kernels of dense layers, convolutions, attention projections and recurrent cells, but not embeddings, depthwise kernels
-(they map no space to another) nor the last layer (Jordan et al., 2024, kellerjordan.github.io/posts/muon).
+(they map no space to another) nor the last layer, or those of several targets (Jordan et al., 2024,
+kellerjordan.github.io/posts/muon).
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import math
 from typing import Any
 
 from tfday7.core.frameworks import keras
+from tfday7.models.heads import heads
 
 
 def hidden_matrices(model: Any) -> list[tuple[Any, tuple[int, int]]]:
     """Returns (variable, (rows, columns)) of each; a kernel of higher rank is seen as a map of inputs to outputs.
 
     Args:
-        model: a built tf_keras model; the last of its layers with such a kernel counts as its output.
+        model: a built tf_keras model; the last of its layers with such a kernel counts as its output; see `heads`.
     """
-    layers = [_matrices(layer) for layer in model._flatten_layers(include_self=False, recursive=True)]
-    found = [matrices for matrices in layers if matrices]
-    return [matrix for matrices in found[:-1] for matrix in matrices]
+    layers = [layer for layer in model._flatten_layers(include_self=False, recursive=True) if _matrices(layer)]
+    ends = {id(layer) for layer in heads(model, layers)}
+    return [matrix for layer in layers if id(layer) not in ends for matrix in _matrices(layer)]
 
 
 def _matrices(layer: Any) -> list[tuple[Any, tuple[int, int]]]:

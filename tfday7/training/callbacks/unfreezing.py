@@ -22,7 +22,7 @@ class Unfreezing(keras.callbacks.Callback):
         epochs: between two steps; 0 keeps the layers frozen.
 
     Raises:
-        UserError: the model has a single layer with weights.
+        UserError: the model has no layer with weights but its head.
     """
 
     def __init__(self, model: Any, epochs: int) -> None:
