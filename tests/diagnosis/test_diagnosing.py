@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from known_runs import EPOCHS, FALLING, GUESSING, RARE, RISING, RUNS, WEIGHED, probed
 from known_runs import run as _run
@@ -105,6 +105,7 @@ def test_confidence_grows_from_a_half_at_the_threshold() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(5, 200), st.integers(0, 2**32 - 1), st.floats(0.0, 0.02))
+@example(5, 210572, 0.0)  # Falls to the end, by more than half an epoch.
 def test_a_healthy_run_with_little_noise_never_alarms(epochs: int, seed: int, deviation: float) -> None:
     assert judge(_healthy(epochs, np.random.default_rng(seed), deviation)).verdict == "good_fit"
 
