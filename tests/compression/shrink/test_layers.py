@@ -117,6 +117,11 @@ IMAGE: dict[str, Build] = {
     ),
     "einsum": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7), bias_axes="e")(x),
     "einsum without bias": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7))(x),
+    "einsum that sums channels in each row": lambda x: keras.layers.Reshape((8, 1, 5))(
+        keras.layers.TimeDistributed(keras.layers.EinsumDense("bct,td->bd", (5,)))(
+            keras.layers.Permute((1, 3, 2))(keras.layers.Conv2D(4, 1)(x))
+        )
+    ),
     "flatten, dense, activation, image": lambda x: keras.layers.Conv2D(3, 1)(
         keras.layers.ReLU()(keras.layers.Reshape((2, 2, 6))(keras.layers.Dense(24)(keras.layers.Flatten()(x))))
     ),
@@ -148,6 +153,9 @@ SERIES: dict[str, Build] = {
     ),
     "einsum to heads": lambda x: keras.layers.EinsumDense("bthd,hde->bte", (None, 5), bias_axes="e")(
         keras.layers.EinsumDense("btc,chd->bthd", (None, 4, 3), bias_axes="hd")(x)
+    ),
+    "einsum that sums channels": lambda x: keras.layers.EinsumDense("bct,td->bd", (5,))(
+        keras.layers.Permute((2, 1))(x)
     ),
     "attention with a mask": lambda x: keras.layers.MultiHeadAttention(2, 3)(
         x, x, attention_mask=tf.matmul(x, x, transpose_b=True) > 0.0

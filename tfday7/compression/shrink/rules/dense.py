@@ -54,11 +54,23 @@ def _einsum_dense(visit: Visit) -> list[Labels]:
         rank = len(layer.bias.shape)
         visit.weight(layer.bias, [*([None] * (rank - len(letters))), *(known[letter] for letter in letters)])
     visit.set("output_shape", counted(visit.outputs[0][1:], result[1:]))
-    outside = [letter for letter in written if letter not in of_kernel][1:]
-    sizes = dict(zip(written, visit.outputs[0], strict=True))
+    summed = [letter for letter in read if letter not in of_kernel and letter not in written]
+    _ignore(visit, [read.index(letter) for letter in summed])
+    outside = [*[letter for letter in written if letter not in of_kernel][1:], *summed]
+    sizes = dict(zip(read + written, visit.shapes[0] + visit.outputs[0], strict=True))
     visit.cost([sizes[letter] for letter in outside], [known[letter] for letter in outside], layer.kernel)
     visit.activated(layer.activation, result)
     return [result]
+
+
+def _ignore(visit: Visit, axes: list[int]) -> None:
+    """Says that the layer sums over axes of its input without weights; inside of another layer these must stay."""
+    for axis in axes:
+        label = visit.inputs[0][axis]
+        if visit.path:
+            visit.fix(label, "summed inside another layer by")
+        elif label is not None:
+            visit.ignore(visit.graph.symbolic(visit.call)[0], axis)
 
 
 def einsum_letters(equation: str, rank: int) -> Any:
