@@ -37,6 +37,14 @@ RECURRENT: dict[str, Build] = {
     "bidirectional of two kinds": lambda x: keras.layers.Bidirectional(
         keras.layers.LSTM(6), backward_layer=keras.layers.GRU(4, go_backwards=True)
     )(x),
+    "bidirectional in each part": lambda x: keras.layers.TimeDistributed(
+        keras.layers.Bidirectional(keras.layers.LSTM(4))
+    )(keras.layers.Reshape((2, 2, 6))(x)),
+    "bidirectional of two kinds in each part of a part": lambda x: keras.layers.TimeDistributed(
+        keras.layers.TimeDistributed(
+            keras.layers.Bidirectional(keras.layers.LSTM(3), backward_layer=keras.layers.GRU(4, go_backwards=True))
+        )
+    )(keras.layers.Reshape((2, 1, 2, 6))(x)),
 }
 
 

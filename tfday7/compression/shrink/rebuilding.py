@@ -66,8 +66,7 @@ class Shrunk(_Rebuilt):
         if not settings:
             return config
         config = copy.deepcopy(config)
-        if type(layer).__name__ == "Bidirectional":
-            config["backward_layer"] = _as_given(layer.backward_layer)
+        _add_backward_sides(layer, config)
         for path, value in settings.items():
             inner = config
             for key in path[:-1]:
@@ -111,6 +110,14 @@ class Masked(_Rebuilt):
                 shape[axis] = -1
                 own[id(tensor)] = own[id(tensor)] * tf.constant(stays.reshape(shape), tensor.dtype)
         return super().called(call, own)
+
+
+def _add_backward_sides(layer: Any, config: dict[str, Any]) -> None:
+    """Adds the backward side to a bidirectional layer's settings, which leave out one like the forward side."""
+    if type(layer).__name__ == "Bidirectional":
+        config["backward_layer"] = _as_given(layer.backward_layer)
+    elif "layer" in config:
+        _add_backward_sides(layer.layer, config["layer"]["config"])
 
 
 def _as_given(backward: Any) -> dict[str, Any]:
