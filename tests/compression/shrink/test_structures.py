@@ -135,6 +135,41 @@ def test_channels_that_repeat_along_another_axis_go_one_by_one() -> None:
     assert [(one.group.name, one.before, one.after) for one in plan.groups] == [("first", 6, 3)]
 
 
+def test_a_shared_reshape_has_an_open_size_in_each_place() -> None:
+    """As in the heads of a detector: boxes of four numbers, from maps of 4 x 4 and of 2 x 2."""
+    inputs = keras.Input((8, 8, 2))
+    large = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="large")(inputs)
+    small = keras.layers.Conv2D(6, 3, strides=2, padding="same", name="small")(large)
+    head, boxes = keras.layers.Conv2D(8, 3, padding="same", name="head"), keras.layers.Reshape((-1, 4), name="boxes")
+    model = keras.Model(inputs, keras.layers.Concatenate(axis=1)([boxes(head(large)), boxes(head(small))]))
+    plan, smaller = agree(model)
+    assert [(one.group.members, one.after) for one in plan.groups] == [(("large", "small"), 3)]
+    assert smaller.get_layer("boxes").target_shape == (-1, 4)
+    assert smaller.output_shape == model.output_shape == (None, 2 * 16 + 2 * 4, 4)
+
+
+def test_a_shared_reshape_with_a_size_that_is_given_keeps_as_many_in_each_place() -> None:
+    inputs = keras.Input((5,))
+    pair = [keras.layers.Dense(12, name="a")(inputs), keras.layers.Dense(24, name="b")(inputs)]
+    rows = keras.layers.Reshape((3, -1), name="rows")
+    x = keras.layers.Flatten()(keras.layers.Concatenate()([rows(one) for one in pair]))
+    plan, smaller = agree(keras.Model(inputs, keras.layers.Dense(2)(x)))
+    assert [(set(one.group.members), one.before, one.after) for one in plan.groups] == [({"a", "b"}, 3, 2)]
+    assert smaller.get_layer("rows").target_shape == (2, -1)
+
+
+@pytest.mark.parametrize("first", ["input", "dense"])
+def test_a_shared_reshape_of_what_stays_keeps_all(first: str) -> None:
+    inputs = keras.Input((6, 12))
+    given = {"input": inputs, "dense": keras.layers.Dense(12, name="whole")(inputs)}
+    shared = keras.layers.Reshape((3, 24), name="shared")
+    ends = [shared(given[key]) for key in sorted(given, key=lambda key: key != first)]
+    x = keras.layers.Dense(6, name="free")(keras.layers.Concatenate()(ends))
+    plan, _ = agree(keras.Model(inputs, keras.layers.Dense(2)(x)))
+    assert [one.group.name for one in plan.groups] == ["free"]
+    assert "elsewhere by the shared Reshape 'shared'" in next(o.reason for o in plan.skipped if o.layer == "whole")
+
+
 def test_products_along_the_last_axis_of_vectors() -> None:
     inputs = keras.Input((5,))
     pair = [keras.layers.Dense(6, name=name)(inputs) for name in ("left", "right")]

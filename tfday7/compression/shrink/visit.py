@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfday7.compression.shrink.atoms import Vector
-from tfday7.compression.shrink.labels import Count, Labels, Product, Weight
+from tfday7.compression.shrink.labels import Count, Labels, Product, Weight, counted
 from tfday7.models.door.graph import Call
 
 if TYPE_CHECKING:
@@ -155,6 +155,21 @@ class Visit:
         """Says how a setting counts channels: a vector (its positions), or a nest with `Count` and `Chosen` inside."""
         value = Count(value) if hasattr(value, "dtype") and not isinstance(value, Count) else value
         self.graph.settings.setdefault(id(self.call.layer), {})[(*self.path, setting)] = value
+
+    def set_sizes(self, setting: str, given: Sequence[Any], labels: Sequence[Vector | None]) -> None:
+        """Says a setting of sizes: those given, counted where an axis is labelled; an open one follows from the others.
+
+        A shared layer says it once a call, maybe of tensors of other sizes: then the labels are joined.
+        """
+        told = [None if size in (-1, None) else label for size, label in zip(given, labels, strict=True)]
+        before = self.graph.settings.get(id(self.call.layer), {}).get((*self.path, setting))
+        if before is None:
+            self.set(setting, counted(given, told))
+            return
+        for first, now in zip(before, told, strict=True):
+            label = first.label if isinstance(first, Count) else None
+            if label is not now:
+                self.join(label, now, "given fewer channels elsewhere by the shared")
 
     def cost(self, sizes: Sequence[Any], labels: Sequence[Vector | None], variable: Any = None) -> None:
         """Says a number of multiplications: sizes, each counted by its label, times the size of the variable.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.compression.shrink.atoms import Vector
-from tfday7.compression.shrink.labels import Labels, counted
+from tfday7.compression.shrink.labels import Labels
 from tfday7.compression.shrink.visit import Shape, Visit, rule
 
 _OF_PIXELS = (
@@ -40,8 +40,7 @@ def _flatten(visit: Visit) -> list[Labels]:
 @rule("Reshape")
 def _reshape(visit: Visit) -> list[Labels]:
     labels = reshaped(visit, visit.inputs[0], visit.shapes[0], visit.outputs[0])
-    given = [-1 if size is None else size for size in visit.outputs[0][1:]]
-    visit.set("target_shape", counted(given, labels[1:]))
+    visit.set_sizes("target_shape", visit.layer.target_shape, labels[1:])
     return [labels]
 
 
