@@ -93,6 +93,37 @@ def test_the_file_is_the_model_to_two_steps_of_the_output(name: str, tmp_path: P
     assert steps <= 2.01
 
 
+def scaled_alone(x: Any) -> Any:
+    x = LAYERS.BatchNormalization()(LAYERS.Conv2D(8, 3, padding="same", activation="relu")(x))
+    return LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(8, 3)(x))
+
+
+def normalized_steps(x: Any) -> Any:
+    return LAYERS.GlobalAveragePooling1D()(LAYERS.Dense(8)(LAYERS.LayerNormalization()(LAYERS.Dense(8)(x))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "fixed", "sizes"),
+    [(scaled_alone, (8, 8, 3), (None, None, 3)), (normalized_steps, (6, 5), (None, 5))],
+    ids=["image", "series"],
+)
+def test_open_sizes_give_the_file_that_fixed_sizes_give(
+    body: Body, fixed: tuple[int, ...], sizes: tuple[Any, ...], tmp_path: Path
+) -> None:
+    dataset, found = images(fixed), []
+    for shape in (fixed, sizes):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(shape)
+        given = with_statistics(keras.Model(inputs, LAYERS.Dense(2)(body(inputs))))
+        model, left = qat.prepare(given, dataset)
+        assert left == []
+        steps, summary = steps_between(model, dataset, tmp_path)
+        assert steps <= 2.01
+        found.append(operators(summary))
+    assert found[0] == found[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("strides", "padding"), [(1, "same"), (2, "same"), (2, "valid")])
 def test_771_a_transposed_convolution_whose_channels_differ_gives_in_the_file_what_it_gives_in_training(

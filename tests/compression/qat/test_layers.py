@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,17 @@ def test_a_normalization_alone_is_a_scale_and_an_offset_for_each_channel() -> No
     scale.build(inputs.shape)
     scale.set_weights(plain.get_weights())
     np.testing.assert_allclose(scale(inputs, training=False), plain(inputs, training=False), atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(2,), (None, 2), (4, None, 2), (None, None, None, 2)])
+def test_a_scale_and_an_offset_for_each_channel_leave_open_sizes_open(sizes: tuple[Any, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=(3, *(size or 4 for size in sizes))).astype(np.float32)
+    inputs = keras.Input(sizes)
+    made = keras.layers.Lambda(lambda each: layers.per_channel(each, tf.constant([2.0, -0.5]), tf.constant([1.0, 0.0])))
+    model = keras.Model(inputs, made(inputs))
+    assert model.output_shape == (None, *sizes)
+    np.testing.assert_allclose(model(x), x * [2.0, -0.5] + [1.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(model.predict(x, verbose=0), x * [2.0, -0.5] + [1.0, 0.0], atol=1e-6)
 
 
 def test_layer_normalization_in_wide_ranges_is_layer_normalization_to_a_few_steps() -> None:

@@ -253,9 +253,16 @@ def rounded(weight: Any, axes: Sequence[int] | None, blocks: int = 1) -> Any:
 
 def per_channel(inputs: Any, scale: Any, offset: Any) -> Any:
     """Returns inputs * scale + offset, one of each a channel of the last axis, as a depthwise 1x1 convolution."""
-    shape = inputs.shape
-    channels = shape[-1]
-    image = tf.reshape(inputs, (-1, 1, int(np.prod(shape[1:-1])), channels))
+    channels = inputs.shape[-1]
     kernel = tf.reshape(scale, (1, 1, channels, 1))
-    image = tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID") + offset
-    return tf.reshape(image, (-1, *shape[1:]))
+
+    def scaled(image: Any) -> Any:
+        return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID") + offset
+
+    if len(inputs.shape) == 4:
+        return scaled(inputs)
+    between = inputs.shape[1:-1]
+    if None in between:  # Every place is an image of its own, as its number is not known.
+        return tf.reshape(scaled(tf.reshape(inputs, (-1, 1, 1, channels))), tf.shape(inputs))
+    image = tf.reshape(inputs, (-1, 1, int(np.prod(between)), channels))
+    return tf.reshape(scaled(image), (-1, *between, channels))
