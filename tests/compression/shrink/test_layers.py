@@ -117,6 +117,7 @@ IMAGE: dict[str, Build] = {
     ),
     "einsum": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7), bias_axes="e")(x),
     "einsum without bias": lambda x: keras.layers.EinsumDense("abcd,de->abce", (None, None, 7))(x),
+    "einsum of an ellipsis": lambda x: keras.layers.EinsumDense("...d,de->...e", 7, bias_axes="e")(x),
     "einsum that sums channels in each row": lambda x: keras.layers.Reshape((8, 1, 5))(
         keras.layers.TimeDistributed(keras.layers.EinsumDense("bct,td->bd", (5,)))(
             keras.layers.Permute((1, 3, 2))(keras.layers.Conv2D(4, 1)(x))
@@ -153,6 +154,12 @@ SERIES: dict[str, Build] = {
     ),
     "einsum to heads": lambda x: keras.layers.EinsumDense("bthd,hde->bte", (None, 5), bias_axes="e")(
         keras.layers.EinsumDense("btc,chd->bthd", (None, 4, 3), bias_axes="hd")(x)
+    ),
+    "einsum to heads in front": lambda x: keras.layers.EinsumDense("bhtd,hde->bte", (None, 5), bias_axes="e")(
+        keras.layers.EinsumDense("btc,chd->bhtd", (4, None, 3), bias_axes="hd")(x)
+    ),
+    "einsum before an ellipsis": lambda x: keras.layers.EinsumDense("ac...,cd->ad...", 7, bias_axes="d")(
+        keras.layers.Permute((2, 1))(x)
     ),
     "einsum that sums channels": lambda x: keras.layers.EinsumDense("bct,td->bd", (5,))(
         keras.layers.Permute((2, 1))(x)

@@ -52,6 +52,16 @@ def encoder(name: str = "encoder") -> Any:
     return keras.Sequential([layers.Input((4, 4, 6)), layers.Conv2D(8, 3), layers.ReLU(), layers.Conv2D(6, 2)], name)
 
 
+def test_a_shared_einsum_reads_as_many_steps_as_there_are_in_each_place() -> None:
+    short, long = keras.Input((4, 5)), keras.Input((8, 5))
+    shared = keras.layers.EinsumDense("btc,cd->btd", (None, 6), bias_axes="d", name="shared")
+    ends = [shared(keras.layers.Dense(8, name=name)(one)) for name, one in (("a", short), ("b", long))]
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Concatenate(axis=1)(ends))
+    plan, smaller = agree(keras.Model([short, long], keras.layers.Dense(2)(x)))
+    assert {tuple(sorted(one.group.members)) for one in plan.groups} == {("a", "b"), ("shared",)}
+    assert smaller.get_layer("shared").get_config()["output_shape"] == [None, 3]
+
+
 def test_a_model_inside_is_shrunk_from_its_inputs_to_its_outputs() -> None:
     inputs = keras.Input((4, 4, 2))
     x = encoder()(keras.layers.Conv2D(6, 1, name="before")(inputs))

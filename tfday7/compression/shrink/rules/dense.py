@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfday7.compression.shrink.labels import Labels, counted
+from tfday7.compression.shrink.labels import Labels
 from tfday7.compression.shrink.propagation import unknown
 from tfday7.compression.shrink.visit import Visit, rule
 
@@ -50,10 +50,12 @@ def _einsum_dense(visit: Visit) -> list[Labels]:
     source = (0, read.index(of_kernel[consumed[0]])) if len(consumed) == 1 else None
     visit.weight(layer.kernel, [known[letter] for letter in of_kernel], consumed, produced, source)
     if layer.bias is not None:
-        letters = [letter for letter in written if letter in (layer.bias_axes or "")]
-        rank = len(layer.bias.shape)
-        visit.weight(layer.bias, [*([None] * (rank - len(letters))), *(known[letter] for letter in letters)])
-    visit.set("output_shape", counted(visit.outputs[0][1:], result[1:]))
+        last = written[-len(layer.bias.shape) :]  # It has the last axes of the result, some of them of size 1.
+        visit.weight(layer.bias, [known[letter] if letter in layer.bias_axes else None for letter in last])
+    given = layer.partial_output_shape
+    given = [given] if isinstance(given, int) else list(given)  # Without the axes of an ellipsis.
+    front = len(result) - len(given) if layer.equation.startswith("...") else 1
+    visit.set_sizes("output_shape", given, result[front : front + len(given)])
     summed = [letter for letter in read if letter not in of_kernel and letter not in written]
     _ignore(visit, [read.index(letter) for letter in summed])
     outside = [*[letter for letter in written if letter not in of_kernel][1:], *summed]
