@@ -274,6 +274,7 @@ FIXED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "softmax": (tf.nn.softmax, "normalized together"),
     "argmax": (lambda x: tf.cast(tf.argmax(x, axis=-1), tf.float32), "counted along"),
     "every other": (lambda x: x[..., ::2], "picked by number"),
+    "backwards": (lambda x: x[..., ::-1], "picked by number"),
     "number of channels": (lambda x: x / tf.cast(tf.shape(x)[2], tf.float32), "counted by"),
     "times a constant": (lambda x: tf.matmul(x, np.eye(8, 5, dtype=np.float32)), "multiplied by a constant in"),
     "brought to length one as a whole": (tf.math.l2_normalize, "normalized together"),

@@ -181,12 +181,13 @@ def sliced(visit: Visit, labels: Labels, parts: list[Any], shape: tuple[Any, ...
             result.append(label)
             key.append(part)
             continue
-        start, stop, step = slice(ends["start"], ends["stop"], ends["step"]).indices(size)
+        taken = slice(ends["start"], ends["stop"], ends["step"])
+        start, stop, step = taken.indices(size)
         if step != 1:
             visit.fix(label, "picked by number in")
         else:
             part, changed = {"start": Count(label[:start]), "stop": Count(label[:stop]), "step": None}, True
-        visit.graph.atoms.parts.append(label[start:stop:step])
-        result.append(label[start:stop:step])
+        visit.graph.atoms.parts.append(label[taken])
+        result.append(label[taken])
         key.append(part)
     return result, (key if changed else None)
