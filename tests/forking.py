@@ -3,17 +3,21 @@
 Starting TensorFlow takes longer than most commands of these tests; a fork has it at once, and so it has what is under
 the commands. The process is started by the first command of a test process and ends with it. A command sees the
 environment, the folder and the arguments that it would see as `python -m tfday7.NAME`; only its imports are done before
-it begins, and those of the process that converts for it, which is a fork too.
+it begins, and those of the process that converts for it, which is a fork too. What it times it times for a moment,
+and of the standard library's text it reads a twelfth: how good these figures are, and that all of the library is read,
+tests of their own say.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -30,8 +34,21 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = (
     "tfday7.stages", "tfday7.stage_compress", "tfday7.diagnosis", "tfday7.reporting", "tfday7.tuning.tuning",
     "tfday7.training.fitting", "tfday7.exporting.exporting", "tensorflow_model_optimization", "sklearn.linear_model",
-    "sklearn.neighbors",
+    "sklearn.neighbors", "sklearn.datasets", "ai_edge_litert.interpreter", "jinja2", "pydantic", "rich._emoji_codes",
+    "matplotlib.backends.backend_svg",
 )  # fmt: skip
+# All that is ours except the commands, which run as `__main__`, and what goes to devices.
+PACKAGES = (
+    *("benchmarking", "compression", "core", "data", "diagnosis", "distribution", "exporting", "models", "optimizers"),
+    *("reporting", "runtimes", "training"),
+)
+# A process that measures; see `benchmarking.process`.
+MEASURING = """import sys
+from tfday7.benchmarking import worker
+worker.WARM_UP_SECONDS = 0.03
+del sys.argv[1]
+worker.main()"""
+WORKER = (sys.executable, "-c", MEASURING, "tfday7.benchmarking.worker")
 CONVERTING = ("tfday7.train", "tfday7.export", "tfday7.compress")
 
 
@@ -159,6 +176,9 @@ def serve() -> None:
     assert keras3.layers.Dense
     for name in sys.argv[1:]:
         importlib.import_module(name)
+    if sys.argv[1:] == list(LIBRARIES):
+        _import_ours()
+        _hurry()
     own = {name: value for name, value in os.environ.items() if before.get(name) != value}  # Set by the imports.
     gc.collect()
     gc.freeze()
@@ -180,6 +200,36 @@ def serve() -> None:
         for child in left:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
+
+
+def _import_ours() -> None:
+    for package in PACKAGES:
+        found = importlib.import_module(f"tfday7.{package}")
+        for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
+            importlib.import_module(module.name)
+
+
+def _hurry() -> None:
+    from tfday7.benchmarking import measuring, process
+    from tfday7.data.sources import stdlib_text
+    from tfday7.training import batches, step_time
+
+    class Hurried(process.Worker):
+        """One that is soon warm."""
+
+        def __init__(self, cell: Any, inputs: Any = None, command: Any = (), *more: Any, **named: Any) -> None:
+            super().__init__(cell, inputs, WORKER, *more, **named)
+
+    usual, measured, whole = measuring.Limits(), measuring.measure, stdlib_text.files
+
+    def measure(listed: Any, inputs: Any, limits: Any = usual, *more: Any, **named: Any) -> Any:
+        if limits.seconds <= usual.seconds:  # A test that asks for longer has a reason.
+            limits = dataclasses.replace(limits, seconds=min(limits.seconds, 0.2))
+        return measured(listed, inputs, limits, *more, **named)
+
+    process.Worker, measuring.measure = Hurried, measure  # type: ignore[misc]
+    stdlib_text.files = lambda folder: whole(folder)[::12]
+    batches.TIMED_SECONDS, step_time.SECONDS = 0.05, 0.2
 
 
 def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
