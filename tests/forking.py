@@ -3,16 +3,18 @@
 Starting TensorFlow takes longer than most commands of these tests; a fork has it at once, and so it has what is under
 the commands. The process is started by the first command of a test process and ends with it. A command sees the
 environment, the folder and the arguments that it would see as `python -m tfday7.NAME`; only its imports are done before
-it begins, and those of the process that converts for it, which is a fork too. What it times it times for a moment,
-and of the standard library's text it reads a twelfth: how good these figures are, and that all of the library is read,
-tests of their own say.
+it begins, and those of the processes that convert for it or that it launches, which are forks too. What it times it
+times for a moment, and of the standard library's text it reads a twelfth: how good these figures are, and that all of
+the library is read, tests of their own say.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import dataclasses
+import functools
 import gc
 import importlib
 import json
@@ -28,6 +30,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,7 +237,6 @@ def _hurry() -> None:
 
 def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
     """Is the command, and never returns."""
-    code = 1
     try:
         os.setsid()
         for number, path in enumerate(asked["files"], start=1):
@@ -245,9 +247,20 @@ def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
         os.chdir(asked["cwd"])
         sys.path[0] = asked["cwd"]
         sys.argv = [asked["module"], *asked["arguments"]]
-        if asked["module"] in CONVERTING:
+        _run(asked["module"])
+    finally:
+        os._exit(1)
+
+
+def _run(module: str) -> None:
+    """Runs a command with the arguments that are in `sys.argv`, and ends the process."""
+    code = 1
+    try:
+        if module in CONVERTING:
             _give_converter()
-        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+        if module == "tfday7.launch":
+            _fork_workers()
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -274,6 +287,39 @@ def _give_converter() -> None:
             self._process = cast("subprocess.Popen[bytes]", Fork(_convert, self._errors.fileno()))
 
     converters.KEPT.give(Forked())
+
+
+def _fork_workers() -> None:
+    """Lets a launcher fork its workers, which would load TensorFlow each; all else of them is as it would be."""
+    from tfday7.distribution.launching import child, processes
+
+    def start(command: list[str], env: dict[str, str], **pipes: Any) -> Any:
+        reads, writes = os.pipe()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setsid()
+                for number, handle in enumerate((os.open(os.devnull, os.O_RDONLY), writes, writes)):
+                    os.dup2(handle, number)
+                ctypes.CDLL(None).prctl(child.PR_SET_PDEATHSIG, signal.SIGKILL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.environ.clear()
+                os.environ.update(env)
+                module, *sys.argv[1:] = command[command.index("-m") + 1 :]
+                _run(module)
+            finally:
+                os._exit(1)
+        os.close(writes)
+        wait = functools.partial(_wait, pid)
+        return SimpleNamespace(pid=pid, stdout=os.fdopen(reads, "rb"), wait=wait)
+
+    processes.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": start})  # type: ignore[assignment]
+
+
+def _wait(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _convert() -> None:
