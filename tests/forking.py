@@ -73,15 +73,15 @@ class Server:
         self.lock = threading.Lock()
         atexit.register(self.end)
 
-    def start(self, module: str, arguments: list[str], cwd: Path) -> Started:
-        """Starts `python -m MODULE`."""
+    def start(self, module: str, arguments: list[str], cwd: Path, **more: str) -> Started:
+        """Starts `python -m MODULE`, or a script of the tests by its path; `more` are variables of its environment."""
         folder = tempfile.TemporaryDirectory()
         written = [Path(folder.name) / name for name in ("out", "err")]
         asked = {
             "module": module,
             "arguments": arguments,
             "cwd": str(cwd),
-            "environment": {**os.environ, "PYTHONPATH": str(self.root), "PYTHONWARNINGS": "ignore"},
+            "environment": {**os.environ, "PYTHONPATH": str(self.root), "PYTHONWARNINGS": "ignore", **more},
             "files": list(map(str, written)),
         }
         return Started(self, self.ask(asked), folder, [module, *arguments])
@@ -245,7 +245,7 @@ def _become(asked: dict[str, Any], own: dict[str, str]) -> None:
         os.environ.clear()
         os.environ.update(own | asked["environment"])
         os.chdir(asked["cwd"])
-        sys.path[0] = asked["cwd"]
+        sys.path[0] = asked["cwd"] if not asked["module"].endswith(".py") else str(Path(__file__).parent)
         sys.argv = [asked["module"], *asked["arguments"]]
         _run(asked["module"])
     finally:
@@ -260,7 +260,10 @@ def _run(module: str) -> None:
             _give_converter()
         if module == "tfday7.launch":
             _fork_workers()
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module.endswith(".py"):
+            runpy.run_path(module, run_name="__main__")
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

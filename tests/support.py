@@ -50,6 +50,11 @@ def start_command(name: str, *arguments: str, cwd: Path) -> forking.Started:
     return _server().start(f"tfday7.{name}", list(arguments), cwd)
 
 
+def start_script(path: Path, *arguments: str, **environment: str) -> forking.Started:
+    """Starts a script of the tests as a fork that has TensorFlow loaded, and may set its virtual devices still."""
+    return _server().start(str(path), list(arguments), ROOT, **environment)
+
+
 def start_fresh(name: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
     """Starts `python -m tfday7.NAME` as a user does."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -7,15 +7,12 @@ does it take the same micro-batches.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from distribution.replicated import CELLS
-from support import ROOT
+from support import start_script
 
 DEVICES = 3
 LARGEST = {"float16": 1e-3, "bfloat16": 1e-2}  # Half a unit in the last place of 16 bits is 5e-4 and 4e-3 of a number.
@@ -24,10 +21,10 @@ LARGEST = {"float16": 1e-3, "bfloat16": 1e-2}  # Half a unit in the last place o
 @pytest.fixture(scope="module")
 def differences() -> dict[str, Any]:
     """What `replicated.py` finds for all cells, in one process."""
-    command = [sys.executable, str(Path(__file__).parent / "replicated.py"), str(DEVICES), *CELLS]
-    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    started = start_script(Path(__file__).parent / "replicated.py", str(DEVICES), *CELLS)
+    out, err = started.communicate(timeout=900)
+    assert started.returncode == 0, err[-3000:]
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 
 

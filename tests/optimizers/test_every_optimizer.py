@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from optimizers.stepping import GRADIENTS, HERE, START, small_model
-from support import ROOT
+from support import start_script
 
 from tfday7.core.frameworks import keras, tf
 from tfday7.core.run_folder import RunFolder
@@ -38,11 +35,10 @@ def _train(model: Any, steps: list[list[np.ndarray]]) -> None:
 
 def _apart(script: str, *names: str) -> dict[str, tuple[float, float]]:
     """Runs a script that trains in two ways: virtual devices must be set before TensorFlow starts."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    command = [sys.executable, str(ROOT / "tests" / "optimizers" / script), *names]
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return {name: (moved, apart) for name, (moved, apart) in json.loads(ended.stdout).items()}
+    started = start_script(Path(__file__).parent / script, *names)
+    out, err = started.communicate(timeout=900)
+    assert started.returncode == 0, err[-3000:]
+    return {name: (moved, apart) for name, (moved, apart) in json.loads(out).items()}
 
 
 @pytest.mark.slow

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from support import ROOT
+from forking import Started
+from support import start_script
 
 FOLDER = Path(__file__).parent
 
 
-def start(script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(script: str, *arguments: str, **environment: str) -> Started:
     """Starts a program of this folder."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    own = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", **environment}
-    command = [sys.executable, str(FOLDER / script), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own)
+    return start_script(FOLDER / script, *arguments, **environment)
 
 
-def result(process: subprocess.Popen[str], timeout: float = 900) -> Any:
+def result(process: Started, timeout: float = 900) -> Any:
     """Waits for a program and returns the JSON that it printed."""
     try:
         out, err = process.communicate(timeout=timeout)
