@@ -238,7 +238,7 @@ def train_both(model: Any) -> dict[str, Any]:
     data = random_input(model, 64)
     data = data if len(data) > 1 else data[0]
     generator = np.random.default_rng(2)
-    targets = tf.nest.map_structure(lambda out: generator.normal(size=out.shape), model.predict(data, verbose=0))
+    targets = tf.nest.map_structure(lambda out: generator.normal(size=out.shape), model(data))
     losses = {}
     for name, framework, one in (("tf_keras", keras, door.load(model)), ("keras3", keras3, model)):
         batches: list[float] = []  # The loss after each step, as a mean over the epoch so far.
