@@ -165,11 +165,11 @@ def shortened(name: str, rest: list[str], number: int) -> list[str]:
     if name == "tune":
         given += ["--trials=2", "--reruns=1"]
     if name == "compress" and "--recipe" not in known:
-        given += ["--search_epochs=1", "--max_candidates=2", "--search_minutes=1"]
+        given += ["--search_epochs=1", "--max_candidates=1", "--search_minutes=1"]
     if name in ("compress", "benchmark") and "--check" not in known:
         given += ["--seconds=0.2"]
     if "--fix" in known:
-        given += ["--fix_budget_minutes=0.2"]
+        given += ["--fix_budget_minutes=0.1"]
     return given
 
 
