@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quickstart.flags
 # One more than there are cores: tests wait for processes that they start.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# The tests start hundreds of processes: where bytecode is not kept, each compiles our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Debian packages that only tests use: a browser that opens the report, Fashion-MNIST as IDX files, compilers for what
 # goes to phones and microcontrollers, and an SSH server that stands for a device.
 SYSTEM_PACKAGES := chromium dataset-fashion-mnist kotlin g++ openssh-server openssh-client libusb-1.0-0

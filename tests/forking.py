@@ -305,6 +305,9 @@ def _fork_workers() -> None:
                 os.setsid()
                 for number, handle in enumerate((os.open(os.devnull, os.O_RDONLY), writes, writes)):
                     os.dup2(handle, number)
+                # A thread of the launcher may have held those that there were.
+                sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+                sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
                 ctypes.CDLL(None).prctl(child.PR_SET_PDEATHSIG, signal.SIGKILL)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)

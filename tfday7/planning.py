@@ -67,17 +67,24 @@ class Plan:
         augmentation.parse(self.training.augment)
         self.export.check()
 
-    def check(self, dataset: Dataset) -> None:
-        """Checks the settings against the data. Raises UserError for the first contradiction."""
+    def check(self, dataset: Dataset, is_new: bool = True) -> None:
+        """Checks the settings against the data. Raises UserError for the first contradiction.
+
+        Args:
+            dataset: the data.
+            is_new: whether nothing has trained so: what only harms is then refused too, and else for a repair to find.
+        """
         from tfday7.data import augmentation
         from tfday7.models import building
         from tfday7.training import config
 
         building.check(self.model, dataset.problem)
-        building.check_inputs(self.model, dataset.train.x)
         if self.distribution.strategy == parameter_servers.NAME:
             parameter_servers.check_data(dataset)
-        augmentation.check(self.training.augment, dataset.problem, dataset.train.x)
+        augmentation.check(self.training.augment, dataset.problem)
+        if is_new:
+            building.check_inputs(self.model, dataset.train.x)
+            augmentation.check_inputs(self.training.augment, dataset.train.x)
         config.check(self.training, self.optimizer, dataset.problem.task, len(dataset.train))
 
     def check_exports(self, folder: RunFolder, overwrite: bool) -> None:
@@ -95,12 +102,12 @@ class Plan:
         return f"{self.data.name()}_{Path(self.model.model.replace(':', '_')).stem}"
 
 
-def load(plan: Plan, say: Say) -> Dataset:
-    """Returns the data of a plan, checked against its settings, and says what they are. Raises UserError."""
+def load(plan: Plan, say: Say, is_new: bool = True) -> Dataset:
+    """Returns the data of a plan, checked against its settings (see `Plan.check`), and says what they are."""
     from tfday7 import data
 
     dataset = data.load(plan.implied_data())
-    plan.check(dataset)
+    plan.check(dataset, is_new)
     sizes = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     say(f"data: {dataset.name}, {dataset.problem.task} of {dataset.problem.input_shape}: {sizes}")
     if dataset.problem.encoding:

@@ -108,7 +108,7 @@ def _prepared(folder: RunFolder, config: FixConfig, say: Say) -> tuple[Repair, R
     from tfday7.diagnosis.repairing.trained import Trials
 
     plan, flags = _plan(folder)
-    dataset = load(plan, say)
+    dataset = load(plan, say, is_new=False)
     before = folder.known().data.fingerprint
     if before != dataset.fingerprint:
         raise UserError(

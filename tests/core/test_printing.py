@@ -18,7 +18,8 @@ SHOWN = "a\ufffd]52;c;cm0K\ufffd\\\ufffd2Jb"
 def test_control_characters_are_shown_and_line_breaks_stay_where_text_has_lines() -> None:
     assert printable(f"{CLIPBOARD}\nc") == f"{SHOWN}\ufffdc"
     assert printable_lines(f"{CLIPBOARD}\nc\r") == f"{SHOWN}\nc\ufffd"
-    assert printable_lines("深度学习 é 🙂") == "深度学习 é 🙂"
+    for text in ("深度学习 é 🙂", "我的\u3000数据.csv", "a\u00a0b\u202fc\td"):
+        assert printable_lines(text) == text
 
 
 def test_a_terminal_says_names_as_they_are_and_obeys_none() -> None:

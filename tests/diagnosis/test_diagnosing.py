@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from known_runs import EPOCHS, FALLING, GUESSING, RARE, RISING, RUNS, WEIGHED, probed
+from known_runs import DATA, EPOCHS, FALLING, GUESSING, RARE, RISING, RUNS, WEIGHED, probed
 from known_runs import run as _run
 
 from tfday7.core import texts
@@ -78,6 +79,23 @@ def test_a_run_that_weighs_classes_alike_is_not_hopeless_while_their_recall_is_n
     found = judge_running(_run(**GUESSING), len(EPOCHS))
     assert found is not None
     assert found.id == "not_learning"
+
+
+def test_classes_that_weigh_alike_by_themselves_change_nothing() -> None:
+    """Behind a linear model is behind, where no class is rare; and a title's percent is that of what it speaks of."""
+    behind = probed(train_score=0.7, validation_score=0.7, flags={"class_weights": "balanced"})
+    even = dataclasses.replace(behind.health, data=dataclasses.replace(DATA, class_counts=(70, 60)))
+    uneven = dataclasses.replace(behind.health, data=dataclasses.replace(DATA, class_counts=(700, 60)))
+    assert judge(dataclasses.replace(behind, health=even)).verdict == "underfit"
+    assert judge(dataclasses.replace(behind, health=uneven)).verdict == "good_fit"
+    (found,) = judge(_run(**{**WEIGHED, "train_score": 0.62, "baseline": 0.5}, class_recall=(0.55, 0.5))).findings
+    assert "(5% of the way to perfect)" in found.title
+
+
+@pytest.mark.parametrize("end", [0.45, 0.55])
+def test_one_low_epoch_at_the_end_hides_no_instability(end: float) -> None:
+    loss = np.array([2.3, 1.2, 0.8, 0.6, 0.5, 3.0, 4.0, 5.0, 4.0, 5.0, end])
+    assert judge(_run(loss, loss)).verdict == "unstable"
 
 
 def test_more_accuracy_than_guessing_is_learning_whatever_the_recall() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def printable(text: str) -> str:
-    """Returns text as one line without control characters; each becomes U+FFFD, a line break too."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    """Returns text as one line without control characters; each becomes U+FFFD, a line break too. Spaces stay."""
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else "\ufffd" for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """Returns text whose line breaks stay, without other control characters."""
-    return "\n".join(map(printable, text.split("\n")))
+    """Returns text whose line breaks and tabs stay, without other control characters."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))

@@ -62,12 +62,8 @@ def parse(names: str) -> tuple[str, ...]:
     return chosen
 
 
-def check(names: str, problem: Problem, inputs: Inputs) -> tuple[str, ...]:
+def check(names: str, problem: Problem) -> tuple[str, ...]:
     """Returns the augmentations in a comma list.
-
-    Args:
-        names: the list.
-        problem, inputs: of the training split.
 
     Raises:
         UserError: as `parse`, or one does not fit the data; the hint lists those that do.
@@ -83,9 +79,18 @@ def check(names: str, problem: Problem, inputs: Inputs) -> tuple[str, ...]:
             )
         if AUGMENTATIONS.get(name).labels and problem.task not in ("classification", "multilabel"):
             raise UserError(f"--augment={name} mixes classes; the task is {problem.task}", f"leave {name} out")
-        if AUGMENTATIONS.get(name).unit:
-            pixels.check(inputs, f"--augment={name}")
     return chosen
+
+
+def check_inputs(names: str, inputs: Inputs) -> None:
+    """Checks that inputs are on the scale that the augmentations in a comma list take.
+
+    Raises:
+        UserError: as `parse`, or one of them takes values from 0 to 1, and there are others.
+    """
+    for name in parse(names):
+        if AUGMENTATIONS.get(name).unit:
+            pixels.check(inputs, f"--augment={name}", name)
 
 
 def mixes_labels(names: str) -> bool:

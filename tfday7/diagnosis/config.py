@@ -12,5 +12,7 @@ class DiagnosisConfig(Settings):
     """The settings of the checks that run during training."""
 
     stop_when_broken: bool = setting(
-        False, "End a run early that no further epoch can save: nothing learned, dead layers, exploding values."
+        False,
+        "End a run early that no further epoch can save: nothing learned, dead layers, exploding values; none with "
+        "--class_weights=balanced, whose accuracy says little.",
     )

@@ -14,7 +14,7 @@ from tfday7.diagnosis import unseen
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.evidence import Evidence, from_run
 from tfday7.diagnosis.history import histories
-from tfday7.diagnosis.measures import learned_nothing
+from tfday7.diagnosis.measures import learned_nothing, mean_recall, weighs_alike
 from tfday7.diagnosis.records import Diagnosis, Finding
 
 # Causes that were measured, in the order in which they explain each other: data before the model's start, both before
@@ -104,7 +104,12 @@ def _place(match: Match) -> int:
 
 
 def judge_running(evidence: Evidence, epochs: int) -> Finding | None:
-    """Returns what makes a run hopeless that is still training, or None; `epochs` are those of the whole run."""
+    """Returns what makes a run hopeless that is still training, or None; `epochs` are those of the whole run.
+
+    Where classes weigh alike, accuracy says little, and recall is not known yet: nothing is said.
+    """
+    if weighs_alike(evidence) and mean_recall(evidence) is None:
+        return None
     if evidence.epochs < max(MIN_EPOCHS, math.ceil(HOPELESS_SHARE * epochs)):
         return None
     found = [match for match in ranked(evidence) if match.verdict == "broken"]

@@ -9,6 +9,8 @@ import numpy as np
 from tfday7.diagnosis.evidence import Evidence, smooth
 from tfday7.diagnosis.health import LayerProbe, Probe
 
+# Examples of the most common class to those of the rarest, from where on it matters how the classes weigh.
+WEIGHED = 2.0
 MIN_SKILL = 0.02  # Share of the way from guessing to perfect; below it nothing was learned.
 # Without references, less than half of the way from guessing to perfect on the training examples is poor.
 MAX_SKILL = 0.5
@@ -29,21 +31,22 @@ def skill_of(score: float, baseline: float) -> float:
 def skill(evidence: Evidence) -> float | None:
     """Returns the training score's skill; None where it was not measured, or training diverged.
 
-    Where classes weigh alike, accuracy is given away on purpose: then the skill is that of the mean recall, unless that
-    of the accuracy is higher. While a run trains, no recall is known.
+    Where classes weigh alike, accuracy is given away on purpose: then the skill is that of the mean recall, where it is
+    known, unless that of the accuracy is higher.
     """
     if evidence.train_score is None or evidence.baseline is None or evidence.stopped == "nan":
         return None
     value = skill_of(evidence.train_score, evidence.baseline)
-    if not weighs_alike(evidence):
-        return value
-    recall = mean_recall(evidence)
-    return None if recall is None else max(value, skill_of(*recall))
+    recall = mean_recall(evidence) if weighs_alike(evidence) else None
+    return value if recall is None else max(value, skill_of(*recall))
 
 
 def weighs_alike(evidence: Evidence) -> bool:
-    """Returns whether training weighs all classes alike, however rare they are."""
-    return evidence.task == "classification" and evidence.flags.get("class_weights") == "balanced"
+    """Returns whether training weighs all classes alike, and some are rare enough for that to change much."""
+    if evidence.task != "classification" or evidence.flags.get("class_weights") != "balanced":
+        return False
+    present = [count for count in evidence.health.data.class_counts if count] if evidence.health.data else []
+    return not present or max(present) >= WEIGHED * min(present)
 
 
 def mean_recall(evidence: Evidence) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ from tfday7.core.settings import Settings, setting
 DATA_PARALLEL = ("one_device", "mirrored", "multiworker", "tpu")
 ON_A_MESH = ("model_parallel", "hybrid")
 ASYNCHRONOUS = ("parameter_server",)
+MOST_STEPS = 256  # Of accumulation.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -108,7 +108,7 @@ def check_inputs(config: ModelConfig, inputs: Inputs) -> None:
         inputs: of the training split.
     """
     if config.pretrained:
-        pixels.check(inputs, f"--model={config.model} with --pretrained")
+        pixels.check(inputs, f"--model={config.model} with --pretrained", "--pretrained")
 
 
 def is_file(model: str) -> bool:

@@ -33,7 +33,7 @@ def training_batches(
     Raises:
         UserError: the augmentation does not fit the data.
     """
-    names = augmentation.check(training.augment, dataset.problem, dataset.train.x)
+    names = augmentation.check(training.augment, dataset.problem)
     change = augmentation.augmenter(names, dataset.problem, derive_seed(training.seed, "augment")) if names else None
     where = (training.seed, first_epoch, first_step)
     return pipeline.training_batches(dataset.train, training.batch_size, *where, change, parts)

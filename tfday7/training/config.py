@@ -7,11 +7,10 @@ import math
 
 from tfday7.core.errors import UserError
 from tfday7.core.settings import Settings, setting
+from tfday7.distribution.config import MOST_STEPS
 from tfday7.models.architecture import ARCHITECTURES
 from tfday7.models.config import ModelConfig
 from tfday7.optimizers.config import OptimizerConfig
-
-MOST_STEPS = 256  # Of accumulation.
 
 
 @dataclasses.dataclass(frozen=True)

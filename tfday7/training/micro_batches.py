@@ -13,7 +13,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.core.units import format_bytes
 from tfday7.distribution.advising.measuring import BATCHES, kept_bytes
-from tfday7.training.config import MOST_STEPS
+from tfday7.distribution.config import MOST_STEPS
 
 CPU_SHARE = 0.5  # Of the memory that is free: data, other programs and the allocator's gaps need the rest.
 DEVICE_SHARE = 0.8

@@ -138,7 +138,12 @@ def test_without_the_library_the_error_names_the_package(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [("tfds:", "expected tfds:NAME"), ("tfds:huggingface:mnist", "online"), ("tfds:mine:toy", "online")],
+    [
+        ("tfds:", "expected tfds:NAME"),
+        ("tfds:huggingface:mnist", "online"),
+        ("tfds:mine:toy", "online"),
+        ("tfds:Toy", "small letters"),
+    ],
 )
 def test_names_that_cannot_be_read_offline_are_refused(data: str, message: str) -> None:
     with pytest.raises(UserError, match=f"--data={data}: .*{message}"):
@@ -148,7 +153,12 @@ def test_names_that_cannot_be_read_offline_are_refused(data: str, message: str) 
 @pytest.mark.parametrize("where", ["toy/1.0.0", "toy/small/1.0.0"])
 @pytest.mark.parametrize(
     "asks",
-    [{"pythonClassName": "evil.payload.X"}, {"featuresDict": {"a": [{"type": "evil.payload.X", "content": {}}]}}],
+    [
+        {"pythonClassName": "evil.payload.X"},
+        {"python_class_name": "evil.payload.X", "text": {}},
+        {"featuresDict": {"a": [{"type": "evil.payload.X", "content": {}}]}},
+        {"jsonFeature": {"json": json.dumps({"feature": {"type": "evil.payload.X", "content": "{}"}})}},
+    ],
 )
 def test_a_set_that_asks_for_code_of_its_own_is_refused(
     asks: dict[str, Any], where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -165,3 +175,26 @@ def test_a_set_that_asks_for_code_of_its_own_is_refused(
     with pytest.raises(UserError, match=r"features\.json: asks for the class evil\.payload\.X, which is code"):
         _load(monkeypatch, library, data="tfds:toy:1.0.0", data_dir=str(tmp_path))
     assert library.called.get("data_dir") is None
+
+
+def test_a_set_in_a_bucket_is_asked_for_as_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ram://` is a file system that TensorFlow brings, as it brings `gs://`."""
+    library, folder = Library({"train": _slices(0, 90)}), "ram://bucket/tfds"
+    path = f"{folder}/toy/1.0.0/features.json"
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    with tf.io.gfile.GFile(path, "w") as stream:
+        stream.write("{}")
+    _load(monkeypatch, library, data="tfds:toy", data_dir=folder)
+    assert library.called["data_dir"] == folder
+    tf.io.gfile.remove(path)
+    with tf.io.gfile.GFile(path, "w") as stream:
+        stream.write(json.dumps({"pythonClassName": "evil.payload.X"}))
+    with pytest.raises(UserError, match=r"asks for the class evil\.payload\.X"):
+        _load(monkeypatch, library, data="tfds:toy", data_dir=folder)
+
+
+def test_a_features_file_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy" / "1.0.0").mkdir(parents=True)
+    (tmp_path / "toy" / "1.0.0" / "features.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"toy: its features\.json cannot be read"):
+        _load(monkeypatch, Library({"train": _slices(0, 90)}), data="tfds:toy", data_dir=str(tmp_path))

@@ -82,6 +82,19 @@ def test_two_faults_are_repaired_one_after_the_other(tmp_path: Path) -> None:
     assert {"learning_rate", "epochs"} <= record["after"]["flags"].keys()
 
 
+def test_of_classes_that_weigh_alike_two_faults_are_repaired_too(tmp_path: Path) -> None:
+    """A retraining knows no recall; then its accuracy says whether there is more to repair."""
+    flags = {"learning_rate": "30", "augment": "color", "class_weights": "balanced"}
+
+    def value(flags: dict[str, str], seed: int) -> float:
+        good_rate = 1e-4 < float(flags.get("learning_rate") or 0.001) < 0.1
+        return 0.1 if not good_rate else (0.3 if flags["augment"] else 0.97) + 0.0005 * seed
+
+    repair = _repair(tmp_path, Formula(value), flags, FixConfig(fix_trainings=30))
+    repair.run()
+    assert repair.record()["after"]["value"] == pytest.approx(0.97, abs=0.002)
+
+
 def test_two_remedies_that_help_only_together_are_found(tmp_path: Path) -> None:
     def value(flags: dict[str, str], seed: int) -> float:
         wider, smooth = int(flags.get("width") or 128) == 256, flags["label_smoothing"] == "0.1"

@@ -14,10 +14,9 @@ from tfday7.distribution.advising.advice import advise, describe
 from tfday7.distribution.advising.hardware import Case, Hardware, case
 from tfday7.distribution.advising.memory import Layout
 from tfday7.distribution.advising.plans import Plans, plans
-from tfday7.distribution.config import DistributionConfig
+from tfday7.distribution.config import MOST_STEPS, DistributionConfig
 from tfday7.distribution.mesh.axes import check_batch_size, check_devices, parse
 from tfday7.optimizers.situation import Situation
-from tfday7.training.config import MOST_STEPS
 
 MILLION, BILLION = 10**6, 10**9
 

@@ -7,6 +7,7 @@ data lies. Inputs and labels are the set's `supervised_keys`. They are read once
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tfday7.data.source import SOURCES, Raw, source
 
 PREFIX = "tfds:"
 CLASSES = "tensorflow_datasets."
+NAMES = ("pythonClassName", "python_class_name", "type")  # Where a name may stand, in the forms of all versions.
 FEATURES, MOST_DEPTH = "features.json", 5  # NAME/CONFIG/VERSION/features.json, where a configuration may have parts.
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
@@ -49,14 +51,16 @@ def load(config: DataConfig) -> Raw:
         raise UserError(
             f"--data={config.data}: sets of a namespace are looked up online", "name the set alone, as tfds:mnist"
         )
+    if set_name != set_name.lower():  # The library would look for another name.
+        raise UserError(f"--data={config.data}: names of sets have small letters", "for example tfds:cats_vs_dogs")
     tf.executing_eagerly()  # Loads TensorFlow as this program sets it up, before tensorflow-datasets does.
     try:
         tfds = importlib.import_module("tensorflow_datasets")
     except ImportError as error:
         message = f"--data={config.data} needs the package tensorflow-datasets ({error})"
         raise UserError(message, "pip install tensorflow-datasets") from error
-    folder = Path(config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    _check_classes(folder / set_name.partition("/")[0])
+    folder = config.data_dir or os.environ.get("TFDS_DATA_DIR") or str(Path("~/tensorflow_datasets").expanduser())
+    _check_classes(f"{folder.rstrip('/')}/{set_name.partition('/')[0]}")
     datasets, info = _load(tfds, name, folder, config)
     left_out = [split for split in datasets if split not in SPLITS]
     if left_out:
@@ -71,30 +75,48 @@ def load(config: DataConfig) -> Raw:
     return as_raw(splits, config.data, _class_names(info))
 
 
-def _check_classes(folder: Path) -> None:
+def _check_classes(folder: str) -> None:
     """Checks that a prepared set asks for the library's own classes: it would import any module that its files name.
+
+    Args:
+        folder: of the set, here or in a bucket.
 
     Raises:
         UserError: a features.json names another class, or cannot be read.
     """
-    for path in sorted(path for depth in range(MOST_DEPTH) for path in folder.glob("*/" * depth + FEATURES)):
-        for name in _class_names_in(files.read_json(path)):
-            if not str(name).startswith(CLASSES):
-                raise UserError(f"{path}: asks for the class {name}, which is code", f"expected one of {CLASSES}*")
+    try:
+        paths = tf.io.gfile.glob([f"{folder}/{'*/' * depth}{FEATURES}" for depth in range(MOST_DEPTH)])
+        for path in sorted(paths):
+            if "://" not in path:
+                files.check_plain(Path(path), files.MOST_JSON_BYTES)
+            for name in _class_names_in(json.loads(tf.io.gfile.GFile(path).read())):
+                if not str(name).startswith(CLASSES):
+                    raise UserError(f"{path}: asks for the class {name}, which is code", f"expected one of {CLASSES}*")
+    except (tf.errors.OpError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split("\n")[0].split())[:300]
+        raise UserError(f"{folder}: its {FEATURES} cannot be read ({said})") from error
 
 
 def _class_names_in(record: Any) -> Iterator[Any]:
+    """Yields the names of classes anywhere in a record, also in JSON that it holds as text."""
+    if isinstance(record, str):
+        if not record.lstrip().startswith(("{", "[")):
+            return
+        try:
+            record = json.loads(record)
+        except ValueError:  # Text that is no JSON is read by nobody as such.
+            return
     if isinstance(record, dict):
-        yield from (record[key] for key in ("pythonClassName", "type") if isinstance(record.get(key), str))
+        yield from (record[key] for key in NAMES if isinstance(record.get(key), str))
     for part in record.values() if isinstance(record, dict) else record if isinstance(record, list) else ():
         yield from _class_names_in(part)
 
 
-def _load(tfds: Any, name: str, folder: Path, config: DataConfig) -> tuple[dict[str, Any], Any]:
+def _load(tfds: Any, name: str, folder: str, config: DataConfig) -> tuple[dict[str, Any], Any]:
     try:
         return tfds.load(
             name,
-            data_dir=str(folder),
+            data_dir=folder,
             as_supervised=True,
             download=False,
             shuffle_files=False,

@@ -17,6 +17,7 @@ from tfday7.diagnosis.measures import (
     learned_nothing,
     mean_recall,
     skill,
+    skill_of,
     still_improving,
     weighs_alike,
 )
@@ -92,7 +93,7 @@ def _values(evidence: Evidence) -> dict[str, Any]:
         "train": evidence.train_score,
         "baseline": evidence.baseline,
         "reached": references.best if references else None,
-        "skill_percent": 100.0 * (skill(evidence) or 0.0),
+        "skill_percent": 100.0 * ((skill_of(*recall) if recall else skill(evidence)) or 0.0),
         "epochs": evidence.epochs,
     }
 

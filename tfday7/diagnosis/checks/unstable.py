@@ -27,9 +27,7 @@ def check(evidence: Evidence) -> Match | None:
     if evidence.epochs < MIN_EPOCHS or not np.isfinite(evidence.loss).all():
         return None
     curve = smooth(evidence.loss)
-    best = int(curve.argmin())
-    if best == evidence.epochs - 1:  # Steep, and few: the median of the last ones may be twice the end.
-        return None
+    best = int(curve[:-LAST].argmin())  # Of a steep curve the median of the last may be twice the end.
     last = float(np.median(evidence.loss[-LAST:]))
     rise = last / max(float(curve[best]), 1e-12)
     if rise <= MAX_RISE or not last - curve[best] > max(1e-3, REGAINED * float(curve[0] - curve[best])):

@@ -90,7 +90,7 @@ class Retrainer:
         dataset, problem = self.dataset, self.dataset.problem
         training_config.check_flags(training, model_config)
         training_config.check(training, optimizer, problem.task, len(dataset.train))
-        augmentation.check(training.augment, problem, dataset.train.x)
+        augmentation.check(training.augment, problem)
         model = building.build(model_config, problem, training.precision, training.seed)
         deadline = Deadline(f"val_{problem.metric}", self.guess if give_up else -math.inf, training.epochs, until)
         try:

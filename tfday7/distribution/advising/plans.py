@@ -16,8 +16,8 @@ from tfday7.distribution.advising import memory, timing
 from tfday7.distribution.advising.hardware import MIXED_FLOAT16, Case
 from tfday7.distribution.advising.memory import USABLE, Layout, Memory, Refusal, Workload
 from tfday7.distribution.advising.timing import Times
+from tfday7.distribution.config import MOST_STEPS
 from tfday7.optimizers.table import OPTIMIZERS
-from tfday7.training.config import MOST_STEPS
 
 FASTER = 0.9  # Share of the chosen plan's step below which another plan is worth a word.
 
