@@ -36,7 +36,7 @@ def trained(name: str, mesh: Any) -> list[np.ndarray]:
         return [dtensor.relayout(each, layout) for each, layout in zip(whole, layouts, strict=True)]
 
     variables = [dtensor.DVariable(each) if mesh else tf.Variable(each) for each in spread(START)]
-    model = SimpleNamespace(trainable_variables=variables, _flatten_layers=lambda **_: [])
+    model = SimpleNamespace(trainable_variables=variables, layers=[], _flatten_layers=lambda **_: [])
     config = OptimizerConfig(optimizer=name, weight_decay=0.1, global_clipnorm=1.0, **SETTINGS.get(name, {}))
     optimizer = catalog.build(config, len(GRADIENTS), model, mesh)
     if name == "muon":
