@@ -61,6 +61,13 @@ def test_a_block_that_writes_nothing_leaves_the_old_file_and_says_so(tmp_path: P
     assert _names(tmp_path) == ["record.json"]
 
 
+def _be_killed(code: str, path: Path) -> None:
+    """Runs code in a process of its own, which is to kill itself."""
+    root = Path(files.__file__).resolve().parents[2]
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(root)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+
 def test_a_killed_process_leaves_the_old_file_and_its_rest_can_be_removed(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     files.write_text(path, "old")
@@ -69,9 +76,7 @@ def test_a_killed_process_leaves_the_old_file_and_its_rest_can_be_removed(tmp_pa
         "with replacing(Path(sys.argv[1])) as partial:\n"
         "    partial.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    root = Path(files.__file__).resolve().parents[2]
-    killed = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(root)}, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    _be_killed(code, path)
     assert path.read_text() == "old"
     assert len(_names(tmp_path)) == 2
     files.remove_partials(tmp_path)
@@ -124,9 +129,7 @@ def test_a_kill_between_the_two_moves_of_a_folder_loses_nothing(tmp_path: Path) 
         "with replacing(path) as partial:\n"
         "    partial.mkdir()"
     )
-    root = Path(files.__file__).resolve().parents[2]
-    killed = subprocess.run([sys.executable, "-c", code, str(path)], env={"PYTHONPATH": str(root)}, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    _be_killed(code, path)
     assert not path.exists()
     files.remove_partials(tmp_path)
     assert _names(tmp_path) == ["saved_model"]

@@ -173,9 +173,7 @@ def _start(folder: Path, index: int, address: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "KERASTUNER_TUNER_ID": _name(index), "PYTHONPATH": path}
     wrapper = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]  # A search that is killed takes it along.
     command = [*wrapper, sys.executable, "-m", "tfday7.tuning.workers", str(folder), address]
-    path_of_log = folder / LOG.format(index)
-    path_of_log.unlink(missing_ok=True)  # Where a link leads is not written.
-    with path_of_log.open("xb") as log:
+    with files.open_own(folder / LOG.format(index), "wb") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 

@@ -166,14 +166,16 @@ def test_a_set_that_asks_for_code_of_its_own_is_refused(
     """tensorflow-datasets imports the module of every class that a features.json names."""
     theirs = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
     (tmp_path / "elsewhere" / where).mkdir(parents=True)
-    (tmp_path / "toy").symlink_to(tmp_path / "elsewhere" / "toy")
+    tmp_path = tmp_path / "[set]*"
+    tmp_path.mkdir()
+    (tmp_path / "toy").symlink_to(tmp_path.parent / "elsewhere" / "toy")
     path, library = tmp_path / where / "features.json", Library({"train": _slices(0, 90)})
     path.write_text(json.dumps({"pythonClassName": theirs}), encoding="utf-8")
     _load(monkeypatch, library, data="tfds:toy", data_dir=str(tmp_path))
     assert library.called.pop("data_dir") == str(tmp_path)
     path.write_text(json.dumps({"pythonClassName": theirs, **asks}), encoding="utf-8")
-    with pytest.raises(UserError, match=r"features\.json: asks for the class evil\.payload\.X, which is code"):
-        _load(monkeypatch, library, data="tfds:toy:1.0.0", data_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"features\.json: asks for the class evil\.payload\.X, which is code$"):
+        _load(monkeypatch, library, data="tfds:toy/Small:1.0.0", data_dir=str(tmp_path))
     assert library.called.get("data_dir") is None
 
 

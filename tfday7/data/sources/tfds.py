@@ -51,6 +51,7 @@ def load(config: DataConfig) -> Raw:
         raise UserError(
             f"--data={config.data}: sets of a namespace are looked up online", "name the set alone, as tfds:mnist"
         )
+    set_name = set_name.partition("/")[0]  # Without its configuration.
     if set_name != set_name.lower():  # The library would look for another name.
         raise UserError(f"--data={config.data}: names of sets have small letters", "for example tfds:cats_vs_dogs")
     tf.executing_eagerly()  # Loads TensorFlow as this program sets it up, before tensorflow-datasets does.
@@ -60,7 +61,7 @@ def load(config: DataConfig) -> Raw:
         message = f"--data={config.data} needs the package tensorflow-datasets ({error})"
         raise UserError(message, "pip install tensorflow-datasets") from error
     folder = config.data_dir or os.environ.get("TFDS_DATA_DIR") or str(Path("~/tensorflow_datasets").expanduser())
-    _check_classes(f"{folder.rstrip('/')}/{set_name.partition('/')[0]}")
+    _check_classes(f"{folder.rstrip('/')}/{set_name}")
     datasets, info = _load(tfds, name, folder, config)
     left_out = [split for split in datasets if split not in SPLITS]
     if left_out:
@@ -85,16 +86,25 @@ def _check_classes(folder: str) -> None:
         UserError: a features.json names another class, or cannot be read.
     """
     try:
-        paths = tf.io.gfile.glob([f"{folder}/{'*/' * depth}{FEATURES}" for depth in range(MOST_DEPTH)])
-        for path in sorted(paths):
+        for path in _features(folder, MOST_DEPTH):
             if "://" not in path:
                 files.check_plain(Path(path), files.MOST_JSON_BYTES)
             for name in _class_names_in(json.loads(tf.io.gfile.GFile(path).read())):
                 if not str(name).startswith(CLASSES):
                     raise UserError(f"{path}: asks for the class {name}, which is code", f"expected one of {CLASSES}*")
+    except UserError:
+        raise
     except (tf.errors.OpError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split("\n")[0].split())[:300]
         raise UserError(f"{folder}: its {FEATURES} cannot be read ({said})") from error
+
+
+def _features(folder: str, depth: int) -> Iterator[str]:
+    """Yields the paths of all features.json in a folder, and so many folders deep; whatever is in their names."""
+    if depth and tf.io.gfile.isdir(folder):
+        for name in sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder)):
+            path = f"{folder}/{name}"
+            yield from [path] if name == FEATURES else _features(path, depth - 1)
 
 
 def _class_names_in(record: Any) -> Iterator[Any]:
