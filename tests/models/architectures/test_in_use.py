@@ -52,6 +52,8 @@ def _dataset(kind: str, task: str = "classification") -> Dataset:
 
 def _model(name: str, dataset: Dataset) -> Any:
     size = {"linear": {}, "mobilenet_v2": {"width": 8, "depth": 3}}.get(name, {"width": 8, "depth": 2})
+    if dataset.problem.kind == "series" and "depth" in size:
+        size["depth"] = 1  # How layers stack, the texts and images show.
     return building.build(ModelConfig(model=name, dropout=0.2, **size), dataset.problem)
 
 
