@@ -128,3 +128,21 @@ def test_a_damaged_record_of_a_compression_leaves_no_card(tmp_path: Path, compre
     with pytest.raises(UserError, match=r"compressed\.json: "):
         card.write(tmp_path, "a")
     assert not (tmp_path / card.CARD).exists()
+
+
+def test_several_targets_are_named_with_their_outputs_and_labels(tmp_path: Path) -> None:
+    heads = [
+        {"name": "kind", "task": "classification", "columns": [0, 3], "labels": ["a", "<b>", "c"]},
+        {"name": "price", "task": "regression", "columns": [3, 4], "labels": []},
+    ]
+    given = {"dtype": "float32", "shape": [1, 5], "preprocessing": "columns are encoded, in this order (rooms, town)",
+             "columns": [{"name": "rooms"}, {"name": "town"}]}  # fmt: skip
+    made = {"dtype": "float32", "shape": [1, 4], "task": "several", "meaning": "logits, values", "heads": heads}
+    artefact = Artefact("a", "tflite", "float32", path="a.tflite", input=given, output=made)
+    files.write_json(tmp_path / "a.tflite.json", artefact.to_json())
+    card.write(tmp_path, "a")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "- outputs 0 to 2, kind (classification, logits): a, &lt;b&gt;, c\n" in text
+    assert "- output 3, price (regression, values)\n" in text
+    assert "- before it: columns are encoded, in this order \\(rooms, town\\)\n" in text
+    assert "`input.columns` of the record" in text

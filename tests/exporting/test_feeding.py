@@ -13,7 +13,8 @@ from tfday7.exporting import feeding
 @pytest.mark.parametrize(
     ("said", "divisor"),
     [("", 1.0), ("pixels / 255", 255.0), ("grey, resized to 8 x 8, pixels / 16", 16.0), ("pixels / 2.5", 2.5),
-     ("pixels / 255, then more", 1.0), ("columns are encoded, in this order", 1.0)],
+     ("pixels / 255, then more", 1.0), ("columns are encoded, in this order (a)", 1.0),
+     ("the columns in this order (pixels / 255)", 1.0)],
 )  # fmt: skip
 def test_the_divisor_is_what_the_preprocessing_ends_with(said: str, divisor: float) -> None:
     assert feeding.divisor_of(said) == divisor

@@ -205,6 +205,7 @@ def test_a_regression_is_measured_in_deviations_of_its_target() -> None:
     parity = compare("int8", SALES, expected, expected + np.float32([[0.1], [0.4]]), y)
     assert parity.relative_difference == pytest.approx(0.4 / 2.0, rel=1e-5)
     assert parity.failures[0].startswith("largest difference is 20.0% of the target's deviation; allowed 15.00%")
+    assert parity.relative_to == "deviation"
 
 
 def test_a_reconstruction_is_measured_by_the_largest_output_in_deviations() -> None:

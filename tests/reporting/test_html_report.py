@@ -230,6 +230,52 @@ def test_a_failed_artefact_gives_its_reason(tmp_path: Path) -> None:
     assert rows[2][1:3] == ["?", "?"]
 
 
+@pytest.mark.parametrize(
+    ("relative_to", "lang", "shown"),
+    [
+        ("deviation", "en", "The largest difference is 30.0% of the target’s standard deviation; allowed 15.0%."),
+        ("own_scale", "en", "The largest difference is 30.0% of its target’s scale; allowed 15.0%."),
+        ("deviation", "zh", "最大差异达到目标标准差的 30.0%，允许 15.0%。"),
+        ("<b>", "en", "The largest difference is 30.0% of <b>; allowed 15.0%."),
+    ],
+)
+def test_a_difference_is_said_to_be_of_what_it_was_measured_by(
+    tmp_path: Path, relative_to: str, lang: str, shown: str
+) -> None:
+    broken = artefact("int8", 5, parity=parity(
+        relative_difference=0.3, limits={"relative_difference": 0.15}, failures=["as the record says"],
+        relative_to=relative_to,
+    ))  # fmt: skip
+    rows = page(complete(tmp_path / "run", exports={"artefacts": [broken]}), lang).rows["comparison"]
+    assert rows[2][-1].endswith(shown)
+
+
+def test_other_decisions_are_told_in_the_readers_language(tmp_path: Path) -> None:
+    broken = artefact("int8", 5, parity=parity(
+        agreement=0.0591, limits={"relative_difference": 1e-4, "agreement": 0.95}, failures=["only 5.91%"]
+    ))  # fmt: skip
+    folder = complete(tmp_path / "run", exports={"artefacts": [broken]})
+    assert page(folder).rows["comparison"][2][-1].endswith("Only 5.91% of the decisions are the same; required 95.00%.")
+    assert page(folder, "zh").rows["comparison"][2][-1].endswith("仅 5.91% 的判定一致，要求 95.00%。")
+
+
+def test_outputs_that_are_not_finite_are_told_in_the_readers_language(tmp_path: Path) -> None:
+    broken = artefact("int8", 5, parity=parity(relative_difference=None, failures=["outputs hold NaN or infinity"]))
+    rows = page(complete(tmp_path / "run", exports={"artefacts": [broken]}), "zh").rows["comparison"]
+    assert rows[2][-1].endswith("输出中含 NaN 或无穷大。")
+
+
+def test_memory_is_above_the_runtime_alone_and_a_device_that_answers_wrongly_is_named(tmp_path: Path) -> None:
+    record = benchmark_record()
+    record["rows"][0] |= {"peak_memory_bytes": 50_000_000, "memory_before_bytes": 41_400_000}
+    compared = {"holds": False, "largest_difference": 2.81, "tolerance": 0.000958}
+    record["rows"][1] |= {"peak_memory_bytes": 13_000, "parity": compared}
+    rows = page(complete(tmp_path / "run", benchmark=record)).rows["latency"]
+    assert [row[9] for row in rows[1:]] == ["8.6 MB", "13.0 kB"]
+    assert rows[1][0] == "quickstart_float32"
+    assert rows[2][0] == "quickstart_int8 ✗ answers differ by 2.8100; allowed 0.0010"
+
+
 def test_a_reason_without_numbers_is_told_in_the_records_words(tmp_path: Path) -> None:
     broken = artefact("int8", 5, parity=parity(failures=["outputs hold NaN or infinity"]))
     rows = page(complete(tmp_path / "run", exports={"artefacts": [broken]})).rows["comparison"]

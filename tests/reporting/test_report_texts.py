@@ -16,6 +16,7 @@ import tfday7.core.texts
 import tfday7.reporting
 from tfday7.core.errors import UserError
 from tfday7.diagnosis.records import finding
+from tfday7.exporting import parity
 from tfday7.reporting import write_report
 from tfday7.reporting.findings import verdict
 from tfday7.reporting.records import RunRecords
@@ -31,7 +32,7 @@ SOURCES = [
 ]
 # Ids that are put together from a record's own word, by their first part.
 COMPOSED = {"verdict", "metric", "evidence", "severity", "state", "reason", "meaning", "split", "task", "stopped"}
-COMPOSED |= {"column", "status", "latency", "legend", "tile", "references", "layers", "fix"}
+COMPOSED |= {"column", "status", "latency", "legend", "tile", "references", "layers", "fix", "scale"}
 
 
 def asked_for() -> set[str]:
@@ -60,6 +61,10 @@ def test_every_id_in_the_code_is_in_the_table() -> None:
 def test_no_sentence_is_left_that_nothing_asks_for() -> None:
     unused = {identifier for identifier in set(TABLE) - asked_for() if identifier.split(".")[0] not in COMPOSED}
     assert unused == set()
+
+
+def test_all_that_a_difference_may_be_of_has_a_name() -> None:
+    assert {f"scale.{name}" for name in parity.SCALES} == {each for each in TABLE if each.startswith("scale.")}
 
 
 def test_a_chinese_report_has_no_english_sentence(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ MANY_VALUES = 100  # and there are not as many of them.
 MAX_DIFFERENT = 0.9  # A column with more different values than that share of its rows names the rows.
 MIN_ROWS = 20  # In fewer rows all values may well be different.
 SAMPLE = 10_000  # Cells whose words are counted.
+MAX_LISTED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,12 @@ def read_table(path: str) -> Table:
     for line, count in ragged[:1]:
         raise UserError(f"{path}, line {line}: {count} values; expected {len(header)} as in the header")
     return Table(path, lines, dict(zip(header, cells, strict=True)))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns columns' names for a sentence, the first 100. It goes into brackets, as a name may say anything."""
+    more = f", and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
 def parse_kinds(columns: str) -> dict[str, str]:

@@ -50,7 +50,7 @@ def from_table(config: DataConfig, cells: Table, target: tuple[str, ...], y: np.
         test=parts["test"],
         groups=cut.starts["train"] // (STRETCH * (window + horizon)),
         class_names=target if len(target) > 1 else (),
-        preprocessing=f"windows of {window} rows, the columns in this order: {', '.join(channels)}",
+        preprocessing=f"windows of {window} rows, the columns in this order ({columns.listed(channels)})",
         origin=hashlib.blake2b(rows.tobytes() + y[order].tobytes(), digest_size=8).hexdigest(),
         moments=_moments(rows[cut.training_rows]),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,7 @@ def render(name: str, artefacts: Sequence[Artefact], compressed: Compressed | No
     for artefact in artefacts:
         lines += [f"**{escaped(artefact.name)}**", "", *_feeding(artefact), ""]
     if first.labels:
-        some = ", ".join(escaped(label) for label in first.labels[:MAX_LABELS])
-        more = f", and {len(first.labels) - MAX_LABELS} more" if len(first.labels) > MAX_LABELS else ""
-        lines += [f"Labels, in the order of the outputs: {some}{more}.", ""]
+        lines += [f"Labels, in the order of the outputs: {_some(first.labels)}.", ""]
     if first.vectors:
         lines += [
             f"{escaped(first.vectors)} holds raw inputs and the Keras model's answers (NumPy: `raw`, `keras`), to try"
@@ -133,12 +131,30 @@ def _about(artefact: Artefact) -> list[str]:
     parity, output, data = artefact.parity, artefact.output, artefact.recipe.get("data") or {}
     task, meaning = escaped(output.get("task", "unknown")), escaped(output.get("meaning") or "values")
     lines = [f"A model for {task} with outputs that are {meaning}."]
+    if output.get("heads"):
+        lines = ["A model for several targets, which lie side by side in its outputs:", "", *_heads(output), ""]
     if parity and parity.keras_metric is not None:
         lines.append(
             f"The Keras model's {escaped(parity.metric)} is {format_number(parity.keras_metric)} on the"
             f" {parity.examples:,} test examples of {escaped(data.get('name', 'its data'))}."
         )
     return lines
+
+
+def _heads(output: dict[str, Any]) -> Iterator[str]:
+    """Yields a line for each target: its outputs, counted from 0, what they are, and their labels."""
+    heads = output["heads"]
+    meanings = str(output.get("meaning") or "").split(", ")
+    for head, meaning in zip(heads, meanings if len(meanings) == len(heads) else ["values"] * len(heads), strict=True):
+        first, last = head["columns"][0], head["columns"][1] - 1
+        place = f"output {first}" if first == last else f"outputs {first} to {last}"
+        labels = f": {_some(head['labels'])}" if head["labels"] else ""
+        yield f"- {place}, {escaped(head['name'])} ({escaped(head['task'])}, {escaped(meaning)}){labels}"
+
+
+def _some(labels: Sequence[Any]) -> str:
+    more = f", and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else ""
+    return ", ".join(escaped(label) for label in labels[:MAX_LABELS]) + more
 
 
 def _row(artefact: Artefact) -> str:
@@ -190,6 +206,8 @@ def _feeding(artefact: Artefact) -> list[str]:
     lines = [f"- input: {_tensor(given)}"]
     if given.get("preprocessing"):
         lines.append(f"- before it: {escaped(given['preprocessing'])}")
+    if given.get("columns"):
+        lines.append("- how each column is encoded: `input.columns` of the record")
     if given.get("standardization"):
         lines.append("- standardized: (x - mean) / std, with mean and std of the record's `input.standardization`")
     if given.get("scale"):

@@ -30,6 +30,13 @@ LIMITS = {
     "weight_int4": {"relative_difference": 0.5, "metric_drop": 0.01, "agreement": 0.95},
 }
 WORST = 5
+# What a relative difference is relative to, by `Parity.relative_to`.
+SCALES = {
+    "largest_output": "the largest output",
+    "deviation": "the target's deviation",
+    "largest_in_deviations": "the largest output in deviations",
+    "own_scale": "its target's scale",
+}
 # Outputs that are large beside their spread, 5000 give or take 1 say, are no finer than float32 itself at that size.
 SPACINGS = 4
 
@@ -49,7 +56,7 @@ def compare(
     The metric may always drop by one example (F1: by one label), the finest step that it has on a small split.
     """
     difference = np.abs(outputs.astype(np.float64) - expected.astype(np.float64))
-    scale, scale_name = _scale(problem, expected)
+    scale, relative_to = _scale(problem, expected)
     relative, limit = _nearest_to_its_limit(difference, expected, scale, LIMITS[kind]["relative_difference"])
     limits = {**LIMITS[kind], "relative_difference": limit}
     one = 1.0 / len(expected)
@@ -75,8 +82,9 @@ def compare(
         examples=len(expected),
         limits=limits,
         failures=[],
+        relative_to=relative_to,
     )
-    parity.failures.extend(_failures(parity, scale_name, bool(np.isfinite(outputs).all())))
+    parity.failures.extend(_failures(parity, bool(np.isfinite(outputs).all())))
     return parity
 
 
@@ -116,28 +124,28 @@ def _agreement(problem: Problem, expected: np.ndarray, outputs: np.ndarray, mean
 
 
 def _scale(problem: Problem, expected: np.ndarray) -> tuple[np.ndarray, str]:
-    """Returns what differences are measured against, and its name."""
+    """Returns what differences are measured against, and its key in `SCALES`."""
     if problem.heads:
         scales = [_scale(head, expected[:, columns])[0] for head, columns in placed(problem)]
         sizes = [head.outputs for head in problem.heads]
-        return np.concatenate([np.broadcast_to(s, n) for s, n in zip(scales, sizes, strict=True)]), "its target's scale"
+        return np.concatenate([np.broadcast_to(s, n) for s, n in zip(scales, sizes, strict=True)]), "own_scale"
     if problem.target_mean is None or problem.target_std is None:
-        return np.asarray(np.abs(expected).max() or 1.0, np.float64), "the largest output"
+        return np.asarray(np.abs(expected).max() or 1.0, np.float64), "largest_output"
     if problem.task == "regression":
-        return problem.target_std, "the target's deviation"
+        return problem.target_std, "deviation"
     largest = np.abs((expected - problem.target_mean) / problem.target_std).max() or 1.0
-    return problem.target_std * largest, "the largest output in deviations"
+    return problem.target_std * largest, "largest_in_deviations"
 
 
-def _failures(parity: Parity, scale_name: str, finite: bool) -> list[str]:
+def _failures(parity: Parity, finite: bool) -> list[str]:
     if not finite or parity.relative_difference is None:
         return ["outputs hold NaN or infinity"]
     found = []
     limit = parity.limits["relative_difference"]
     if parity.relative_difference > limit:
         found.append(
-            f"largest difference is {parity.relative_difference:.1%} of {scale_name}; allowed {limit:.2%}"
-            f" (worst: test example {parity.worst_examples[0]['example']})"
+            f"largest difference is {parity.relative_difference:.1%} of {SCALES[parity.relative_to]};"
+            f" allowed {limit:.2%} (worst: test example {parity.worst_examples[0]['example']})"
         )
     agreed = parity.limits.get("agreement")
     if agreed is not None and parity.agreement is not None and parity.agreement < agreed - 1e-9:

@@ -31,6 +31,7 @@ class Parity:
         examples: how many were compared.
         limits: what was allowed: relative_difference, metric_drop; and the least agreement.
         failures: why parity does not hold, in words; empty when it holds.
+        relative_to: what `relative_difference` is over, a key of `parity.SCALES`.
     """
 
     metric: str | None
@@ -44,6 +45,7 @@ class Parity:
     examples: int
     limits: dict[str, float]
     failures: list[str]
+    relative_to: str = "largest_output"
 
     @property
     def holds(self) -> bool:

@@ -39,7 +39,7 @@ class Row:
         name: the artefact's name.
         label: the name without the run's name in front.
         metric: its value on the test split, through the artefact's own runtime.
-        difference, relative_difference: largest difference of the outputs, absolute and over the largest output.
+        difference, relative_difference: largest difference of the outputs, absolute and over the outputs' scale.
         agreement: share of test examples with the same decision.
         latency_ms: the median; `latency_ratio` and `size_ratio` are over the float32 file's.
         state: "held", "broken", "failed" (not made) or "unverified".
@@ -115,6 +115,12 @@ def compare(records: RunRecords) -> Comparison:
 def latency(row: dict[str, Any], quantile: str = "p50") -> float | None:
     """Returns a latency of a row of benchmark.json, in milliseconds."""
     return number(mapping(row.get("latency_ms"), "benchmark.json: latency_ms").get(quantile))
+
+
+def memory(row: dict[str, Any]) -> int | None:
+    """Returns what a row of benchmark.json took, in bytes: above the runtime alone where that is known, else all."""
+    peak, before = count(row.get("peak_memory_bytes")), count(row.get("memory_before_bytes"))
+    return peak if peak is None or before is None else max(0, peak - before)
 
 
 def _comparable(benchmark: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -196,10 +202,16 @@ def _reasons(artefact: dict[str, Any], parity: dict[str, Any]) -> list[Reason]:
     if not failures:
         return []
     limits = mapping(parity.get("limits"), "exports.json: limits")
-    found = []
     difference, allowed = number(parity.get("relative_difference")), number(limits.get("relative_difference"))
-    if difference is not None and allowed is not None and difference > allowed:
-        found.append(Reason("difference", {"relative": difference, "allowed": allowed}))
+    if difference is None:
+        return [Reason("not_finite", {})]
+    found = []
+    if allowed is not None and difference > allowed:
+        scale = string(parity.get("relative_to")) or "largest_output"  # Earlier records do not say it.
+        found.append(Reason("difference", {"relative": difference, "allowed": allowed, "scale": scale}))
+    same, required = number(parity.get("agreement")), number(limits.get("agreement"))
+    if same is not None and required is not None and same < required - TOLERANCE:
+        found.append(Reason("agreement", {"same": same, "required": required}))
     keras, own = number(parity.get("keras_metric")), number(parity.get("artefact_metric"))
     drop_allowed = number(limits.get("metric_drop"))
     if keras is not None and own is not None and drop_allowed is not None and keras - own > drop_allowed + TOLERANCE:

@@ -19,12 +19,12 @@ from tfday7.core.units import format_bytes, format_count, format_duration, forma
 from tfday7.reporting import compression as compressing
 from tfday7.reporting import details, phrases
 from tfday7.reporting import fix as fixing
-from tfday7.reporting.comparison import compare, latency
+from tfday7.reporting.comparison import compare, latency, memory
 from tfday7.reporting.findings import verdict
 from tfday7.reporting.headline import headline, milliseconds, tiles
 from tfday7.reporting.layers import layers as probed
 from tfday7.reporting.layers import shown as layer_value
-from tfday7.reporting.records import RunRecords, count, number, read, string
+from tfday7.reporting.records import RunRecords, count, mapping, number, read, string
 from tfday7.reporting.references import references_figure
 from tfday7.reporting.search import shown
 from tfday7.reporting.words import Words, capitalized
@@ -169,6 +169,8 @@ def _environment() -> Environment:
         "agreement": phrases.agreement,
         "reasons": phrases.reasons,
         "latency": latency,
+        "memory": memory,
+        "wrong": _wrong,
         "text": string,
         "capitalized": capitalized,
         "layer_value": layer_value,
@@ -177,6 +179,15 @@ def _environment() -> Environment:
         "few": lambda entries: entries[:MAX_ENTRIES],
     }
     return environment
+
+
+def _wrong(row: dict[str, Any], words: Words) -> str:
+    """Returns that a device's answers to the test vectors are not those that were expected; "" where they are."""
+    parity = mapping(row.get("parity"), "benchmark.json: parity")
+    if parity.get("holds") is not False:
+        return ""
+    largest, allowed = (format_number(number(parity.get(name))) for name in ("largest_difference", "tolerance"))
+    return words("latency.wrong", largest=largest, allowed=allowed)
 
 
 def _source(name: str) -> str:

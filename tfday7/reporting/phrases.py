@@ -32,5 +32,8 @@ def reasons(row: Row, words: Words) -> list[str]:
             values["metric"] = words.metric(values["metric"])
         if "relative" in values:
             values |= {name: relative(values[name]) for name in ("relative", "allowed")}
+            values["scale"] = words.known(f"scale.{values['scale']}", values["scale"])
+        if "same" in values:
+            values |= {name: agreement(values[name]) for name in ("same", "required")}
         spoken.append(words(f"reason.{reason.id}", **values) if reason.id else reason.text)
     return spoken

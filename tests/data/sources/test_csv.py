@@ -25,6 +25,11 @@ def test_columns_keep_their_order_around_the_target(tmp_path: Path) -> None:
     raw = _read(tmp_path, "a,t,b\n1,10,2\n3,20,4\n")
     assert raw.x.tolist() == [[1, 2], [3, 4]]
     assert raw.y.tolist() == [10, 20]
+    assert raw.preprocessing == "the columns in this order (a, b)"
+    wide = ",".join(f"c{number}" for number in range(5000))
+    said = _read(tmp_path, f"{wide},t\n{'1,' * 5000}2\n{'2,' * 5000}3\n").preprocessing
+    assert said.startswith("the columns in this order (c0, c1, ")
+    assert said.endswith(", c99, and 4900 more)")
 
 
 def test_several_targets_are_columns_of_numbers_in_the_order_given(tmp_path: Path) -> None:

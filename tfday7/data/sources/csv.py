@@ -50,7 +50,8 @@ def load(config: DataConfig) -> Raw:
     numbers = columns.values(cells, kinds, config.fill_missing)
     class_names = target if len(target) > 1 else ()
     if set(kinds.values()) == {"numeric"} and not any(np.isnan(column).any() for column in numbers.values()):
-        return Raw(np.stack(list(numbers.values()), axis=1), y, class_names=class_names)
+        order = f"the columns in this order ({columns.listed(kept)})"
+        return Raw(np.stack(list(numbers.values()), axis=1), y, class_names=class_names, preprocessing=order)
     for name, kind in kinds.items():
         columns.check_varies(cells, name, kind)
     groups = table.row_groups(cells, kinds)
@@ -61,7 +62,7 @@ def load(config: DataConfig) -> Raw:
         class_names=class_names,
         vocabulary=encoding.tokens(),
         groups=groups,
-        preprocessing="columns are encoded, in this order",
+        preprocessing=f"columns are encoded, in this order ({columns.listed(kept)})",
         origin=encoding.digest(),
         encoding=encoding,
         moments=moments,
