@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfday7.core.errors import UserError
+from tfday7.data.source import SPLITS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 LEFT_BEHIND = {"thumbs.db", "desktop.ini"}
 MAX_FILE_BYTES = 250_000_000  # 50 million pixels of five bytes.
 

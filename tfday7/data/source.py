@@ -25,6 +25,9 @@ from tfday7.data.config import DataConfig, is_folder
 from tfday7.data.lazy import Inputs
 from tfday7.data.table import Encoding
 
+# What people call the splits.
+SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Raw:

@@ -57,6 +57,8 @@ def test_splits_are_taken_as_they_are(tmp_path: Path) -> None:
     dataset = _load(folder)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (80, 5, 9)
     np.testing.assert_array_equal(dataset.validation.x[:], (X[:5] + 9).astype(np.float32))
+    named = _save(tmp_path / "b", x_train=X, y_train=Y, x_validation=X[:5] + 9, y_validation=Y[:5])
+    np.testing.assert_array_equal(_load(named).validation.x[:], dataset.validation.x[:])
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,7 @@ def test_splits_are_taken_as_they_are(tmp_path: Path) -> None:
         ({"y_train": Y}, r"x_train\.npy: no such file"),
         ({"x_test": X, "y_test": Y}, r"x_train\.npy: no such file"),
         ({"x_train": X, "y_train": Y, "y_val": Y}, r"x_val\.npy: no such file"),
+        ({"x_train": X, "y_train": Y, "x_dev": X, "y_dev": Y}, "x_dev is of no split"),
         ({"x_train": X, "y_train": Y[:50]}, r"train: 80 inputs but labels of shape \(50,\)"),
         ({"x_train": np.where(np.arange(80)[:, None] == 7, np.nan, X), "y_train": Y}, "inputs of example 7 hold NaN"),
         ({"x_train": X * 1e300, "y_train": Y}, "a number beyond float32"),

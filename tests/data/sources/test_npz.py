@@ -48,6 +48,12 @@ def test_what_lies_in_a_later_split_too_is_dropped_and_counted(tmp_path: Path) -
     assert dataset.dropped_duplicates == 15 + 4  # Fifteen of the training split, four of the validation split.
 
 
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_the_validation_split_has_several_names(tmp_path: Path, name: str) -> None:
+    dataset = _load(tmp_path, x_train=X[9:], y_train=Y[9:], **{f"x_{name}": X[:9], f"y_{name}": Y[:9]})
+    np.testing.assert_array_equal(dataset.validation.x, X[:9])
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_missing_splits_are_made(tmp_path: Path, save: object) -> None:
     save(tmp_path / "a.npz", x_train=X, y_train=Y)
@@ -79,6 +85,10 @@ def test_labels_may_be_words(tmp_path: Path, words: np.ndarray) -> None:
         ({"x_train": X, "y_train": Y - 1}, "example 0 has label -1"),
         ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 7}, "test: example 0 has label 7; expected 0 to 1"),
         ({"x_train": X, "y_train": Y, "x_val": X[:, :2], "y_val": Y}, "validation: inputs of one example"),
+        ({"x_train": X, "y_train": Y, "x_dev": X, "y_dev": Y}, "x_dev is of no split"),
+        ({"X_train": X, "y_train": Y}, "X_train is of no split"),
+        ({"x_train": X, "y_train": Y, "x_val": X, "y_val": Y, "x_valid": X, "y_valid": Y}, "both x_val and x_valid"),
+        ({"x_train": X, "y_train": Y, "x_val": X, "y_validation": Y}, "both x_val and x_validation"),
         ({"x_train": np.array([Bomb()] * 80), "y_train": Y}, "it holds Python objects"),
         ({"x_train": X, "y_train": np.array([[1], [2, 3]] * 40, dtype=object)}, "it holds Python objects"),
     ],

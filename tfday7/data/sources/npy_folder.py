@@ -12,16 +12,15 @@ import numpy as np
 from tfday7.core.errors import UserError
 from tfday7.data.config import DataConfig
 from tfday7.data.mapped_splits import Arrays, as_raw
-from tfday7.data.source import SOURCES, Raw, check_file, source
-from tfday7.data.sources.npz import unreadable
+from tfday7.data.source import SOURCES, SPLITS, Raw, check_file, source
+from tfday7.data.sources.npz import NAMES, check_splits, named, unreadable
 
-SPLITS = {"train": "train", "val": "validation", "test": "test"}
-NAMES = {f"{side}_{split}.npy" for side in "xy" for split in SPLITS}
+FILES = [f"{name}.npy" for name in NAMES]
 
 
 def holds_arrays(folder: Path) -> bool:
     """Returns whether one of the files that belong to such a folder is there."""
-    return any((folder / name).exists() for name in NAMES)
+    return any((folder / name).exists() for name in FILES)
 
 
 @SOURCES.register("npy_folder")
@@ -34,12 +33,14 @@ def load(config: DataConfig) -> Raw:
     """
     folder = Path(config.data)
     splits: dict[str, Arrays] = {}
-    for name, split in SPLITS.items():
-        x, y = folder / f"x_{name}.npy", folder / f"y_{name}.npy"
-        if split == "train" or x.exists() or y.exists():
-            inputs = _open(x, mapped=True)
-            unlabelled = config.task == "reconstruction"  # Labels, if there are any, have no part in it.
-            splits[split] = (inputs, np.zeros(inputs.shape[:1]) if unlabelled else _open(y, mapped=False))
+    found = sorted(file.stem for file in folder.glob("*.npy"))
+    check_splits(config.data, found)
+    for name in dict.fromkeys(["train", *named(found)]):
+        inputs = _open(folder / f"x_{name}.npy", mapped=True)
+        if config.task == "reconstruction":  # Labels, if there are any, have no part in it.
+            splits[SPLITS[name]] = (inputs, np.zeros(inputs.shape[:1]))
+        else:
+            splits[SPLITS[name]] = (inputs, _open(folder / f"y_{name}.npy", mapped=False))
     return as_raw(splits, config.data)
 
 

@@ -1,4 +1,7 @@
-"""A NumPy `.npz` archive with x_train and y_train, and optionally x_val, y_val, x_test, y_test. Never unpickled."""
+"""A NumPy `.npz` archive with x_train and y_train, and optionally x_val, y_val, x_test, y_test. Never unpickled.
+
+The validation split may be called val, valid or validation.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,43 @@ import numpy as np
 
 from tfday7.core.errors import UserError
 from tfday7.data.config import DataConfig
-from tfday7.data.source import SOURCES, Raw, source
+from tfday7.data.source import SOURCES, SPLITS, Raw, source
 
-SPLITS = ("train", "val", "test")
+NAMES = [f"{side}_{split}" for side in "xy" for split in SPLITS]
 
 
 @SOURCES.register("npz")
 @source(suffixes=(".npz",))
 def load(config: DataConfig) -> Raw:
     """Returns the arrays of the archive. Raises UserError naming the array that is missing or cannot be read."""
-    arrays, found = read_arrays(config.data, _known_names())
+    arrays, found = read_arrays(config.data, NAMES)
+    check_splits(config.data, found)
     if config.task == "reconstruction":  # Labels, if there are any, have no part in it.
         arrays |= {f"y{name[1:]}": np.zeros(x.shape[:1]) for name, x in arrays.items() if name.startswith("x")}
-    train, validation, test = (_split(config.data, arrays, found, split) for split in SPLITS)
-    if train is None:
+    given = {SPLITS[name]: _split(config.data, arrays, found, name) for name in named(found)}
+    if "train" not in given:
         raise UserError(f"{config.data}: x_train and y_train are missing", f"found: {', '.join(found) or 'nothing'}")
-    return Raw(*train, validation=validation, test=test)
+    return Raw(*given["train"], validation=given.get("validation"), test=given.get("test"))
+
+
+def named(found: Collection[str]) -> list[str]:
+    """Returns the splits of arrays such as x_val, by the names that they have here."""
+    return [split for split in SPLITS if f"x_{split}" in found or f"y_{split}" in found]
+
+
+def check_splits(where: str, found: Collection[str]) -> None:
+    """Checks that no array with such a name would be left out: half of somebody's examples, without a word.
+
+    Raises:
+        UserError: it is of no split, or of one that is there already.
+    """
+    for name in found:
+        if name[:2].lower() in ("x_", "y_") and name not in NAMES:
+            hint = "splits are train, val (or validation) and test, as in x_val: rename it, or leave it out"
+            raise UserError(f"{where}: {name[:60]} is of no split", hint)
+    given = [split for split in named(found) if SPLITS[split] == "validation"]
+    if len(given) > 1:
+        raise UserError(f"{where}: both x_{given[0]} and x_{given[1]} would be the validation split", "leave one out")
 
 
 def read_arrays(path: str, names: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -50,16 +74,8 @@ def read_arrays(path: str, names: Collection[str]) -> tuple[dict[str, np.ndarray
     return arrays, found
 
 
-def _known_names() -> set[str]:
-    return {f"{side}_{split}" for side in "xy" for split in SPLITS}
-
-
-def _split(
-    path: str, arrays: dict[str, np.ndarray], found: list[str], split: str
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _split(path: str, arrays: dict[str, np.ndarray], found: list[str], split: str) -> tuple[np.ndarray, np.ndarray]:
     x, y = arrays.get(f"x_{split}"), arrays.get(f"y_{split}")
-    if x is None and y is None:
-        return None
     if x is None or y is None:
         missing = f"{'x' if x is None else 'y'}_{split}"
         raise UserError(f"{path}: {missing} is missing", f"found: {', '.join(found)}")

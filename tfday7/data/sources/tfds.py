@@ -22,13 +22,12 @@ from tfday7.core.frameworks import tf
 from tfday7.data.config import DataConfig
 from tfday7.data.draining import drain
 from tfday7.data.mapped_splits import as_raw
-from tfday7.data.source import SOURCES, Raw, source
+from tfday7.data.source import SOURCES, SPLITS, Raw, source
 
 PREFIX = "tfds:"
 CLASSES = "tensorflow_datasets."
 NAMES = ("pythonClassName", "python_class_name", "type")  # Where a name may stand, in the forms of all versions.
 FEATURES, MOST_DEPTH = "features.json", 5  # NAME/CONFIG/VERSION/features.json, where a configuration may have parts.
-SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
 @SOURCES.register("tfds")

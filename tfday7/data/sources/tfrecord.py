@@ -20,12 +20,11 @@ from tfday7.data import images
 from tfday7.data.config import DataConfig
 from tfday7.data.feature_spec import EXAMPLE, FeatureSpec, read_spec
 from tfday7.data.lazy import LazyInputs
-from tfday7.data.source import SOURCES, Raw, check_file, source
+from tfday7.data.source import SOURCES, SPLITS, Raw, check_file, source
 from tfday7.data.tfrecords import Record, features_of, read_again, read_records
 
 SUFFIXES = (".tfrecord", ".tfrecords")
 DEFAULT_TARGET = "label"
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _NAME = re.compile(r"(.*\.tfrecords?)(?:-(\d+)-of-(\d+))?", re.IGNORECASE)
 
 
