@@ -89,8 +89,11 @@ def _count(node: Any) -> int:
     for kind in type(layer).__mro__:
         if kind.__name__ in _RULES:
             return _RULES[kind.__name__](layer, node)
-    if layer.weights and type(layer).__name__ not in _ELEMENTWISE:
-        raise NotImplementedError(f"no rule for {type(layer).__name__}")
+    name = type(layer).__name__
+    if name == "Lambda" or type(layer).__module__.partition(".")[0] not in _KNOWN_PACKAGES:
+        raise NotImplementedError(f"no rule for {name}, whose code may multiply")
+    if layer.weights and name not in _ELEMENTWISE:
+        raise NotImplementedError(f"no rule for {name}")
     return 0
 
 
@@ -147,20 +150,30 @@ def _multi_head_attention(layer: Any, node: Any) -> int:
 def _attention(layer: Any, node: Any) -> int:
     if layer.score_mode != "dot":
         raise NotImplementedError(f"no rule for the score mode {layer.score_mode!r}")
+    return _attended(node)
+
+
+def _additive_attention(layer: Any, node: Any) -> int:
+    """Returns those of each query with each value; what is compared is added, and multiplied by the scales if any."""
+    return _attended(node, compared=layer.use_scale)
+
+
+def _attended(node: Any, compared: bool = True) -> int:
     query, value, *key = (tuple(one.shape) for one in node.call_args[0])
-    compared = (key[0] if key else value)[-1]
-    return math.prod(_known((*query[1:-1], value[-2]))) * sum(_known((compared, value[-1])))
+    sizes = ((key[0] if key else value)[-1], value[-1]) if compared else (value[-1],)
+    return math.prod(_known((*query[1:-1], value[-2]))) * sum(_known(sizes))
 
 
 def _operation(layer: Any, node: Any) -> int:
     symbol = str(layer.symbol).removeprefix("compat.v1.")
     if symbol in ("linalg.matmul", "__operators__.matmul"):
-        first = node.call_args[0] if node.call_args else node.call_kwargs["a"]
-        return _summed(node.output_shapes, _shape(first)[-2 if node.call_kwargs.get("transpose_a") else -1])
+        given = inspect.signature(layer.function).bind(*node.call_args, **node.call_kwargs).arguments
+        turned = given.get("transpose_a") or given.get("adjoint_a")
+        return _summed(node.output_shapes, _shape(next(iter(given.values())))[-2 if turned else -1])
     if symbol == "einsum":
         equation, *operands = node.call_args
         return _einsum(equation, [_shape(one) for one in operands], node.output_shapes)
-    if symbol in ("tensordot", "nn.conv2d", "nn.convolution", "nn.depthwise_conv2d"):
+    if symbol not in _NO_PRODUCTS and any(word in symbol for word in _PRODUCTS):
         raise NotImplementedError(f"no rule for tf.{symbol}")
     return 0
 
@@ -195,6 +208,13 @@ def _summed(output: Shape, *sizes: Any) -> int:
     return math.prod(_known((*output[1:], *sizes)))
 
 
+# TensorFlow's functions that sum products have one of these in their names, and some that do not.
+_PRODUCTS = ("linalg.", "tensordot", "conv1d", "conv2d", "conv3d", "conv_transpose", "convolution", "signal.")
+_NO_PRODUCTS = {
+    *("linalg.band_part", "linalg.diag", "linalg.diag_part", "linalg.matrix_transpose", "linalg.norm"),
+    *("linalg.normalize", "linalg.l2_normalize", "linalg.set_diag", "linalg.trace", "linalg.eye"),
+}
+_KNOWN_PACKAGES = ("tf_keras", "keras", "tfday7")  # Of other layers nobody knows what their code does.
 _PROJECTIONS = ("query", "key", "value", "output")
 # Operations of Keras 3 that the door keeps and that multiply, but have no rule here.
 _KEPT_PRODUCTS = frozenset((
@@ -209,6 +229,7 @@ _RULES: dict[str, Callable[[Any, Any], int]] = {
     "Dense": _dense, "LSTM": _recurrent, "GRU": _recurrent, "SimpleRNN": _recurrent,
     "Bidirectional": _bidirectional, "Dot": _dot, "TFOpLambda": _operation, "KerasOperation": _keras_operation,
     "EinsumDense": _einsum_dense, "MultiHeadAttention": _multi_head_attention, "Attention": _attention,
+    "AdditiveAttention": _additive_attention,
 }  # fmt: skip
 _ELEMENTWISE = {
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Normalization", "Embedding",

@@ -115,6 +115,8 @@ class Cost:
         self.total_macs = describe.describe(graph.model).macs
         full = [len(group) for group in groups]
         self._full = {kind: self._sum(kind, full) for kind in ("weights", "macs")}
+        if self._full["macs"] > (self.total_macs or 0):  # Counted in two ways, of which one is wrong: neither is told.
+            self.total_macs = None
 
     def parameters(self, counts: Counts) -> int:
         """Returns the number of weights; those that no rule knows stay as they are."""
