@@ -244,8 +244,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "products of channels": lambda x: tf.matmul(x, projected(x, 8), transpose_b=True),
     "products of channels, first turned": lambda x: tf.matmul(x, tf.nn.softmax(projected(x, 4)), transpose_a=True),
     "products of channels, turned by place": lambda x: tf.matmul(x, tf.nn.softmax(projected(x, 4)), True),
-    "compared by sums": lambda x: keras.layers.AdditiveAttention(use_scale=False)([projected(x, 12), x, projected(x, 12)]),
-    "compared by scaled sums": lambda x: keras.layers.AdditiveAttention()([projected(x, 12), x, projected(x, 12)]),
+    "compared by sums": lambda x: keras.layers.AdditiveAttention(use_scale=False)(
+        [projected(x, 12), x, projected(x, 12)]
+    ),
     "mixing steps": lambda x: tf.matmul(tf.nn.softmax(projected(x, 6)), x),
     "einsum": lambda x: tf.einsum("btc,bsc->bts", x, projected(x, 8)),
     "einsum position by position": lambda x: tf.einsum("btc,btc->btc", x, projected(x, 8)),
@@ -280,6 +281,10 @@ FIXED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "backwards": (lambda x: x[..., ::-1], "picked by number"),
     "number of channels": (lambda x: x / tf.cast(tf.shape(x)[2], tf.float32), "counted by"),
     "times a constant": (lambda x: tf.matmul(x, np.eye(8, 5, dtype=np.float32)), "multiplied by a constant in"),
+    "compared by scaled sums": (
+        lambda x: keras.layers.AdditiveAttention()([projected(x, 8), x, projected(x, 8)]),
+        "compared as a whole by",
+    ),
     "brought to length one as a whole": (tf.math.l2_normalize, "normalized together"),
     "brought to length one as a whole, turned": (
         lambda x: tf.math.l2_normalize(tf.transpose(x, [0, 2, 1])),

@@ -83,8 +83,11 @@ def _dot_product(visit: Visit) -> list[Labels]:
     visit.fix_all(value[:-1], "attended over by")
     pairs = [*visit.shapes[0][1:-1], visit.shapes[1][-2]]
     products = [(visit.shapes[-1][-1], None), (visit.shapes[1][-1], value[-1])]
-    if type(visit.layer).__name__ == "AdditiveAttention" and not visit.layer.use_scale:
-        del products[0]  # What is compared is added, not multiplied.
+    if type(visit.layer).__name__ == "AdditiveAttention":
+        if visit.layer.use_scale:  # It has one number for each of the values' channels, and multiplies the keys by it.
+            visit.fix_all(value, "compared as a whole by")
+        else:
+            del products[0]  # What is compared is added, not multiplied.
     for size, label in products:
         visit.cost([*pairs, size], [*[None] * len(pairs), label])
     return [[*[None] * (len(visit.outputs[0]) - 1), value[-1]]]
