@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfday7.core.frameworks import keras
-from tfday7.exporting.affine import core_of, equalized
+from tfday7.exporting.affine import core_of, equalized, offset_last
 
 
 def test_a_record_has_one_mean_and_one_std_a_column() -> None:
@@ -33,3 +33,14 @@ def test_outputs_of_very_different_size_become_equal_and_the_way_out_undoes_it()
     np.testing.assert_allclose(np.abs(outputs).max(axis=0), 1.0, rtol=1e-5)
     np.testing.assert_allclose(undo.restore(outputs), model.predict(x, verbose=0), rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(last.get_weights()[0], (kernel * [0.1, 30.0, 30.0]).astype(np.float32))
+
+
+def test_the_offset_is_a_step_of_its_own_and_the_answers_stay() -> None:
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Rescaling([5.0, 2.0], [1013.0, -7.0])(keras.layers.Dense(2)(inputs)))
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    written = offset_last(model)
+    np.testing.assert_array_equal(written.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert written.layers[-1].symbol == "math.subtract"
+    without = keras.Model(inputs, keras.layers.Rescaling(5.0)(keras.layers.Dense(2)(inputs)))
+    assert offset_last(without) is without

@@ -173,7 +173,7 @@ def test_decisions_that_change_evenly_break_parity_although_accuracy_stays() -> 
     parity = compare("int8", CLASSES, expected, outputs, y)
     assert parity.keras_metric == parity.artefact_metric
     assert parity.failures == [
-        "largest difference is 20.0% of the largest output; allowed 15.00% (worst: test example 0)",
+        "largest difference is 20% of the largest output; allowed 15% (worst: test example 0)",
         "only 80.00% of the decisions are the same; required 95.00%",
     ]
 
@@ -204,7 +204,7 @@ def test_a_regression_is_measured_in_deviations_of_its_target() -> None:
     expected, y = np.array([[10.0], [14.0]], np.float32), np.array([[11.0], [13.0]], np.float32)
     parity = compare("int8", SALES, expected, expected + np.float32([[0.1], [0.4]]), y)
     assert parity.relative_difference == pytest.approx(0.4 / 2.0, rel=1e-5)
-    assert parity.failures[0].startswith("largest difference is 20.0% of the target's deviation; allowed 15.00%")
+    assert parity.failures[0].startswith("largest difference is 20% of the target's deviation; allowed 15%")
     assert parity.relative_to == "deviation"
 
 

@@ -2,7 +2,8 @@
 
 One int8 scale serves a whole tensor, and its range must hold 0. Raw columns of different size would lose all but the
 largest, and a target of 2000 give or take 9 would keep a few steps of its range. So an int8 file leaves both ends out,
-and its record says what to do before and after, as `(x - mean) / std` and `y * std + mean`.
+and its record says what to do before and after, as `(x - mean) / std` and `y * std + mean`. So does a float16 file: its
+numbers have 11 bits, and end at 65,504.
 """
 
 from __future__ import annotations
@@ -52,6 +53,20 @@ def core_of(model: Any) -> tuple[Any, Affine | None, Affine | None]:
     if way_in is None and way_out is None:
         return model, None, None
     return keras.Model(tensor, end, name=model.name), way_in, way_out
+
+
+def offset_last(model: Any) -> Any:
+    """Returns the model with the offset of its last Rescaling as a subtraction, which stays a step of its own.
+
+    TFLite's converter makes an addition behind a Dense layer that layer's bias, and kernels begin their sums with it:
+    all products of a target of 1013 give or take 5 are then rounded at 1013, 12 times as coarsely as they need be.
+    """
+    (end,) = model.outputs
+    last = _maker(model, end)
+    if not isinstance(last, keras.layers.Rescaling) or last.input is model.inputs[0] or not np.any(last.offset):
+        return model
+    scale, offset = (np.asarray(value, np.float32) for value in (last.scale, last.offset))
+    return keras.Model(model.inputs, last.input * scale - (-offset), name=model.name)
 
 
 def equalized(core: Any, way_out: Affine, x: np.ndarray) -> tuple[Any, Affine]:

@@ -66,7 +66,7 @@ def part(draft: Draft, parity: Parity) -> dict[str, Any]:
 def _parting(draft: Draft, parity: Parity) -> dict[str, Any]:
     if not draft.format.needs_child:
         return _nothing(f"a {draft.format.name} artefact is not cut into parts")
-    model = draft.job.core[0] if draft.kind in CALIBRATED else draft.job.model
+    model = draft.job.part(draft.kind)
     cuts = _cuts(model)
     if not cuts:
         return _nothing("the model has no layers behind which it could be cut")

@@ -24,9 +24,10 @@ FORMATS: Registry[Format] = Registry("export format", "tfday7.exporting.formats"
 CONVERSION_ERRORS = (ValueError, RuntimeError, TypeError, NotImplementedError)
 # Of numbers.
 KINDS = ("float32", "float16", "dynamic", "int8", "int16x8", "weight_int8", "weight_int4")
-# Those whose activations are integers: examples show their ranges, and a file leaves the affine ends of a model out;
-# see `tfday7.exporting.affine`.
+# Those whose activations are integers: examples show their ranges.
 CALIBRATED = ("int8", "int16x8")
+# Those whose files leave the affine ends of a model out; see `tfday7.exporting.affine`.
+WITHOUT_ENDS = (*CALIBRATED, "float16")
 
 
 @dataclasses.dataclass(frozen=True)

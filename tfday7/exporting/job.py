@@ -16,9 +16,9 @@ from tfday7.core.frameworks import tf
 from tfday7.data import Dataset, pipeline
 from tfday7.data.lazy import take
 from tfday7.exporting import feeding, normalization, vectors
-from tfday7.exporting.affine import Affine, core_of, equalized
+from tfday7.exporting.affine import Affine, core_of, equalized, offset_last
 from tfday7.exporting.calibration import calibration_examples
-from tfday7.exporting.format import CALIBRATED, Format
+from tfday7.exporting.format import CALIBRATED, WITHOUT_ENDS, Format
 from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Origin
 
@@ -60,7 +60,7 @@ class Job:
 
     @functools.cached_property
     def core(self) -> tuple[Any, Affine | None, Affine | None]:
-        """The model without its affine ends, and these: what an int8 file holds."""
+        """The model without its affine ends, and these: what a file of `WITHOUT_ENDS` holds."""
         core, way_in, way_out = core_of(self.model)
         if self.dataset.problem.heads and way_out is not None:
             core, way_out = equalized(core, way_out, _into(way_in, self.calibration_inputs))
@@ -111,17 +111,26 @@ class Job:
 
     def ends(self, kind: str) -> tuple[Affine | None, Affine | None]:
         """Returns what a file of this kind leaves out at the way in and at the way out."""
-        return self.core[1:] if kind in CALIBRATED else (None, None)
+        return self.core[1:] if kind in WITHOUT_ENDS else (None, None)
+
+    @functools.cached_property
+    def whole(self) -> Any:
+        """The model, written so that converters keep its precision."""
+        return offset_last(self.model)
+
+    def part(self, kind: str) -> Any:
+        """Returns the model that a file of this kind holds: without its affine ends, or whole."""
+        return self.core[0] if kind in WITHOUT_ENDS else self.whole
 
     def saved_model(self, kind: str, batch: int | None, centered: bool = False) -> Path:
-        """Returns a SavedModel for batches of this size; of a calibrated kind, the core alone. Each is written once.
+        """Returns a SavedModel for batches of this size; of some kinds, the core alone. Each is written once.
 
         Args:
             kind, batch: of the file that it is for.
             centered: whether layer normalizations are written as `normalization` says.
         """
-        model = self.core[0] if kind in CALIBRATED else self.model
-        part = "whole" if model is self.model else "core"
+        model = self.part(kind)
+        part = "core" if kind in WITHOUT_ENDS and model is not self.model else "whole"
         anew = centered and bool(normalization.normalizations(model))
         path = self.scratch / f"{part}_{batch or 'any'}{'_centered' if anew else ''}"
         if not path.exists():

@@ -88,6 +88,11 @@ def compare(
     return parity
 
 
+def shown(share: float) -> str:
+    """Returns a difference or its limit as a percentage of three digits: "16.2%", "0.0131%"."""
+    return f"{100.0 * share:.3g}%"
+
+
 def _nearest_to_its_limit(
     difference: np.ndarray, expected: np.ndarray, scale: np.ndarray, limit: float
 ) -> tuple[float, float]:
@@ -144,8 +149,8 @@ def _failures(parity: Parity, finite: bool) -> list[str]:
     limit = parity.limits["relative_difference"]
     if parity.relative_difference > limit:
         found.append(
-            f"largest difference is {parity.relative_difference:.1%} of {SCALES[parity.relative_to]};"
-            f" allowed {limit:.2%} (worst: test example {parity.worst_examples[0]['example']})"
+            f"largest difference is {shown(parity.relative_difference)} of {SCALES[parity.relative_to]};"
+            f" allowed {shown(limit)} (worst: test example {parity.worst_examples[0]['example']})"
         )
     agreed = parity.limits.get("agreement")
     if agreed is not None and parity.agreement is not None and parity.agreement < agreed - 1e-9:

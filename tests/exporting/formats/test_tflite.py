@@ -124,6 +124,26 @@ def test_targets_far_from_zero_and_columns_in_odd_units_survive_int8(
         assert artefact.parity.artefact_metric > 0.98
 
 
+@pytest.mark.parametrize(("offset", "spread"), [(1013.0, 5.0), (180_000.0, 40_000.0)])
+def test_targets_far_from_zero_keep_their_precision_in_float_files(
+    offset: float, spread: float, tmp_path: Path
+) -> None:
+    """Kernels begin sums with a bias: 256 products were added to 1013 each; float16 ends at 65,504."""
+    x = np.random.default_rng(1).normal(size=(400, 8))
+    dataset = prepare(Raw(x, offset + spread * x[:, 0]), "far")
+    model = building.build(ModelConfig(model="mlp", width=256, depth=1), dataset.problem)
+    model.layers[-2].set_weights([3.0 * weights for weights in model.layers[-2].get_weights()])
+    artefacts = export(model, dataset, tmp_path, "values", "float32,float16")
+    for artefact, limit in zip(artefacts.values(), (3e-5, 5e-3), strict=True):
+        assert artefact.parity is not None
+        assert artefact.parity.relative_difference < limit, artefact.kind
+        assert artefact.holds
+    assert artefacts["float32"].output["standardization"] is None
+    assert artefacts["float16"].output["standardization"] == {
+        "mean": pytest.approx([dataset.train.y.mean()]), "std": pytest.approx([dataset.train.y.std()])
+    }  # fmt: skip
+
+
 def test_a_model_that_branches_before_its_normalization_is_exported_whole(line: Dataset, tmp_path: Path) -> None:
     inputs = keras.Input((2,))
     both = keras.layers.Concatenate()([keras.layers.Normalization(mean=0.0, variance=1.0)(inputs), inputs])
