@@ -310,3 +310,13 @@ def test_text_is_not_given_again() -> None:
     raw = Raw(np.ones((20, 3), np.int32), np.arange(20) % 2, vocabulary=("", "?", "a"))
     with pytest.raises(UserError, match="--task=reconstruction gives numbers again, but the data is text"):
         prepare(raw, "t", "reconstruction")
+
+
+def test_classes_without_examples_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    raw = _numbered(300)
+    dataset = prepare(dataclasses.replace(raw, y=np.array([3, 7, 42])[raw.y]), "gaps")
+    assert dataset.problem.outputs == 43
+    assert "40 of 43 classes have no example to learn from: 0, 1, 2, 4, 5, ... (give labels" in caplog.text
+    caplog.clear()
+    prepare(raw, "whole")
+    assert caplog.text == ""

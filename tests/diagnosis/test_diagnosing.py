@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tfday7.diagnosis import diagnose
 from tfday7.diagnosis.check import CHECKS
 from tfday7.diagnosis.diagnosing import GRAVITY, judge, judge_running
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.health import References
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))
@@ -79,6 +81,50 @@ def test_a_run_that_weighs_classes_alike_is_not_hopeless_while_their_recall_is_n
     found = judge_running(_run(**GUESSING), len(EPOCHS))
     assert found is not None
     assert found.id == "not_learning"
+
+
+SPARSE = dataclasses.replace(DATA, class_counts=(396, 7))  # Guessing has a loss of 0.0876.
+PASSED_OVER: dict[str, Any] = {
+    "data": SPARSE, "baseline": 396 / 403, "train_score": 396 / 403, "validation_score": 0.97,
+    "validation_examples": 100, "class_recall": (1.0, 0.0), "references": References(0.97, 0.97, 0.97),
+}  # fmt: skip
+
+
+def test_a_run_whose_loss_is_below_that_of_guessing_learns_though_its_accuracy_is_that_of_guessing() -> None:
+    learning = probed(**PASSED_OVER)
+    falling = dataclasses.replace(learning, loss=np.geomspace(0.3, 0.06, 30), val_loss=np.geomspace(0.3, 0.07, 30))
+    assert judge_running(falling, 30) is None
+    assert judge(falling).verdict == "underfit"
+    assert judge(falling).findings[0].id == "imbalance"
+    still = dataclasses.replace(learning, loss=np.geomspace(0.3, 0.085, 30), val_loss=np.geomspace(0.3, 0.09, 30))
+    found = judge_running(still, 30)
+    assert found is not None
+    assert found.id == "not_learning"
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "underfit"),
+        ({"train_score": 0.997}, "overfit"),
+        ({"train_score": 0.997, "class_recall": (1.0, 0.9)}, "good_fit"),
+        ({"train_score": 0.997, "validation_score": 0.995, "class_recall": (1.0, 0.45)}, "good_fit"),
+    ],
+)
+def test_a_model_that_passes_over_a_class_is_no_good_fit_unless_it_is_better_than_guessing(
+    changes: dict[str, Any], verdict: str
+) -> None:
+    evidence = probed(**{**PASSED_OVER, **changes})
+    curves = {"loss": np.geomspace(0.3, 0.04, 30), "val_loss": np.geomspace(0.3, 0.05, 30)}
+    assert judge(dataclasses.replace(evidence, **curves)).verdict == verdict
+
+
+def test_a_perfect_score_on_few_examples_is_not_certain() -> None:
+    """Of 17 of 17 the 95% limit by the rule of three is 3/17; (19/21)(2/21)/21 is the square of Agresti and Coull's."""
+    (found,) = judge(_run(validation_score=1.0, train_score=1.0, validation_examples=17)).findings
+    assert found.id == "validation_small"
+    assert found.evidence["error"] == pytest.approx(2 * (19 * 2 / 21**3) ** 0.5)
+    assert "uncertain by 0.13" in found.title
 
 
 def test_classes_that_weigh_alike_by_themselves_change_nothing() -> None:

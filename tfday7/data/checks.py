@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from tfday7.core.errors import UserError
@@ -124,7 +126,19 @@ def check_labels(parts: dict[str, _Split], class_names: tuple[str, ...]) -> tupl
         if bad.size:
             expected = f"expected 0 to {len(class_names) - 1} as in the training split"
             raise UserError(f"{key}: example {bad[0]} has label {y[bad[0]]}; {expected}")
+    _warn_of_empty_classes(parts["train"][1], class_names)
     return parts, class_names
+
+
+def _warn_of_empty_classes(y: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Says so where classes have no example to learn from: numbers with gaps are perhaps not counted from 0."""
+    empty = np.setdiff1d(np.arange(len(class_names)), y)
+    if empty.size:
+        named = ", ".join(class_names[index] for index in empty[:5]) + (", ..." if empty.size > 5 else "")
+        logging.warning(
+            "%d of %d classes have no example to learn from: %s (give labels that do not count from 0 as words)",
+            empty.size, len(class_names), named,
+        )  # fmt: skip
 
 
 def check_label_sets(

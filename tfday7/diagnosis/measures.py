@@ -11,6 +11,8 @@ from tfday7.diagnosis.health import LayerProbe, Probe
 
 # Examples of the most common class to those of the rarest, from where on it matters how the classes weigh.
 WEIGHED = 2.0
+MAX_IMBALANCE = 10.0  # Most common class over rarest.
+BELOW_ENTROPY = 0.1  # A loss that is lower by this share than that of guessing has learned something.
 MIN_SKILL = 0.02  # Share of the way from guessing to perfect; below it nothing was learned.
 # Without references, less than half of the way from guessing to perfect on the training examples is poor.
 MAX_SKILL = 0.5
@@ -45,8 +47,19 @@ def weighs_alike(evidence: Evidence) -> bool:
     """Returns whether training weighs all classes alike, and some are rare enough for that to change much."""
     if evidence.task != "classification" or evidence.flags.get("class_weights") != "balanced":
         return False
-    present = [count for count in evidence.health.data.class_counts if count] if evidence.health.data else []
+    present = present_classes(evidence)
     return not present or max(present) >= WEIGHED * min(present)
+
+
+def present_classes(evidence: Evidence) -> list[int]:
+    """Returns how many training examples each class has that has any; empty where that was not measured."""
+    return [count for count in evidence.health.data.class_counts if count] if evidence.health.data else []
+
+
+def is_imbalanced(evidence: Evidence) -> bool:
+    """Returns whether the most common class has many times the examples of the rarest."""
+    present = present_classes(evidence)
+    return len(present) > 1 and max(present) >= MAX_IMBALANCE * min(present)
 
 
 def mean_recall(evidence: Evidence) -> tuple[float, float] | None:
@@ -56,21 +69,36 @@ def mean_recall(evidence: Evidence) -> tuple[float, float] | None:
 
 
 def learned_nothing(evidence: Evidence) -> bool:
-    """Returns whether the training score is no better than guessing; see `skill`."""
+    """Returns whether the training score is no better than guessing, nor the loss; see `skill`."""
     value = skill(evidence)
-    return value is not None and value < MIN_SKILL
+    return value is not None and value < MIN_SKILL and not beats_frequencies(evidence)
+
+
+def beats_frequencies(evidence: Evidence) -> bool:
+    """Returns whether the loss is clearly below that of guessing, where accuracy hardly tells: where a class is rare.
+
+    Guessing is to answer with the classes' frequencies; its loss is their entropy. Where classes weigh alike, the loss
+    is another one.
+    """
+    counts = present_classes(evidence)
+    if not is_imbalanced(evidence) or not evidence.epochs or weighs_alike(evidence):
+        return False
+    shares = np.array(counts, np.float64) / sum(counts)
+    return bool(evidence.loss[-1] < (1.0 - BELOW_ENTROPY) * -(shares * np.log(shares)).sum())
 
 
 def standard_error(evidence: Evidence, score: float) -> float:
     """Returns the standard error of a validation score.
 
-    Of a share of examples that of the binomial distribution; of R2 that of a mean of squares of normal errors, whose
+    Of a share of examples that of the binomial distribution, with two right and two wrong ones more, as Agresti and
+    Coull (1998) have it: 17 of 17 are not certain; of R2 that of a mean of squares of normal errors, whose
     relative error is sqrt(2 / n).
     """
     count = evidence.validation_examples or ASSUMED_EXAMPLES
     if evidence.metric == "r2_score":
         return max(0.0, 1.0 - score) * math.sqrt(2.0 / count)
-    return math.sqrt(max(score * (1.0 - score), 1e-4) / count)
+    share = (score * count + 2.0) / (count + 4.0)
+    return math.sqrt(share * (1.0 - share) / (count + 4.0))
 
 
 def is_poor(evidence: Evidence) -> bool:

@@ -8,13 +8,20 @@ from tfday7.diagnosis import remedies
 from tfday7.diagnosis.check import CHECKS, Match
 from tfday7.diagnosis.checks.overfit import MIN_GAP, STANDARD_ERRORS
 from tfday7.diagnosis.evidence import Evidence
-from tfday7.diagnosis.measures import last_probe, standard_error, suffers
+from tfday7.diagnosis.measures import (
+    MAX_IMBALANCE,
+    MAX_SKILL,
+    is_imbalanced,
+    last_probe,
+    skill,
+    standard_error,
+    suffers,
+)
 from tfday7.diagnosis.records import finding
 
 MAX_CHANCE_ERROR = 0.12  # A larger standard error makes luck of everything.
 CHANCE_ERRORS = 3.0  # Standard errors above guessing that simple methods reach by luck.
-MAX_IMBALANCE = 10.0  # Most common class over rarest...
-MIN_RECALL = 0.5  # ...of which less than this share of the overall score is recognised.
+MIN_RECALL = 0.5  # Of a rare class of which less than this share of the overall score is recognised.
 MAX_TARGET = 30.0  # Deviations from the median (at most 6 | 104); those of long tails reach 20.
 # The figures in brackets are those of the calibration half of benchmarks/diagnosis.py: healthy runs | the fault's.
 MAX_TWINS = 0.2  # (0 | 0.68 and more.)
@@ -79,19 +86,14 @@ def codes(evidence: Evidence) -> Match | None:
 
 def _hides_chance(evidence: Evidence) -> bool:
     """Returns whether guessing is hard to beat for another reason: one class, rare classes, targets far off."""
-    return _is_constant(evidence) or _is_imbalanced(evidence) or outliers(evidence) is not None
-
-
-def _is_imbalanced(evidence: Evidence) -> bool:
-    present = [count for count in evidence.health.data.class_counts if count] if evidence.health.data else []
-    return len(present) > 1 and max(present) >= MAX_IMBALANCE * min(present)
+    return _is_constant(evidence) or is_imbalanced(evidence) or outliers(evidence) is not None
 
 
 @CHECKS.register("imbalance")
 def imbalance(evidence: Evidence) -> Match | None:
     """Rare classes that are hardly recognised, or of which it was not measured whether they are."""
     data = evidence.health.data
-    if data is None or not _is_imbalanced(evidence):
+    if data is None or not is_imbalanced(evidence):
         return None
     present = [count for count in data.class_counts if count]
     recalls = [
@@ -104,7 +106,18 @@ def imbalance(evidence: Evidence) -> Match | None:
     values = {"largest": max(present), "smallest": min(present), "recall": recall, "validation": overall}
     flags = {"weights": remedies.unless_set(evidence, "--class_weights=balanced"), "collect": "", "metric": ""}
     found = finding("imbalance", "warning" if missed else "info", values, ["rare", "loss", "metric"], flags)
-    return Match("", found, margin=1.0)
+    return Match(_passes_over(evidence) if missed else "", found, margin=1.0)
+
+
+def _passes_over(evidence: Evidence) -> str:
+    """Returns the verdict on a model that does not recognise a rare class: "" where it is better than guessing."""
+    references, score = evidence.health.references, evidence.validation_score
+    known = references is not None and references.constant is not None
+    guessing = references.constant if references is not None and known else evidence.baseline
+    if guessing is None or score is None or score > guessing + standard_error(evidence, score):
+        return ""
+    learned = skill(evidence)
+    return "overfit" if learned is not None and learned >= MAX_SKILL else "underfit"
 
 
 @CHECKS.register("outliers")
