@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tfday7.compression import compressing, gate, keeping, recipe
-from tfday7.compression.compressing import Compression, _broken
+from tfday7.compression.compressing import Compression
 from tfday7.compression.config import BudgetConfig
 from tfday7.compression.records import NOT_FINITE, Candidate, from_json
 from tfday7.compression.technique import Work
@@ -21,7 +21,7 @@ from tfday7.compression.timing import UNCOMPARED, timed
 from tfday7.core.errors import GateError, Interrupted, UserError
 from tfday7.core.frameworks import keras
 from tfday7.data import Dataset
-from tfday7.exporting.records import Artefact, Origin, Parity
+from tfday7.exporting.records import Origin
 
 
 def candidate(name: str, value: float, gzip_bytes: int, **more: Any) -> Candidate:
@@ -227,21 +227,3 @@ def test_without_the_given_models_file_there_are_times_and_no_ratios(
     for one in (small, large):
         assert (one.latency_ms, one.latency_ratio, one.latency_spread) == (3.0, None, None)
         assert one.notes == [UNCOMPARED]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({}, ""),
-        ({"relative_difference": 0.09}, ""),
-        ({"artefact_metric": 0.8911}, "its file's outputs part from the Keras model's by 11.4%"),
-        ({"artefact_metric": None}, "its file's outputs part from the Keras model's by 11.4%"),
-        ({"relative_difference": 0.21}, "its file's outputs part from the Keras model's by 21%"),
-        ({"relative_difference": None}, NOT_FINITE),
-        ({"agreement": 0.99}, "its file's outputs part from the Keras model's by 11.4%"),  # Of 0.995 that are required.
-    ],
-)
-def test_values_of_which_one_is_far_off_are_good_where_the_metric_is(changes: dict[str, Any], reason: str) -> None:
-    limits = {"relative_difference": 0.1, "metric_drop": 0.005, "agreement": 0.995}
-    parity = Parity("r2", 0.8980, 0.8993, 0.1, 0.01, 0.114, None, [], 150, limits, ["it parts"])
-    assert _broken(Artefact("a", "tflite", "int16x8", parity=dataclasses.replace(parity, **changes))) == reason

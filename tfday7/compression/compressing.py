@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tfday7.benchmarking import devices
-from tfday7.compression import keeping, limits
+from tfday7.compression import judging, keeping, limits
 from tfday7.compression.config import RUNTIMES, BudgetConfig
 from tfday7.compression.recipe import FILE, Recipe
-from tfday7.compression.records import BASELINE, NOT_FINITE, Candidate, from_json, with_frontier
+from tfday7.compression.records import BASELINE, Candidate, from_json, with_frontier
 from tfday7.compression.technique import Work
 from tfday7.compression.timing import Timer, timed
 from tfday7.core import amx, files
@@ -26,7 +26,6 @@ from tfday7.core.errors import UserError
 from tfday7.data.dataset import Dataset
 from tfday7.exporting import card, exporting
 from tfday7.exporting.job import weights_digest
-from tfday7.exporting.parity import shown
 from tfday7.exporting.records import Artefact, Origin
 from tfday7.models.describe import describe
 from tfday7.optimizers.config import OptimizerConfig
@@ -77,8 +76,11 @@ class Compression:
 
     def baseline(self) -> Candidate:
         """Returns the given model's own float32 file as a candidate."""
-        work = Work(self.model, self.model, self.dataset)
-        return self._candidate(BASELINE, work, None)
+        found = self._candidate(BASELINE, Work(self.model, self.model, self.dataset), None)
+        note = judging.no_better_than_guessing(found, self.dataset, self.decides())
+        if note:
+            self.say(note)
+        return dataclasses.replace(found, notes=[*found.notes, *filter(None, [note])])
 
     def candidate(self, recipe: Recipe) -> Candidate:
         """Returns what comes of a recipe; one that was made before from the same is read instead.
@@ -147,7 +149,7 @@ class Compression:
             steps=work.done,
             skipped_layers=[dataclasses.asdict(each) for each in work.skipped],
             notes=[*work.notes, *artefact.notes, *(parity.failures if parity else [])],
-            failure=_broken(artefact),
+            failure=judging.broken(artefact),
         )
         files.write_json(folder / RECORD, candidate.to_json())
         return candidate
@@ -176,7 +178,7 @@ class Compression:
             sha256=artefact.sha256,
             test_metric=parity.artefact_metric if parity else None,
             notes=notes,
-            failure=_broken(artefact),
+            failure=judging.broken(artefact),
         )
 
     def _exported(self, work: Work, name: str, folder: Path, dataset: Dataset) -> Artefact:
@@ -324,33 +326,6 @@ def attempt(job: Compression, recipe: Recipe, alone: bool = False) -> Candidate:
         reason = said.strip().splitlines()[0][:500]
         job.say(f"{recipe.name}: failed ({reason}); the others go on")
         return Candidate(recipe.name, recipe.to_json(), failure=reason)
-
-
-def _broken(artefact: Artefact) -> str:
-    """Returns why a file is no candidate; empty where it is one.
-
-        Outputs that part from the Keras model's are a broken conversion, unless the decisions agree all the same: of a
-    pruned ResNet-8 one output in 50,000 was 15.5% off where 15% is the limit, and 99% of the decisions were the same;
-    of 150 rows of a regression one was 11.4% of a deviation off where 10% is, and R2 was better by 0.001. A metric
-    that drops is none either: how much of it may go is the budget's to say, and the candidate's metric is the file's
-    own.
-    """
-    if artefact.failure or artefact.parity is None:
-        return artefact.failure or "its file was not compared with the Keras model"
-    relative, limit = artefact.parity.relative_difference, artefact.parity.limits["relative_difference"]
-    if relative is None:
-        return NOT_FINITE
-    agreement, least = artefact.parity.agreement, artefact.parity.limits.get("agreement")
-    agrees = agreement is not None and least is not None and agreement >= least
-    if agreement is None:  # Of values the metric says as much: among many rows one is always far off.
-        before, after = artefact.parity.keras_metric, artefact.parity.artefact_metric
-        allowed = artefact.parity.limits.get("metric_drop")
-        agrees = before is not None and after is not None and allowed is not None and after >= before - allowed
-    return (
-        f"its file's outputs part from the Keras model's by {shown(relative)}"
-        if relative > limit and not (agrees and relative <= 2 * limit)
-        else ""
-    )
 
 
 def _tell(one: Candidate, baseline: Candidate, folder: Path, name: str, device: str) -> None:
