@@ -60,6 +60,18 @@ def test_the_first_points_come_first_and_all_values_lie_in_their_ranges(tuner: s
         assert each["batch_size"] in (16, 32)
 
 
+@pytest.mark.parametrize("tuner", ["quasi_random", "random", "bayesian", "hyperband"])
+def test_a_true_or_false_stays_one(tuner: str, tmp_path: Any) -> None:
+    nesterov = Parameter("nesterov", (True, False), "choice", "sgd")
+    space = Space((Parameter("optimizer", ("adam", "sgd"), "choice"), nesterov, RATE))
+    drawn = [values["sgd.nesterov"] for values in _drawn(tuner, space, 12, tmp_path) if "sgd.nesterov" in values]
+    assert {(type(value), value) for value in drawn} == {(bool, True), (bool, False)}
+    oracle = _oracle(tuner, space, 2, 0, tmp_path / "sent")
+    sent = type(oracle.hyperparameters).from_proto(oracle.hyperparameters.to_proto())  # To another process.
+    (flag,) = (each for each in sent.space if each.name == "sgd.nesterov")
+    assert all(isinstance(flag.prob_to_value(place), bool) for place in (0.1, 0.9))
+
+
 @pytest.mark.parametrize("tuner", ["quasi_random", "random"])
 def test_the_trials_do_not_depend_on_how_many_workers_there_are(tuner: str, tmp_path: Any) -> None:
     assert _drawn(tuner, SPACE, 6, tmp_path) == _drawn(tuner, SPACE, 6, tmp_path, workers=3)

@@ -63,6 +63,13 @@ def test_settings_that_contradict_each_other_are_infeasible_with_the_reason(make
     assert "--batch_size=30 cannot be cut evenly" in outcome.reason
 
 
+def test_a_value_that_cannot_be_set_ends_its_trial_with_the_reason(make_job: Callable[..., Any]) -> None:
+    job, _ = make_job("learning_rate,batch_size", epochs=2)
+    outcome = trial.run(job, {**VALUES, "nesterov": 1}, "metric")
+    assert (outcome.value, outcome.contradicts) == (None, True)
+    assert outcome.reason == "--nesterov=1: expected true or false"
+
+
 def test_a_trial_is_valued_by_its_best_epoch_where_another_was_left_out(
     make_job: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,9 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
 
 
 def _declare(declared: keras_tuner.HyperParameters, parameter: Any) -> None:
+    if parameter.scale == "choice" and isinstance(parameter.range[0], bool):
+        declared.Boolean(parameter.key)  # Of a Choice between true and false keras-tuner makes 1 and 0.
+        return
     if parameter.scale == "choice":
         declared.Choice(parameter.key, list(parameter.range), ordered=False)
         return

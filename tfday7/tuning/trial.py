@@ -162,12 +162,13 @@ def _train(
     after: int,
 ) -> Outcome:
     dataset = job.dataset
-    model_config, optimizer, training = job.changed(values)
-    training = dataclasses.replace(training, seed=training.seed if seed is None else seed)
+    epochs = job.training.epochs  # No trial changes them.
     name = objective_name(dataset, objective)
     before = folder.metrics() if folder else []
-    judge = Judge(objective_name(dataset, "metric"), _guess(dataset), training.epochs, _behind(after, before))
+    judge = Judge(objective_name(dataset, "metric"), _guess(dataset), epochs, _behind(after, before))
     try:
+        model_config, optimizer, training = job.changed(values)
+        training = dataclasses.replace(training, seed=training.seed if seed is None else seed)
         training_config.check(training, optimizer, dataset.problem.task, len(dataset.train))
         checking.check_batch(training.batch_size, 1, training.accumulate_steps)
         model = building.build(model_config, dataset.problem, training.precision, training.seed)
