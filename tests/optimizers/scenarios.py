@@ -13,12 +13,13 @@ IMAGENET = {"data_kind": "image", "model_kind": "cnn", "examples": 1_281_167, "e
 SCENARIOS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], set[str]]] = {
     "large transformer, accurate": (
         QUESTION, "adamw", "schedule_free_adamw",
-        {"learning_rate": 2e-4, "beta_2": 0.98, "weight_decay": 0.1, "global_clipnorm": 1.0, "schedule": "cosine",
+        {"learning_rate": 1e-4, "beta_2": 0.98, "weight_decay": 0.1, "global_clipnorm": 1.0, "schedule": "cosine",
          "warmup_steps": 4000},
-        {"transformer", "rate_size", "decay_large", "clip", "beta_2_transformer"},
+        {"transformer", "rate_size", "rate_batch", "decay_large", "clip", "beta_2_transformer"},
     ),
     "transformer of unknown size": (
-        {"model_kind": "transformer"}, "adamw", "schedule_free_adamw", {"learning_rate": 1e-4}, {"rate_kind"},
+        {"model_kind": "transformer"}, "adamw", "schedule_free_adamw",
+        {"learning_rate": 5e-5}, {"rate_kind", "rate_batch"},  # Half, with 32 sequences in the place of 256.
     ),
     "tiny transformer, short run": (
         {"data_kind": "text", "model_kind": "transformer", "parameters": 900_000, "batch_size": 64, "examples": 14_000,
@@ -45,7 +46,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], set[str]]] 
         {"learning_rate": 3e-5, "beta_2": 0.999, "global_clipnorm": 1.0}, {"rate_fine_tuning"},
     ),
     "a billion weights in 16 GB": ({**BILLION, "device_memory_gb": 16}, "lion", "adafactor",
-        {"learning_rate": 4e-5, "weight_decay": 0.5}, {"memory", "memory_lion", "decay_lion"},
+        {"learning_rate": 2e-5, "weight_decay": 0.5}, {"memory", "memory_lion", "decay_lion"},
     ),
     "a billion weights in 12 GB": (
         {**BILLION, "device_memory_gb": 12}, "adafactor", "lion", {"schedule": "constant"}, {"memory_adafactor"},

@@ -138,6 +138,17 @@ def test_adam_scales_its_rate_with_the_square_root_within_limits(batch: int, rat
     assert _advice(model_kind="mlp", batch_size=batch).settings["learning_rate"] == rate
 
 
+@pytest.mark.parametrize("inputs", [scenario[0] for scenario in SCENARIOS.values()], ids=list(SCENARIOS))
+def test_advice_is_the_same_where_the_batch_that_it_assumes_is_given(inputs: dict[str, Any]) -> None:
+    assumed = _advice(**inputs)
+    given = Situation(**{**inputs, "batch_size": assumed.settings["batch_size"]})
+    assert advise(given).settings == assumed.settings
+    config, _ = advisor.resolve(OptimizerConfig(optimizer="auto"), given)
+    kept = {name: value for name, value in assumed.settings.items() if hasattr(config, name)}
+    assert {name: getattr(config, name) for name in kept} == kept
+    assert config.optimizer == assumed.optimizer
+
+
 def test_a_warm_up_is_six_hundredths_of_a_transformers_run_and_at_most_4000_steps() -> None:
     short = _advice(model_kind="transformer", batch_size=100, examples=10_000, epochs=10)
     assert short.settings["warmup_steps"] == 0.06 * 10 * (10_000 // 100)

@@ -88,8 +88,6 @@ def _batch_scale(case: Case) -> float:
 
     256 sequences are usual for transformers, 32 examples (Keras's default) for the others.
     """
-    if case.origins["batch_size"] == "assumed" and case.devices == 1:
-        return 1.0
     if case.model_kind == "transformer":
         return min(max(math.sqrt(case.batch_size / 256), 0.5), 2.0)
     return min(max(math.sqrt(case.batch_size / 32), 1.0), 4.0)
