@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from tfday7.core.errors import UserError
-from tfday7.tuning.parameters import Parameter
-from tfday7.tuning.space import Space, nearest
+from tfday7.data import DataConfig, Dataset
+from tfday7.models.config import ModelConfig
+from tfday7.optimizers import OptimizerConfig
+from tfday7.optimizers.situation import Situation
+from tfday7.training.config import TrainingConfig
+from tfday7.tuning.parameters import Parameter, parse
+from tfday7.tuning.space import Space, job_and_space, nearest
 
 
 def test_few_trials_tune_the_rate_alone(make_job: Callable[..., Any]) -> None:
@@ -95,6 +100,31 @@ def test_what_the_user_has_set_is_where_the_search_begins(make_job: Callable[...
     assert space.parameters[0].range[1] >= 0.3
     _, asked = make_job("learning_rate=0.001..0.01", learning_rate=0.3)
     assert asked.parameters[0].range == (0.001, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "tune", "first"),
+    [
+        ("adam", "epsilon", {"epsilon": 1e-7}),
+        ("lamb", "beta_1", {"beta_1": 0.9}),
+        ("sgd", "nesterov=false|true", {"nesterov": True}),  # As advised.
+        ("muon", "nesterov=true|false", {"nesterov": True}),
+        ("optimizer=lamb|nadam", "beta_1", {"lamb.beta_1": 0.9, "nadam.beta_1": 0.9}),
+    ],
+)
+def test_what_no_advice_is_on_begins_at_the_optimizers_own_default(
+    optimizer: str, tune: str, first: dict[str, Any], make_job: Callable[..., Any]
+) -> None:
+    _, space = make_job(f"{optimizer},{tune}") if "=" in optimizer else make_job(tune, optimizer=optimizer)
+    begun = {key: value for point in space.first for key, value in point.items() if key in first}
+    assert begun == first
+
+
+def test_what_was_set_counts_for_more_than_the_optimizers_default(blobs: Dataset) -> None:
+    configs = (DataConfig(), ModelConfig(model="mlp"), OptimizerConfig(epsilon=1e-4), TrainingConfig())
+    found = Situation(model_kind="mlp", batch_size=16, epochs=6, examples=140, trials=20)
+    _, space = job_and_space(blobs, configs, parse("epsilon"), found)
+    assert space.first == ({"epsilon": 1e-4},)
 
 
 def test_a_flag_without_a_usual_range_asks_for_one(make_job: Callable[..., Any]) -> None:

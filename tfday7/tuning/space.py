@@ -205,9 +205,10 @@ def _usual(name: str, job: Job) -> Parameter:
 
 
 def _start(space: Space, job: Job, advice: Advice) -> dict[str, Value]:
-    """Returns the point of a space that lies nearest to the advised settings of an optimizer."""
+    """Returns the point of a space that lies nearest to the advised settings of an optimizer, and its own defaults."""
     config = job.optimizers[advice.optimizer]
-    wanted = {**vars(job.model), **vars(job.training), **vars(config), **advice.settings}
+    own = catalog.OPTIMIZERS[advice.optimizer].settings  # What the config leaves at None.
+    wanted = {**vars(job.model), **vars(job.training), **vars(config), **own, **advice.settings}
     wanted |= _given((job.model, config, job.training))  # What was set counts for more than advice.
     wanted["optimizer"] = advice.optimizer
     return {p.key: nearest(p, wanted.get(p.name)) for p in space.active(advice.optimizer)}
