@@ -148,12 +148,12 @@ def _holding(parameter: Parameter, value: Any) -> Parameter:
 
 
 def _owned(parameter: Parameter, job: Job) -> list[Parameter]:
-    """Returns a given parameter for each optimizer that takes it.
+    """Returns a parameter for each optimizer that takes it.
 
     Raises:
         UserError: none of them does.
     """
-    if parameter.name not in catalog.TUNED:
+    if parameter.name not in (*catalog.TUNED, *catalog.COMMON):
         return [parameter]
     takers = [name for name in job.optimizers if parameter.name in catalog.OPTIMIZERS[name].takes]
     if not takers:
@@ -176,7 +176,7 @@ def _parameters(name: str, given: Parameter | None, job: Job, advised: Mapping[s
             integer = tunable.scale != "choice" and all(isinstance(end, int) for end in tunable.range)
             owner = optimizer if len(advised) > 1 else ""
             found.append(Parameter(name, tunable.range, tunable.scale, owner, integer))
-    return found or [_usual(name, job)]
+    return found or _owned(_usual(name, job), job)
 
 
 def _usual(name: str, job: Job) -> Parameter:
