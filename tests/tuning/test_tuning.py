@@ -39,3 +39,29 @@ def test_a_search_that_was_stopped_says_what_is_kept(
     assert caught.value.message == "stopped; 2 trials that have ended are kept, the same command goes on"
     assert caught.value.exit_code == 130
     assert not list((tmp_path / "search").rglob(".partial-*"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"optimizer": "lamb", "learning_rate": 0.5}, "--optimizer=lamb, --learning_rate=0.5"),
+        ({"learning_rate": 0.5}, "--learning_rate=0.5"),
+        ({"optimizer": "auto", "learning_rate": "auto"}, ""),
+    ],
+)
+def test_a_comparison_says_which_flags_it_passes_over(
+    settings: dict[str, Any],
+    said: str,
+    blobs: Dataset,
+    formula: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tfday7.core.signals.stop_at_once_on_sigterm", lambda: None)
+    optimizer, training = OptimizerConfig(**settings), TrainingConfig(epochs=2)
+    configs = (DataConfig(), ModelConfig(model="mlp", width=8, depth=1), optimizer, training)
+    search = TuningConfig(trials=1, reruns=1, widen=False, compare="sgd,adam")
+    sentences: list[str] = []
+    tuning.run(configs, blobs, search, RunFolder(tmp_path / "search"), {}, say=sentences.append)
+    why = "passed over, as --compare names the optimizers and each has its own rate: "
+    assert [sentence for sentence in sentences if "passed over" in sentence] == ([why + said] if said else [])

@@ -151,6 +151,9 @@ def _studies(
 
     data, model, optimizer, training = configs
     tuned = parameters.parse(config.tune)
+    dropped = _dropped(optimizer) if config.compare else []
+    if dropped:
+        say(f"passed over, as --compare names the optimizers and each has its own rate: {', '.join(dropped)}")
     studies = {}
     for name in compared(config) or [""]:
         chosen = _open(optimizer, name) if name else optimizer
@@ -169,6 +172,13 @@ def _record(studies: Mapping[str, Study], config: TuningConfig, say: Say) -> dic
 def _open(optimizer: OptimizerConfig, name: str) -> OptimizerConfig:
     """Returns the settings with another optimizer, its own rate left to the advisor."""
     return dataclasses.replace(optimizer, optimizer=name, learning_rate="auto")
+
+
+def _dropped(optimizer: OptimizerConfig) -> list[str]:
+    """Returns the flags whose place `_open` gives to others."""
+    given = {name: getattr(optimizer, name) for name in ("optimizer", "learning_rate")}
+    usual = {"optimizer": ("adam", "auto"), "learning_rate": (None, "auto")}
+    return [as_flag(name, value) for name, value in given.items() if value not in usual[name]]
 
 
 def _progress(job: Any, say: Say) -> Any:
