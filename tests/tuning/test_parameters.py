@@ -93,6 +93,13 @@ def test_widening_ends_where_the_flag_does() -> None:
     assert Parameter("warmup_steps", (1, 16), "log", integer=True).widened("low").range == (1, 1)  # 0 has no logarithm.
 
 
+def test_widening_ends_at_the_most_but_leaves_the_range_as_it_is() -> None:
+    warm_up = Parameter("warmup_steps", (10, 100), "log", integer=True)
+    assert warm_up.widened("high", 300).range == (100, 300)
+    assert warm_up.widened("high", 50).range == (100, 100)
+    assert warm_up.widened("low", 50).range == (1, 10)
+
+
 def test_a_parameter_survives_its_record() -> None:
     for parameter in (
         Parameter("learning_rate", (1e-4, 1e-2), "log", optimizer="adam"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -67,6 +68,17 @@ def test_a_best_trial_at_a_bound_widens_the_search_once(
     fixed = _study(make_job, "learning_rate=1e-5..1e-3", tmp_path / "fixed", widen=False).run()
     assert len(fixed["trials"]) == 8
     assert fixed["best"]["at_bound"] == {"learning_rate": "high"}
+
+
+@pytest.mark.parametrize(("batch", "folds"), [(16, 1), (8, 1), (16, 3)])
+def test_a_warm_up_is_not_widened_beyond_half_of_the_run(
+    batch: int, folds: int, make_job: Callable[..., Any], tmp_path: Path
+) -> None:
+    study = _study(make_job, "warmup_steps=2..10:log,batch_size=8|16", tmp_path, folds=folds)
+    best = Trial(1, {"warmup_steps": 10, "batch_size": batch}, trial.Outcome(0.9, "", (0.9,), 6, 1.0))
+    examples = len(study.job.dataset.train) * (2 / 3 if folds == 3 else 1)
+    steps = 6 * math.ceil(examples / batch)
+    assert study._widened(best).parameters[0].range == (10, min(50, round(steps / 2)))
 
 
 def test_where_both_searches_meet_is_no_bound(make_job: Callable[..., Any], formula: Formula, tmp_path: Path) -> None:

@@ -70,18 +70,20 @@ class Parameter:
         place = self.place(value)
         return "low" if place <= EDGE else "high" if place >= 1 - EDGE else ""
 
-    def widened(self, side: str) -> Parameter:
+    def widened(self, side: str, most: float = math.inf) -> Parameter:
         """Returns the parameter with its range and as much again beyond one bound, where that is allowed.
 
-        A bound that the flag does not allow is moved to what it does.
+        A bound that the flag does not allow is moved to what it does, and one above `most` to that, but not into the
+        range as it is.
         """
         low, high = (self._scaled(end) for end in self.range)
         ends = (low - (high - low), low) if side == "low" else (high, high + (high - low))
         new = tuple(math.exp(end) if self.scale == "log" else end for end in ends)
-        allowed = allowed_range(self.name)
+        allowed, high_now = allowed_range(self.name), float(self.range[1])
         if self.integer and self.scale == "log":
             allowed = (max(allowed[0], 1.0), allowed[1])
-        kept = tuple(min(max(end, allowed[0]), allowed[1]) for end in new)
+        highest = min(allowed[1], max(most, high_now))
+        kept = tuple(min(max(end, allowed[0]), highest) for end in new)
         values = tuple(round(end) if self.integer else float(f"{end:.3g}") for end in kept)
         return dataclasses.replace(self, range=values)
 

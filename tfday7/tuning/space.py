@@ -6,6 +6,8 @@ Each optimizer has its own ranges, around the settings that are advised for it o
 from __future__ import annotations
 
 import dataclasses
+import math
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,13 +46,14 @@ class Space:
         sides = {p.key: p.edge(values[p.key]) for p in self.parameters if p.key in values}
         return {key: side for key, side in sides.items() if side}
 
-    def widened(self, values: Mapping[str, Value]) -> Space:
+    def widened(self, values: Mapping[str, Value], most: Mapping[str, float] = types.MappingProxyType({})) -> Space:
         """Returns the space with the ranges at whose bounds a point lies moved beyond them, as far as that is allowed.
 
-        All other ranges stay as they are; there are no first points. The same space where no range can be moved.
+        `most` has the highest values of some by name. All other ranges stay as they are; there are no first points. The
+        same space where no range can be moved.
         """
         edges = self.edges(values)
-        moved = {p.key: p.widened(edges[p.key]) for p in self.parameters if p.key in edges}
+        moved = {p.key: p.widened(edges[p.key], most.get(p.name, math.inf)) for p in self.parameters if p.key in edges}
         kept = {key: p for key, p in moved.items() if p.range[0] < p.range[1]}  # type: ignore[operator]
         return Space(tuple(kept.get(p.key, p) for p in self.parameters)) if kept else self
 

@@ -150,11 +150,18 @@ class Study:
                 for parameter in begun.parameters:
                     parameter.place(parameter.at(0.5))
                 return begun
-        space = self.space.widened(best.values) if self.config.widen else self.space
+        most = {"warmup_steps": self._steps(best) / 2}  # A rate that rises for longer hardly gets to fall.
+        space = self.space.widened(best.values, most) if self.config.widen else self.space
         if space is not self.space:
             bounds = " and ".join(f"{key} ({side})" for key, side in self.space.edges(best.values).items())
             self.progress.say(f"the best trial lies at the bound of {bounds}; the search goes on beyond it")
         return space
+
+    def _steps(self, ended: Trial) -> int:
+        """Returns the optimizer steps of a whole training with a trial's settings."""
+        training, folds = self.job.changed(ended.values)[2], self.config.folds
+        examples = len(self.job.dataset.train) * (1 - 1 / folds if folds > 1 else 1)
+        return math.ceil(examples / training.batch_size) * training.epochs
 
     def _reruns(self, best: Trial) -> list[dict[str, Any]]:
         """Returns the outcomes of the best settings with other seeds than the search's."""
