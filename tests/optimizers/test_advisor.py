@@ -138,6 +138,28 @@ def test_adam_scales_its_rate_with_the_square_root_within_limits(batch: int, rat
     assert _advice(model_kind="mlp", batch_size=batch).settings["learning_rate"] == rate
 
 
+@pytest.mark.parametrize("optimizer", sorted(catalog.OPTIMIZERS))
+@pytest.mark.parametrize("kind", [{**QUESTION}, {"model_kind": "cnn", "parameters": 300_000, "batch_size": 64}])
+def test_trained_weights_get_a_small_rate_whatever_the_optimizer(optimizer: str, kind: dict[str, Any]) -> None:
+    plain, fine = (advise(Situation(**kind, fine_tuning=fine), optimizer=optimizer) for fine in (False, True))
+    assert fine.settings["learning_rate"] <= 0.31 * plain.settings["learning_rate"]
+    (why,) = (reason for reason in fine.to_json()["reasons"] if reason["id"].startswith("rate_fine_tuning"))
+    assert "--fine_tuning=true" in why["text"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rule", "ratio"),
+    [
+        ("lookahead", "adam", 1), ("tfa_lamb", "lamb", 1), ("tfa_radam", "radam", 1), ("tfa_adabelief", "adabelief", 1),
+        ("tfa_novograd", "novograd", 1), ("tfa_yogi", "yogi", 1), ("muon", "adamw", 3),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inputs", [BILLION, LONG_CNN, {"model_kind": "mlp", "fine_tuning": True}])
+def test_a_rate_is_that_of_the_rule(optimizer: str, rule: str, ratio: float, inputs: dict[str, Any]) -> None:
+    mine, other = (advise(Situation(**inputs), optimizer=name).settings["learning_rate"] for name in (optimizer, rule))
+    assert mine == pytest.approx(ratio * other, rel=0.05)  # Both have two digits.
+
+
 @pytest.mark.parametrize("inputs", [scenario[0] for scenario in SCENARIOS.values()], ids=list(SCENARIOS))
 def test_advice_is_the_same_where_the_batch_that_it_assumes_is_given(inputs: dict[str, Any]) -> None:
     assumed = _advice(**inputs)

@@ -18,34 +18,41 @@ from tfday7.optimizers.situation import Case
 Rate = tuple[float, tuple[Reason, ...]]
 
 # Share of Adam's rate, by their papers: Lion 3 to 10 times smaller, schedule-free 1 to 10 times larger, Adamax twice.
+# Muon's is that of the defaults in `table`.
 RATIO_TO_ADAM = {
     "adam": 1.0, "adamw": 1.0, "nadam": 1.0, "radam": 1.0, "adabelief": 1.0, "rmsprop": 1.0, "adamax": 2.0,
-    "lion": 0.2, "schedule_free_adamw": 2.0,
+    "lion": 0.2, "schedule_free_adamw": 2.0, "muon": 3.0,
 }  # fmt: skip
+RATIO_SOURCES = {"lion": sources.LION, "adamax": sources.ADAM, "muon": sources.MUON}
 # (most weights, Adam's rate). Transformers: GPT-3's table 2.1 and BERT's appendix at the top, Vaswani et al. below.
 TRANSFORMER_RATES = ((10_000_000, 1e-3), (200_000_000, 3e-4), (1_000_000_000, 2e-4), (math.inf, 1e-4))
 OTHER_RATES = ((20_000, 1e-2), (1_000_000, 3e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
-FINE_TUNING_RATE, FINE_TUNING_SHARE = 3e-5, 0.1  # BERT's 2e-5 to 5e-5; a tenth for others.
+FINE_TUNING_RATE, FINE_TUNING_SHARE = 3e-5, 0.1  # BERT's 2e-5 to 5e-5; a tenth for other models and optimizers.
 SMALL_TRANSFORMER = 10_000_000
 MOST_FOR_FEW_STEPS = 3.0
 HIGHEST = 2e-2  # Of Adam's rates; nothing above was measured to be better.
 
 
+def rule_of(optimizer: str) -> str:
+    """Returns the optimizer whose steps another name stands for: TensorFlow Addons' own, Lookahead around Adam."""
+    return "adam" if optimizer == "lookahead" else optimizer.removeprefix("tfa_")
+
+
 def learning_rate(case: Case, optimizer: str) -> Rate:
     """Returns the peak rate, two significant digits, and why."""
-    own = OWN_SCALE.get(optimizer)
-    if own is not None:
-        rate, reasons = own(case)
-    elif optimizer in RATIO_TO_ADAM:
+    rule = rule_of(optimizer)
+    if rule in RATIO_TO_ADAM:
         rate, reasons = _adam(case)
-        ratio = RATIO_TO_ADAM[optimizer]
+        ratio = RATIO_TO_ADAM[rule]
         if ratio != 1.0:
-            source = {"lion": sources.LION, "adamax": sources.ADAM}.get(optimizer, sources.SCHEDULE_FREE)
-            reasons += (because(case, "rate_ratio", source, optimizer=optimizer, ratio=ratio),)
-        rate *= ratio
-    else:
-        rate = OPTIMIZERS[optimizer].learning_rate
-        reasons = (because(case, "rate_own", sources.PLAYBOOK_CHOICE, optimizer=optimizer, rate=rate),)
+            source = RATIO_SOURCES.get(rule, sources.SCHEDULE_FREE)
+            reasons += (because(case, "rate_ratio", source, optimizer=rule, ratio=ratio),)
+        return float(f"{rate * ratio:.2g}"), reasons
+    rate, reasons = OWN_SCALE.get(rule, _fixed(rule, OPTIMIZERS[rule].learning_rate, sources.PLAYBOOK_CHOICE))(case)
+    if case.fine_tuning:
+        rate *= FINE_TUNING_SHARE
+        values = {"share": FINE_TUNING_SHARE, "rate": rate}
+        reasons += (because(case, "rate_fine_tuning_share", sources.BERT, "fine_tuning", **values),)
     return float(f"{rate:.2g}"), reasons
 
 
@@ -97,8 +104,7 @@ def _sgd(case: Case) -> Rate:
     if case.model_kind == "cnn" and not case.fine_tuning:
         rate = 0.1 * case.batch_size / 256
         return rate, (because(case, "rate_linear", sources.LARGE_BATCH_SGD, "batch_size", rate=rate),)
-    rate = 1e-3 if case.fine_tuning else 1e-2
-    return rate, (because(case, "rate_own", sources.PLAYBOOK_CHOICE, optimizer="sgd", rate=rate),)
+    return 1e-2, (because(case, "rate_own", sources.PLAYBOOK_CHOICE, optimizer="sgd", rate=1e-2),)
 
 
 def _lamb(case: Case) -> Rate:
