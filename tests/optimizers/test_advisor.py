@@ -171,6 +171,31 @@ def test_advice_is_the_same_where_the_batch_that_it_assumes_is_given(inputs: dic
     assert config.optimizer == assumed.optimizer
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "batch", "rate"),
+    [
+        ("lamb", 32, 6.3e-4), ("lamb", 512, 6.3e-4), ("lamb", 2048, 1.3e-3), ("lamb", 32_768, 5e-3),
+        ("lars", 256, 0.3), ("lars", 8192, 9.6),
+    ],
+)  # fmt: skip
+def test_the_rates_for_large_batches_are_those_of_the_papers(optimizer: str, batch: int, rate: float) -> None:
+    advice = advise(Situation(model_kind="cnn", batch_size=batch), optimizer=optimizer)
+    assert advice.settings["learning_rate"] == rate
+    low, high = advice.tune[0].range
+    usual = catalog.OPTIMIZERS[optimizer].learning_rate_range
+    assert low <= min(usual[0], rate / 5)
+    assert high >= max(usual[1], rate * 5)
+
+
+def test_lamb_takes_a_larger_rate_in_a_short_run_as_adam_does() -> None:
+    short = Situation(model_kind="cnn", batch_size=32, examples=1245, epochs=10)
+    advice = advise(short, optimizer="lamb")
+    assert advice.settings["learning_rate"] == 1.4e-3  # 390 steps: 0.000625 * sqrt(2000 / 390).
+    assert "rate_few_steps" in _reasons(advice)
+    tuned = advise(dataclasses.replace(short, fine_tuning=True), optimizer="lamb")
+    assert tuned.settings["learning_rate"] == 6.3e-5
+
+
 def test_a_warm_up_is_six_hundredths_of_a_transformers_run_and_at_most_4000_steps() -> None:
     short = _advice(model_kind="transformer", batch_size=100, examples=10_000, epochs=10)
     assert short.settings["warmup_steps"] == 0.06 * 10 * (10_000 // 100)
@@ -237,7 +262,7 @@ def _check_settings(advice: Advice) -> None:
     settings, inputs = advice.settings, advice.inputs
     assert {advice.optimizer, advice.runner_up} <= NAMES
     assert advice.optimizer != advice.runner_up
-    assert 0 < settings["learning_rate"] <= (13.0 if advice.optimizer in ("sgd", "lars", "adadelta") else 0.3)
+    assert 0 < settings["learning_rate"] <= {"sgd": 6.4, "lars": 19.2, "adadelta": 1.0}.get(advice.optimizer, 0.3)
     assert "beta_2" not in settings or 0.9 <= settings["beta_2"] < 1
     if inputs["examples"] and inputs["epochs"]:
         steps = -(-inputs["examples"] // inputs["batch_size"]) * inputs["epochs"]

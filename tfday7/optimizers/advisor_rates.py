@@ -68,14 +68,19 @@ def _adam(case: Case) -> Rate:
     if scale != 1.0:
         rate *= scale
         reasons.append(because(case, "rate_batch", sources.SQUARE_ROOT, "batch_size", scale=scale))
+    scale, why = _few_steps(case)
+    return min(rate * scale, HIGHEST), (*reasons, *why)
+
+
+def _few_steps(case: Case) -> Rate:
+    """Returns what the rate is multiplied with in a short run."""
     steps = case.total_steps
     embeds = case.sparse_gradients and case.model_kind != "transformer"  # Measured: a larger rate is no better there.
-    if steps is not None and steps < FEW_STEPS and not embeds:
-        scale = min(math.sqrt(FEW_STEPS / steps), MOST_FOR_FEW_STEPS)
-        rate *= scale
-        values = {"steps": steps, "scale": scale}
-        reasons.append(because(case, "rate_few_steps", sources.MEASURED, "examples", "epochs", **values))
-    return min(rate, HIGHEST), tuple(reasons)
+    if steps is None or steps >= FEW_STEPS or embeds:
+        return 1.0, ()
+    scale = min(math.sqrt(FEW_STEPS / steps), MOST_FOR_FEW_STEPS)
+    values = {"steps": steps, "scale": scale}
+    return scale, (because(case, "rate_few_steps", sources.MEASURED, "examples", "epochs", **values),)
 
 
 def _by_size(case: Case) -> tuple[float, Reason]:
@@ -108,13 +113,15 @@ def _sgd(case: Case) -> Rate:
 
 
 def _lamb(case: Case) -> Rate:
-    rate = 6.25e-4 * math.sqrt(case.batch_size / 512)
-    return rate, (because(case, "rate_lamb", sources.LAMB, "batch_size", rate=rate),)
+    rate = 6.25e-4 * math.sqrt(max(case.batch_size, 512) / 512)  # The paper's table begins at 512.
+    why = because(case, "rate_lamb", sources.LAMB, "batch_size", rate=rate)
+    scale, more = (1.0, ()) if case.fine_tuning else _few_steps(case)
+    return rate * scale, (why, *more)
 
 
 def _lars(case: Case) -> Rate:
-    rate = 0.1 * case.batch_size / 256
-    return rate, (because(case, "rate_linear", sources.LARS, "batch_size", rate=rate),)
+    rate = 0.3 * case.batch_size / 256
+    return rate, (because(case, "rate_lars", sources.SIMCLR, "batch_size", rate=rate),)
 
 
 def _fixed(optimizer: str, rate: float, source: str) -> Callable[[Case], Rate]:

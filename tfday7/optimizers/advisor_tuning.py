@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from tfday7.optimizers import advice_sources as sources
 from tfday7.optimizers.advice import Reason, Sign, Tunable, Value
 from tfday7.optimizers.advisor_choice import Choice, because
+from tfday7.optimizers.advisor_rates import rule_of
+from tfday7.optimizers.catalog import OPTIMIZERS
 from tfday7.optimizers.situation import Case
 
 MOMENTS: tuple[Value, ...] = (0.8, 0.9, 0.95, 0.98)  # Evenly spread in log(1 - value), as the playbook tunes them.
@@ -56,7 +58,11 @@ def budget(case: Case) -> tuple[Reason, ...]:
 def _ranges(case: Case, optimizer: str, settings: Mapping[str, Value]) -> dict[str, tuple[tuple[Value, ...], str]]:
     rate = float(settings["learning_rate"])
     spread = 10 if case.trials is None or case.trials >= FEW else 5  # Few trials must not be spent far away.
-    ranges: dict[str, tuple[tuple[Value, ...], str]] = {"learning_rate": (_around(rate, spread), "log")}
+    around, rule = _around(rate, spread), rule_of(optimizer)
+    if rule in ("lamb", "lars"):  # Their papers' rates are those of large batches; what fits others lies further off.
+        ends = (*around, *OPTIMIZERS[rule].learning_rate_range)
+        around = (min(ends), max(ends))
+    ranges: dict[str, tuple[tuple[Value, ...], str]] = {"learning_rate": (around, "log")}
     warm_up = int(settings.get("warmup_steps", 0))
     if warm_up:
         longest = min(4 * warm_up, (case.total_steps or 16 * warm_up) // 4)
@@ -72,7 +78,7 @@ def _ranges(case: Case, optimizer: str, settings: Mapping[str, Value]) -> dict[s
     return ranges
 
 
-def _around(value: float, factor: float) -> tuple[Value, ...]:
+def _around(value: float, factor: float) -> tuple[float, float]:
     return float(f"{value / factor:.2g}"), float(f"{value * factor:.2g}")
 
 
