@@ -1,4 +1,4 @@
-"""Adafactor, LAMB, Muon and Nadam step by step beside Keras 3's."""
+"""Adafactor, LAMB and Muon step by step beside Keras 3's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optimizers.stepping import GRADIENTS, START, STEPS, assert_same_path, ours, small_model
+from optimizers.stepping import GRADIENTS, START, assert_same_path, ours
 
-from tfday7.core.frameworks import keras, keras3, tf
-from tfday7.optimizers import OptimizerConfig, catalog, state
+from tfday7.core.frameworks import keras3, tf
 
 
 def keras3_steps(optimizer: Any) -> list[np.ndarray]:
@@ -51,21 +50,3 @@ def test_muon_without_nesterov_is_keras_3s() -> None:
 def test_adafactor_is_keras_3s(rate: float) -> None:
     mine = ours(optimizer="adafactor", learning_rate=rate)
     assert_same_path(mine, keras3_steps(keras3.optimizers.Adafactor(rate)), tolerance=1e-4)
-
-
-def test_nadam_is_keras_3s() -> None:
-    mine = ours(optimizer="nadam", learning_rate=0.01, beta_1=0.8, beta_2=0.95)
-    assert_same_path(mine, keras3_steps(keras3.optimizers.Nadam(0.01, beta_1=0.8, beta_2=0.95)), tolerance=1e-4)
-
-
-def test_nadam_in_a_graph_is_what_tf_kerass_is_out_of_one() -> None:
-    """In a graph tf_keras's own parts from this, which is why ours stands in for it."""
-    theirs = keras.optimizers.Nadam(0.01)
-    variables, model = [tf.Variable(value) for value in START], small_model()
-    mine = catalog.build(OptimizerConfig(optimizer="nadam", learning_rate=0.01), STEPS, model)
-    step = tf.function(lambda *gradients: mine.apply_gradients(zip(gradients, model.trainable_variables, strict=True)))
-    state.build(mine, model.trainable_variables)
-    for gradients in GRADIENTS:
-        theirs.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
-        step(*map(tf.constant, gradients))
-    assert_same_path(model.get_weights(), [variable.numpy() for variable in variables])
