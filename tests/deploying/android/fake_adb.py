@@ -46,14 +46,17 @@ PROPERTIES = {
 }
 
 # What the real one prints, from its source's format and from outputs that people have shown.
-BENCHMARK_OUTPUT = """STARTING!
-Graph: [/data/local/tmp/model.tflite]
+BENCHMARK_OUTPUT = """INFO: STARTING!
+INFO: Log parameter values verbosely: [0]
+INFO: Graph: [/data/local/tmp/model.tflite]
 INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
-Running benchmark for at least 10 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-count=73 first=7013 curr=6903 min=6720 max=7100 avg=6850.21 std=99
-Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-count=146 first=6850 curr=6844 min=6790 max=7331 avg=6851.5 std=52 p5=6800 median=6848 p95=6950
-Inference timings in us: Init: 1530, First inference: 7013, Warmup (avg): 6850.21, Inference (avg): 6851.5
+INFO: Running benchmark for at least 10 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+INFO: count=73 first=7013 curr=6903 min=6720 max=7100 avg=6850.21 std=99
+
+INFO: Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+INFO: count=146 first=6850 curr=6844 min=6790 max=7331 avg=6851.5 std=52 p5=6800 median=6848 p95=6950
+
+INFO: Inference timings in us: Init: 1530, First inference: 7013, Warmup (avg): 6850.21, Inference (avg): 6851.5
 """
 
 

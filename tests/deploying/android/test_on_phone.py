@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from deploying.android.conftest import HOSTILE_NAME
-from deploying.android.fake_adb import FakePhone
+from deploying.android.fake_adb import BENCHMARK_OUTPUT, FakePhone
 
 from tfday7.deploying.android import on_phone
 from tfday7.deploying.android.adb import AdbError
@@ -34,6 +34,15 @@ def test_latency_is_measured_for_each_number_of_threads(bundle: Bundle, phone: F
     assert ran[0].endswith(f"/tfday7/model_x/{HOSTILE_NAME}.tflite")
     assert "--num_threads=4" in ran
     assert "--min_secs=2" in ran
+
+
+def test_an_older_benchmark_model_prints_lines_as_they_are(bundle: Bundle, phone: FakePhone) -> None:
+    """Without "INFO: " before each; the figures are the same."""
+    assert BENCHMARK_OUTPUT.startswith("INFO: ")
+    phone.give_benchmark(BENCHMARK_OUTPUT.replace("INFO: ", ""))
+    (row,) = measure(bundle).rows
+    assert row["latency_ms"]["p50"] == 6.848
+    assert (row["mean_ms"], row["runs"], row["load_ms"]) == (6.8515, 146, 1.53)
 
 
 def test_an_older_benchmark_model_prints_no_median_and_a_mean_is_not_taken_for_one(

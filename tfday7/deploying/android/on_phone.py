@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 ROOT = "/data/local/tmp"
 BENCHMARK = f"{ROOT}/benchmark_model"
 MIN_RUNS, WARMUP_RUNS = 50, 10
-_COUNT = re.compile(r"^count=(\d+)\b(.*)$", re.MULTILINE)
+# Each line of newer builds starts with "INFO: ".
+_COUNT = re.compile(r"^(?:INFO: )?count=(\d+)\b(.*)$", re.MULTILINE)
 _FIGURE = re.compile(r"\b([a-z0-9]+)=([0-9.e+]+)")
-_INIT = re.compile(r"^Inference timings in us: Init: ([0-9.]+),", re.MULTILINE)
+_INIT = re.compile(r"^(?:INFO: )?Inference timings in us: Init: ([0-9.]+),", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
