@@ -13,7 +13,7 @@ import pytest
 from deploying.made_artefacts import change
 
 from tfday7.core.errors import GateError, UserError
-from tfday7.deploying import deploying
+from tfday7.deploying import bundle, deploying
 from tfday7.deploying.bundle import Bundle
 from tfday7.deploying.config import DeployConfig
 
@@ -82,6 +82,16 @@ def test_a_folder_of_other_things_is_not_taken_for_an_ssh_bundle(copied: Artefac
         settings = {"device": "ssh://host", "output_dir": str(tmp_path / "mine"), "overwrite": overwrite}
         with pytest.raises(UserError, match="holds something else"):
             deploying.check(config(copied("cnn"), **settings))
+
+
+def test_what_was_added_to_an_ssh_bundle_here_is_not_replaced(copied: Artefacts, tmp_path: Path) -> None:
+    bundle.make(copied("tokens"), tmp_path / "mine")
+    settings = {"device": "ssh://host", "output_dir": str(tmp_path / "mine")}
+    deploying.check(config(copied("tokens"), **settings))
+    (tmp_path / "mine" / "notes.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"no deployment made \(notes.txt\)"):
+        deploying.check(config(copied("tokens"), **settings))
+    deploying.check(config(copied("tokens"), **settings, overwrite=True))
 
 
 def test_the_real_writers_take_such_a_bundle(copied: Artefacts, tmp_path: Path) -> None:

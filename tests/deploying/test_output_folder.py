@@ -20,7 +20,8 @@ def test_files_lie_in_their_folders_and_an_earlier_folder_is_gone(tmp_path: Path
 
 
 def check(folder: Path, name: str = "mine", overwrite: bool = False) -> None:
-    output_folder.check_replaceable(folder, "v/bundle.json", "model.cc", name, overwrite)
+    names = ("v/bundle.json", "model.cc", "labels.h")
+    output_folder.check_replaceable(folder, "v/bundle.json", "model.cc", name, overwrite, names)
 
 
 def test_what_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
@@ -45,6 +46,27 @@ def test_a_bundle_of_another_artefact_is_replaced_only_when_asked(tmp_path: Path
         check(tmp_path / "out")
     assert "--overwrite" in error.value.hint
     check(tmp_path / "out", overwrite=True)
+
+
+def test_what_was_added_to_a_bundle_goes_only_when_asked(tmp_path: Path) -> None:
+    bundle = {"v/bundle.json": '{"name": "mine"}', "model.cc": "", "labels.h": ""}
+    output_folder.write(tmp_path / "out", bundle)
+    check(tmp_path / "out")
+    output_folder.write(tmp_path / "out", {**bundle, **dict.fromkeys(("v/a\n.cc", "CMakeLists.txt", "s/b", "z"), "x")})
+    with pytest.raises(UserError) as error:
+        check(tmp_path / "out")
+    assert error.value.message.endswith("that no deployment made (CMakeLists.txt, s/b, v/a .cc and 1 more)")
+    assert error.value.hint == (
+        "move them, choose another folder with --output_dir=FOLDER, or let them go with --overwrite"
+    )
+    check(tmp_path / "out", overwrite=True)
+
+
+def test_a_link_that_was_added_is_seen(tmp_path: Path) -> None:
+    output_folder.write(tmp_path / "out", {"v/bundle.json": '{"name": "mine"}', "model.cc": ""})
+    (tmp_path / "out" / "board").symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"no deployment made \(board\)"):
+        check(tmp_path / "out")
 
 
 def test_a_write_that_fails_leaves_the_earlier_folder(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tfday7.runtimes import Runner, open_artefact
 FORMAT = "tfday7-bundle-1"
 SPEC, RUNNER, README, LABELS, VOCABULARY = "bundle.json", "run_model.py", "README.md", "labels.txt", "vocabulary.txt"
 VECTOR_FILES = {"raw": "vectors_raw.bin", "expected": "vectors_expected.bin", "keras": "vectors_keras.bin"}
+MADE_BY_DEPLOYING = (SPEC, RUNNER, README, LABELS, VOCABULARY, *VECTOR_FILES.values())  # Beside the model.
 EXPORT_AGAIN = "export the model again with python -m tfday7.export"
 
 # Answers of float files may differ by this share of the largest one: a device's kernels add up in another order, and

@@ -144,3 +144,9 @@ def _answer(out: str) -> str:
 def printable(text: str) -> str:
     """Returns a text of the device's as one line without control characters, which a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
+def listed(names: list[str]) -> str:
+    """Returns the first three names, and how many more there are, as one line without control characters."""
+    shown = ", ".join(printable(name)[:80] for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

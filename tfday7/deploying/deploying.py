@@ -33,7 +33,8 @@ def check(config: DeployConfig) -> Artefact:
     if folder is not None:
         files.check_writable(folder, "output_dir")
     if folder is not None and config.kind() == "ssh":  # The other kinds know their own folders.
-        output_folder.check_replaceable(folder, SPEC, RUNNER, artefact.name, config.overwrite)
+        names = (*bundle.MADE_BY_DEPLOYING, f"{artefact.name}.tflite")
+        output_folder.check_replaceable(folder, SPEC, RUNNER, artefact.name, config.overwrite, names)
     rows.read(figures.place(artefact))
     return artefact
 

@@ -10,15 +10,14 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.units import format_bytes
-from tfday7.deploying.bundle import FORMAT, LABELS, README, RUNNER, SPEC, VECTOR_FILES, VOCABULARY
-from tfday7.deploying.connection import printable
+from tfday7.deploying.bundle import FORMAT, MADE_BY_DEPLOYING
+from tfday7.deploying.connection import listed, printable
 
 OLDEST_PYTHON = (3, 7)
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow")
 MARGIN_BYTES = 2**20  # For folders, and for what else writes meanwhile.
 BLOCK = 4096  # A file takes whole blocks.
 _DF = re.compile(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+(?:\d+%|-)\s")
-MADE_BY_DEPLOYING = (SPEC, RUNNER, README, LABELS, VOCABULARY, *VECTOR_FILES.values())
 SIGNALS = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 137: "SIGKILL", 139: "SIGSEGV"}
 
 
@@ -181,17 +180,12 @@ def _check_target(probed: Probed, where: str, spec: Mapping[str, Any], overwrite
     except ValueError:
         earlier = None
     if not isinstance(earlier, dict) or earlier.get("format") != FORMAT:
-        raise UserError(f"{where}: --remote_dir holds files, and no bundle ({_listed(entries)})",
+        raise UserError(f"{where}: --remote_dir holds files, and no bundle ({listed(entries)})",
                         "choose a folder of its own for it: --remote_dir=FOLDER")  # fmt: skip
     added = [entry for entry in entries if entry not in (*MADE_BY_DEPLOYING, earlier.get("model"))]
     if added and not overwrite:
-        raise UserError(f"{where}: --remote_dir holds files that no deployment made ({_listed(added)})",
+        raise UserError(f"{where}: --remote_dir holds files that no deployment made ({listed(added)})",
                         "move them, or let them go with --overwrite")  # fmt: skip
     if earlier.get("name") != spec["name"] and not overwrite:
         raise UserError(f"{where}: --remote_dir holds another artefact, {printable(str(earlier.get('name')))[:200]}",
                         "choose another folder with --remote_dir=FOLDER, or replace it with --overwrite")  # fmt: skip
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(printable(name)[:80] for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -14,7 +14,7 @@ from deploying.android.conftest import HOSTILE_NAME
 from deploying.android.fake_adb import FakePhone
 
 from tfday7.core.errors import UserError
-from tfday7.deploying.android import deploy
+from tfday7.deploying.android import deploy, source
 from tfday7.deploying.bundle import Bundle
 from tfday7.deploying.config import DeployConfig
 from tfday7.deploying.rendering import identifier
@@ -137,9 +137,16 @@ def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(
 ) -> None:
     phone.attach({})
     deployed(bundle, tmp_path / "out")
-    (tmp_path / "out" / "old.txt").write_text("old")
+    (tmp_path / "out" / "check.jar").write_text("as README.md says")
     deployed(bundle, tmp_path / "out")
-    assert not (tmp_path / "out" / "old.txt").exists()
+    assert not (tmp_path / "out" / "check.jar").exists()
+    own = tmp_path / "out" / f"app/src/main/java/tfday7/{NAME}/Mine.kt"
+    own.write_text("dear")
+    with pytest.raises(UserError, match=r"no deployment made \(app/.*/Mine.kt\)"):
+        deployed(bundle, tmp_path / "out")
+    assert own.exists()
+    deployed(bundle, tmp_path / "out", overwrite=True)
+    assert not own.exists()
     with pytest.raises(UserError, match="holds the bundle of"):
         deployed(with_spec(bundle, name="other"), tmp_path / "out")
     deployed(with_spec(bundle, name="other"), tmp_path / "out", overwrite=True)
@@ -149,6 +156,23 @@ def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(
         deployed(bundle, tmp_path / "mine")
     assert "--output_dir" in error.value.hint
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
+
+
+def test_a_bundle_with_all_that_one_can_have_is_replaced(bundle: Bundle, tmp_path: Path, phone: FakePhone) -> None:
+    phone.attach({})
+    heads = [
+        {"name": "price", "task": "regression", "columns": [0, 1], "labels": []},
+        {"name": "city", "task": "classification", "columns": [1, 3], "labels": ["Aachen", "Bern"]},
+    ]
+    affine = {"mean": [0.5], "std": [2.0]}
+    output = {**bundle.spec["output"], "heads": heads, "meaning": "values, logits", "standardization": affine}
+    full = with_spec(bundle, input={**bundle.spec["input"], "standardization": affine}, output=output)
+    words = dataclasses.replace(bundle.artefact, input={**bundle.artefact.input, "vocabulary": ["a"]})
+    full = dataclasses.replace(full, artefact=words)
+    for _ in range(2):
+        record = deployed(full, tmp_path / "out")
+    assets = [file.rpartition("/")[2] for file in record["files"] if "/assets/" in file]
+    assert set(assets) == {f"{NAME}.tflite", *source.ASSETS}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from deploying.micro.conftest import HOSTILE_LABELS, needs_tflite_micro
 from tfday7.core.errors import UserError
 from tfday7.deploying.bundle import Bundle
 from tfday7.deploying.config import DeployConfig
-from tfday7.deploying.micro import deploy
+from tfday7.deploying.micro import deploy, deploying
 
 
 def deployed(bundle: Bundle, folder: Path, **settings: Any) -> dict[str, Any]:
@@ -91,16 +91,26 @@ def test_a_model_that_cannot_run_there_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(
+    bundles: dict[str, Bundle], tmp_path: Path, without_tflite_micro: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "firmware.c").write_text("dear")
     with pytest.raises(UserError, match="holds something else"):
         deployed(bundles["cnn_int8"], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["firmware.c"]
     deployed(bundles["cnn_int8"], tmp_path / "out")
-    (tmp_path / "out" / "old.h").write_text("old")
+    (tmp_path / "out" / "example").write_text("as README.md says")
     deployed(bundles["cnn_int8"], tmp_path / "out")
-    assert not (tmp_path / "out" / "old.h").exists()
+    assert not (tmp_path / "out" / "example").exists()
+    (tmp_path / "out" / "CMakeLists.txt").write_text("dear")
+    with monkeypatch.context() as changed:
+        changed.setattr(deploying, "reference", None)  # Nothing is run before that is seen.
+        with pytest.raises(UserError, match=r"no deployment made \(CMakeLists.txt\)"):
+            deployed(bundles["cnn_int8"], tmp_path / "out")
+    assert (tmp_path / "out" / "CMakeLists.txt").exists()
+    deployed(bundles["cnn_int8"], tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out" / "CMakeLists.txt").exists()
     with pytest.raises(UserError, match="holds the bundle of"):
         deployed(bundles["lstm_int8"], tmp_path / "out")
 

@@ -11,6 +11,7 @@ import numpy as np
 from tfday7.deploying import output_folder
 from tfday7.deploying.android import on_phone, readme, source
 from tfday7.deploying.android.versions import Requirements, requirements
+from tfday7.deploying.bundle import VECTOR_FILES
 from tfday7.deploying.reference import Reference, heads, reference
 from tfday7.deploying.rendering import identifier
 from tfday7.exporting import tflite_file
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tfday7.deploying.config import DeployConfig
 
 SPEC = "test_vectors/bundle.json"
+STEPS = ("model_input.bin", "model_output.bin", "values.bin", "answers.bin")
 
 
 def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[str], Any]) -> dict[str, Any]:
@@ -35,10 +37,11 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     Raises:
         UserError: the model cannot be fed by generated code, or the folder may not be replaced.
     """
-    output_folder.check_replaceable(folder, SPEC, readme.GRADLE, str(bundle.spec["name"]), config.overwrite)
+    named = str(bundle.spec["name"])
+    name = identifier(named)
+    output_folder.check_replaceable(folder, SPEC, readme.GRADLE, named, config.overwrite, _names(name))
     summary = tflite_file.read(bundle.model)
     needed = requirements(summary)
-    name = identifier(str(bundle.spec["name"]))
     contents = _contents(bundle, name, needed, summary)
     record: dict[str, Any] = {
         "device": "android",
@@ -60,6 +63,22 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     return record | {"phone": said.phone, "parity": said.parity, "rows": said.rows, "notes": notes}
 
 
+def _names(name: str) -> list[str]:
+    """Returns the names of all files that a bundle can have, and of what its README says how to make."""
+    assets, sources = f"app/src/main/assets/{name}", f"app/src/main/java/tfday7/{name}"
+    vectors = ("bundle.json", *STEPS, *VECTOR_FILES.values())
+    return [
+        f"{assets}/{name}.tflite",
+        *(f"{assets}/{file}" for file in source.ASSETS),
+        *(f"{sources}/{file}" for file in source.MAIN),
+        *(f"test/{file}" for file in source.TEST),
+        *(f"test_vectors/{file}" for file in vectors),
+        readme.GRADLE,
+        "README.md",
+        readme.PROGRAM,
+    ]
+
+
 def _contents(bundle: Bundle, name: str, needed: Requirements, summary: Summary) -> dict[str, str | bytes]:
     spec, targets = bundle.spec, heads(bundle.spec)
     vocabulary = [str(word) for word in bundle.artefact.input.get("vocabulary") or []]
@@ -75,12 +94,7 @@ def _contents(bundle: Bundle, name: str, needed: Requirements, summary: Summary)
 
 def _vectors(bundle: Bundle, found: Reference) -> dict[str, str | bytes]:
     """Returns the vectors after every step, little-endian, and what describes them."""
-    steps = {
-        "model_input.bin": found.given,
-        "model_output.bin": found.made,
-        "values.bin": found.values,
-        "answers.bin": found.answers,
-    }
+    steps = dict(zip(STEPS, (found.given, found.made, found.values, found.answers), strict=True))
     copied = ("bundle.json", *(bundle.spec["vectors"][which]["file"] for which in ("raw", "expected", "keras")))
     contents: dict[str, str | bytes] = {name: (bundle.folder / name).read_bytes() for name in copied}
     contents |= {name: _little_endian(array) for name, array in steps.items()}

@@ -10,6 +10,7 @@ from tfday7.deploying.android.versions import GROUP, Requirements
 from tfday7.deploying.rendering import raw_values, shown
 
 GRADLE = "app/build.gradle.kts.lines"
+PROGRAM = "check.jar"
 
 
 def gradle_lines(needed: Requirements) -> str:
@@ -130,8 +131,8 @@ def _check(name: str) -> str:
 
 With Kotlin 1.3 or newer (Debian: `apt-get install kotlin`), in this folder:
 
-    kotlinc {sources}/ModelSpec.kt {sources}/ModelProcessing.kt test/CheckVectors.kt -include-runtime -d check.jar
-    java -cp check.jar tfday7.{name}.CheckVectorsKt .
+    kotlinc {sources}/ModelSpec.kt {sources}/ModelProcessing.kt test/CheckVectors.kt -include-runtime -d {PROGRAM}
+    java -cp {PROGRAM} tfday7.{name}.CheckVectorsKt .
 
 It compares, for each vector, every byte that the model would be fed, every bit of the values made of what the model
 gave, and the probabilities to six digits.

@@ -17,6 +17,8 @@ from tfday7.deploying.rendering import escaped, escaped_lines, float32_literal, 
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAIN, TEST = ("ModelSpec.kt", "ModelProcessing.kt", "ModelRunner.kt"), ("CheckVectors.kt",)
+STANDARDIZATIONS = {"input": "input_standardization.bin", "output": "output_standardization.bin"}
+ASSETS = ("labels.txt", "vocabulary.txt", "targets.txt", *STANDARDIZATIONS.values())
 
 
 def kotlin(name: str, spec: Mapping[str, Any], targets: list[Head], vocabulary: list[str]) -> dict[str, str]:
@@ -44,11 +46,11 @@ def assets(name: str, spec: Mapping[str, Any], targets: list[Head], vocabulary: 
         found["vocabulary.txt"] = escaped_lines(vocabulary)
     if _has_targets(targets):
         found["targets.txt"] = "".join("\t".join(map(escaped, (head.name, *head.labels))) + "\n" for head in targets)
-    for side in ("input", "output"):
+    for side, file in STANDARDIZATIONS.items():
         affine = spec[side].get("standardization")
         if affine:
             numbers = np.array([affine["mean"], affine["std"]], "<f8")
-            found[f"{side}_standardization.bin"] = numbers.tobytes()
+            found[file] = numbers.tobytes()
     return {f"app/src/main/assets/{name}/{file}": content for file, content in found.items()}
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from tfday7.deploying.bundle import Bundle
     from tfday7.deploying.config import DeployConfig
 
-SPEC, SOURCE = "bundle.json", "model_data.cc"
+SPEC, SOURCE, README = "bundle.json", "model_data.cc", "README.md"
+# Of all files that a bundle can have, and of the program that its README says how to make.
+NAMES = (SPEC, README, *source.FILES, source.LABELS, readme.PROGRAM)
 HINT = (
     "export int8, or float32 if the board has the memory (--formats=tflite); change layers whose operators are "
     "missing, or deploy to a device that LiteRT runs on"
@@ -43,7 +45,8 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     Raises:
         UserError: TFLite Micro cannot run the model, or the folder may not be replaced.
     """
-    output_folder.check_replaceable(folder, SPEC, SOURCE, str(bundle.spec["name"]), config.overwrite)
+    named = str(bundle.spec["name"])
+    output_folder.check_replaceable(folder, SPEC, SOURCE, named, config.overwrite, NAMES)
     summary = tflite_file.read(bundle.model)
     if problems := ops.problems(summary):
         raise UserError(f"{bundle.spec['name']}: TFLite Micro cannot run it: {'; '.join(problems)}", HINT)
@@ -67,8 +70,8 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     name, lines = identifier(str(bundle.spec["name"])), _arena_lines(sized)
     contents: dict[str, str | bytes] = {
         **source.sources(name, bundle.spec, bundle.model.read_bytes(), methods, lines, found),
-        "README.md": readme.text(name, bundle.spec, summary, lines, notes),
-        "bundle.json": (bundle.folder / "bundle.json").read_bytes(),
+        README: readme.text(name, bundle.spec, summary, lines, notes),
+        SPEC: (bundle.folder / SPEC).read_bytes(),
     }
     files = output_folder.write(folder, contents)
     say(f"wrote {folder}: {len(files)} files for TFLite Micro, an arena of {sized['header_bytes']:,} bytes")

@@ -9,6 +9,8 @@ from tfday7.core.units import format_bytes
 from tfday7.deploying.rendering import raw_values, shown
 from tfday7.exporting.tflite_contents import Summary
 
+PROGRAM = "example"
+
 
 def text(name: str, spec: Mapping[str, Any], summary: Summary, arena: tuple[int, str, str], notes: list[str]) -> str:
     """Returns README.md.
@@ -94,11 +96,11 @@ The answers are: {shown(said)}.
 
 
 def _build() -> str:
-    return """## Build it
+    return f"""## Build it
 
 These files need TFLite Micro's headers and library (https://github.com/tensorflow/tflite-micro), and C++17 as it does:
 
-    c++ -std=c++17 -I TFLITE_MICRO example_main.cc model_data.cc TFLITE_MICRO_LIBRARY -o example
+    c++ -std=c++17 -I TFLITE_MICRO example_main.cc model_data.cc TFLITE_MICRO_LIBRARY -o {PROGRAM}
 
 On a board, call what `main` calls where the board's own program starts.
 """

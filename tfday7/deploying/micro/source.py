@@ -17,6 +17,7 @@ from tfday7.deploying.rendering import float32_literal, render
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = ("model_data.h", "model_data.cc", "op_resolver.h", "arena.h", "test_vectors.h", "example_main.cc")
+LABELS = "labels.h"
 NUMBERS_A_LINE = 12
 MAX_VECTORS, MAX_NUMBERS = 4, 16_384  # Flash is small; at least one vector all the same.
 C_TYPES = {"int8": "std::int8_t", "int32": "std::int32_t", "float32": "float"}
@@ -59,7 +60,7 @@ def sources(
     labels = [str(label) for label in spec["labels"]]
     if labels:
         values |= {"LABEL_COUNT": len(labels), "LABELS": ",\n".join(f"    {string_literal(label)}" for label in labels)}
-        files["labels.h"] = render(TEMPLATES, "labels.h", values)
+        files[LABELS] = render(TEMPLATES, LABELS, values)
     return files
 
 
