@@ -108,8 +108,14 @@ def test_the_gate_is_open_where_answers_hold_or_were_not_compared(parity: dict[s
 
 @pytest.mark.parametrize(("largest", "said"), [(0.25, "differ by 0.25; allowed 0.1"), (None, "are not numbers")])
 def test_the_gate_says_by_how_much_answers_differ(largest: float | None, said: str) -> None:
-    with pytest.raises(GateError, match=said):
-        deploying.gate({"artefact": "a", "parity": {"holds": False, "largest_difference": largest, "tolerance": 0.1}})
+    parity = {"holds": False, "largest_difference": largest, "tolerance": 0.1}
+    with pytest.raises(GateError, match=said) as error:
+        deploying.gate({"artefact": "a", "device": "ssh", "parity": parity})
+    assert "another runtime or version" in error.value.hint
+    with pytest.raises(GateError, match=said) as error:
+        deploying.gate({"artefact": "a", "device": "micro", "parity": parity})
+    assert "another kind" in error.value.hint
+    assert "another runtime" not in error.value.hint
 
 
 def test_an_artefact_of_another_format_is_named(copied: Artefacts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,18 @@ from tfday7.deploying.bundle import Bundle
 from tfday7.deploying.micro import ops
 from tfday7.exporting import tflite_file
 from tfday7.exporting.tflite_contents import Operator, Summary
+from tfday7.exporting.weight_only import with_integer_weights
 
 
 @pytest.fixture(scope="module")
 def summary(bundles: dict[str, Bundle]) -> Summary:
     return tflite_file.read(bundles["cnn_int8"].model)
+
+
+def wide() -> Any:
+    """Returns a layer of 32 * 32 weights: the converter quantizes no weights with fewer than 1,024 elements."""
+    inputs = keras.Input((32,))
+    return keras.Model(inputs, keras.layers.Dense(32)(inputs))
 
 
 @needs_tflite_micro
@@ -63,11 +71,28 @@ def test_a_float16_file_is_refused_by_its_type() -> None:
 
 
 def test_dynamic_range_weights_are_refused() -> None:
-    """The converter quantizes no weights with fewer than 1,024 elements, so this model has 32 * 32 of them."""
-    inputs = keras.Input((32,))
-    content = convert(keras.Model(inputs, keras.layers.Dense(32)(inputs)), np.zeros((1, 32), np.float32), "dynamic")
+    content = convert(wide(), np.zeros((1, 32), np.float32), "dynamic")
     (problem,) = ops.problems(tflite_file.read(content))
     assert problem == "dynamic-range weights: FULLY_CONNECTED with int8 weights and float32 inputs"
+
+
+@pytest.mark.parametrize(
+    ("bits", "problem"),
+    [
+        (8, "DEQUANTIZE of weights with a scale for each channel, of which its kernel takes one for all"),
+        (4, "DEQUANTIZE of int4, which its kernel does not take"),
+    ],
+)
+def test_files_of_weights_alone_are_refused(bits: int, problem: str) -> None:
+    """Of 8 bits TFLite Micro computes with the first channel's scale, and answers wrong without a word."""
+    content = with_integer_weights(convert(wide(), np.zeros((1, 32), np.float32)), bits)
+    assert ops.problems(tflite_file.read(content)) == [problem]
+
+
+def test_weights_with_one_scale_for_all_are_unpacked() -> None:
+    read = tflite_file.read(with_integer_weights(convert(wide(), np.zeros((1, 32), np.float32)), 8))
+    tensors = tuple(dataclasses.replace(t, scales=min(t.scales, 1)) for t in read.tensors)
+    assert ops.problems(dataclasses.replace(read, tensors=tensors)) == []
 
 
 def test_open_sizes_and_sparse_weights_are_refused(summary: Summary) -> None:

@@ -50,6 +50,7 @@ WEIGHTED = (
     "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF", "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
 )  # fmt: skip
+UNPACKED = ("int8", "int16", "uint8")  # What DEQUANTIZE takes, with one scale for all of a tensor.
 VARIABLES = ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE")
 
 
@@ -84,6 +85,19 @@ def _problems(summary: Summary) -> Iterator[str]:
     hybrid = sorted({node.op for node in summary.nodes if _is_hybrid(node, summary.inputs_of(node))})
     if hybrid:
         yield f"dynamic-range weights: {', '.join(hybrid)} with int8 weights and float32 inputs"
+    yield from _unpacking(summary)
+
+
+def _unpacking(summary: Summary) -> Iterator[str]:
+    """Yields what is against the tensors that DEQUANTIZE makes float32 of, as in files of weights alone."""
+    given = [summary.inputs_of(node)[0] for node in summary.nodes if node.op == "DEQUANTIZE"]
+    tensors = [tensor for tensor in given if tensor is not None]
+    types = sorted({tensor.dtype for tensor in tensors if tensor.dtype in TYPES and tensor.dtype not in UNPACKED})
+    if types:
+        yield f"DEQUANTIZE of {', '.join(types)}, which its kernel does not take"
+    if any(tensor.is_per_channel and tensor.dtype in UNPACKED for tensor in tensors):
+        # It loads them, and answers wrong: the kernel reads the first scale alone.
+        yield "DEQUANTIZE of weights with a scale for each channel, of which its kernel takes one for all"
 
 
 def _is_hybrid(node: Node, inputs: list[Tensor | None]) -> bool:
