@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +161,27 @@ def test_compiled_headers_hold_the_model_its_labels_and_vectors(
 def test_the_example_runs_the_vectors_and_finds_a_wrong_output(
     broken: int, code: int, says: str, deployed: dict[str, tuple[Path, dict]], tmp_path: Path
 ) -> None:
-    folder, record = deployed["cnn_int8"]
+    ended = example_of(*deployed["cnn_int8"], tmp_path, broken)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (code, says)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "broken", "code"),
+    [([1e-4, 1e-4, 5.0], "3.0f", 0), ([1e-4, 1e-4, 5.0], "6.0f", 1), ([5.0, 5.0, 1e-4], "3.0f", 1)],
+)
+def test_each_target_has_a_tolerance_of_its_own(
+    allowed: list[float], broken: str, code: int, bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    """A price may differ by 5; what the others may differ by is no measure for it."""
+    vectors = {**bundles["cnn_float32"].spec["vectors"], "column_tolerances": allowed}
+    bundle = dataclasses.replace(bundles["cnn_float32"], spec={**bundles["cnn_float32"].spec, "vectors": vectors})
+    record = deploy(bundle, tmp_path / "out", DeployConfig(device="micro"), lambda _: None)
+    ended = example_of(tmp_path / "out", record, tmp_path / "scratch", broken)
+    assert ended.returncode == code, ended.stdout
+
+
+def example_of(folder: Path, record: dict[str, Any], scratch: Path, broken: object) -> subprocess.CompletedProcess[str]:
+    """Returns how the example ends whose second vector's last number is made wrong by so much."""
     methods = "\n".join(f"  TfLiteStatus {method}() {{ return Add(); }}" for method in ops.METHODS.values())
     interpreter = INTERPRETER.replace("@NAMESPACE@", record["namespace"]).replace(
         "@COUNT@", str(len(record["resolver"]))
@@ -170,9 +192,8 @@ def test_the_example_runs_the_vectors_and_finds_a_wrong_output(
         "tensorflow/lite/schema/schema_generated.h": SCHEMA,
         "main.cc": '#include "example_main.cc"\n',
     }
-    program = built(folder, tmp_path, files, f"-DBROKEN={broken}")
-    ended = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (code, says)
+    program = built(folder, scratch, files, f"-DBROKEN={broken}")
+    return subprocess.run([str(program)], capture_output=True, text=True, check=False)
 
 
 def test_the_resolver_has_exactly_the_operators_of_the_model(deployed: dict[str, tuple[Path, dict]]) -> None:
@@ -194,7 +215,10 @@ def test_the_tolerance_is_in_the_outputs_own_numbers() -> None:
         "vectors": {"tolerance": 0.6, "column_tolerances": [0.6, 0.6]},
         "output": {"scale": 0.1, "standardization": {"mean": [0.0, 0.0], "std": [3.0, 2.0]}},
     }
-    assert source.tolerance(spec) == pytest.approx(2.0)
-    assert source.tolerance({"vectors": {"tolerance": 0.25}, "output": {"scale": None}}) == 0.25
+    assert source.tolerances(spec) == [2.0, 3.0]
+    assert source.tolerances({"vectors": {"tolerance": 0.25}, "output": {"scale": None}}) == [0.25]
     spec["output"]["standardization"]["std"] = [-3.0, 2.0]
-    assert source.tolerance(spec) == pytest.approx(2.0)
+    assert source.tolerances(spec) == [2.0, 3.0]
+    steps = {"tolerance": 2.02 * 0.1 * 0.7, "column_tolerances": [2.02 * 0.1 * 0.7, 2.02 * 0.1 * 0.3]}
+    output = {"scale": 0.1, "standardization": {"mean": [0.0, 0.0], "std": [0.7, 0.3]}}
+    assert source.tolerances({"vectors": steps, "output": output}) == [2.02]

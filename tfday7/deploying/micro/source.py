@@ -73,13 +73,18 @@ def string_literal(text: str) -> str:
     return f'"{plain}"'
 
 
-def tolerance(spec: Mapping[str, Any]) -> float:
-    """Returns what a device may differ by in the output's own numbers, for what it may differ by in answers."""
+def tolerances(spec: Mapping[str, Any]) -> list[float]:
+    """Returns what a device may differ by in the output's own numbers, for what it may differ by in answers.
+
+    It is one number for each column of the last axis, or a single one where all are the same.
+    """
     vectors, output = spec["vectors"], spec["output"]
     allowed = np.array(vectors.get("column_tolerances") or vectors["tolerance"], np.float64)
     scale = np.float64(output.get("scale") or 1.0)
     affine = output.get("standardization")
-    return float((allowed / (scale * (np.abs(affine["std"]) if affine else 1.0))).min())
+    found = np.atleast_1d(allowed / (scale * (np.abs(affine["std"]) if affine else 1.0)))
+    rounded = [float(f"{value:.9g}") for value in found]  # What was multiplied and divided again is the same again.
+    return rounded if len(set(rounded)) > 1 else rounded[:1]
 
 
 def _ends(spec: Mapping[str, Any]) -> dict[str, object]:
@@ -110,9 +115,11 @@ def _scaling(side: str, end: Mapping[str, Any]) -> str:
 def _vectors(spec: Mapping[str, Any], found: Reference) -> dict[str, object]:
     largest = max(elements(spec["input"]), elements(spec["output"]))
     count = max(1, min(MAX_VECTORS, len(found.given), MAX_NUMBERS // largest))
+    allowed = tolerances(spec)
     return {
         "COUNT": count,
-        "TOLERANCE": repr(tolerance(spec)),
+        "TOLERANCE_COUNT": len(allowed),
+        "TOLERANCES": "\n".join(_lines(repr(value) for value in allowed)),
         "INPUTS": _arrays(found.given[:count]),
         "OUTPUTS": _arrays(found.made[:count]),
     }

@@ -8,8 +8,12 @@ namespace @NAMESPACE@ {
 
 constexpr std::size_t kTestVectors = @COUNT@;
 
-// The largest difference that other kernels may make, in the output's own numbers.
-constexpr double kTestTolerance = @TOLERANCE@;
+// The largest difference that other kernels may make, in the output's own numbers: one for each column of the last
+// axis, or a single one for all.
+constexpr std::size_t kTestTolerancesSize = @TOLERANCE_COUNT@;
+constexpr double kTestTolerances[kTestTolerancesSize] = {
+@TOLERANCES@
+};
 
 constexpr Input kTestInputs[kTestVectors][kInputSize] = {
 @INPUTS@
