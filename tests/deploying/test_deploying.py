@@ -101,6 +101,24 @@ def test_the_real_writers_take_such_a_bundle(copied: Artefacts, tmp_path: Path) 
         assert record["artefact"] == "cnn_int8"
 
 
+def test_a_file_that_does_not_answer_as_its_model_is_not_deployed_without_a_word(
+    copied: Artefacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime may run the file as it is: that says nothing of whether the file is good."""
+    path = change(copied("cnn", "int8"), parity={"agreement": 0.059, "failures": ["5.9% [same] decisions"]})
+    said = "Parity with the Keras model is BROKEN: 5.9% [same] decisions"
+    for device in ("android", "micro", "ssh://host"):
+        record = deploying.deploy(config(path, device=device, dry_run=True), print)
+        assert record["notes"][0] == said, device
+    monkeypatch.setenv("PATH", "")  # No adb.
+    for device in ("android", "micro"):
+        record = deploying.deploy(config(path, device=device), print)
+        assert record["notes"].count(said) == 1
+        readme = (Path(record["folder"]) / "README.md").read_text().splitlines()
+        assert readme[2].startswith("**Parity with the Keras model is BROKEN: 5.9% \\[same\\] decisions.**")
+        assert readme[3] == ""
+
+
 @pytest.mark.parametrize("parity", [None, {"holds": True, "largest_difference": 0.5, "tolerance": 1.0}])
 def test_the_gate_is_open_where_answers_hold_or_were_not_compared(parity: dict[str, Any] | None) -> None:
     deploying.gate({"artefact": "a", "parity": parity})

@@ -12,7 +12,7 @@ from typing import Any
 from tfday7.benchmarking import rows
 from tfday7.core import files
 from tfday7.core.errors import GateError, UserError
-from tfday7.deploying import bundle, figures, output_folder, ssh
+from tfday7.deploying import bundle, figures, guide, output_folder, ssh
 from tfday7.deploying.bundle import RUNNER, SPEC, Bundle
 from tfday7.deploying.config import DeployConfig
 from tfday7.exporting.records import Artefact
@@ -68,7 +68,7 @@ def deploy(config: DeployConfig, say: Callable[[str], Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tfday7-") as scratch:
         made = bundle.make(Path(config.artefact), Path(scratch) / artefact.name)
         record = _onto(made, folder, config, say)
-    record = {"artefact": artefact.name, **record}
+    record = {"artefact": artefact.name, **record, "notes": _broken(artefact) + record["notes"]}
     if record["rows"] and not config.dry_run:
         path = figures.place(artefact)
         rows.merge(path, record["rows"])
@@ -113,5 +113,14 @@ def _shown(artefact: Artefact, config: DeployConfig) -> dict[str, Any]:
         "folder": planned.target.removeprefix("./"),
         "commands": shown,
         "rows": [],
-        "notes": ["dry run: nothing was written or measured; the bundle is a tar file on the second one's input"],
+        "notes": [
+            *_broken(artefact),
+            "dry run: nothing was written or measured; the bundle is a tar file on the second one's input",
+        ],
     }
+
+
+def _broken(artefact: Artefact) -> list[str]:
+    """Returns what to know before an artefact is used at all: whether it is a good copy of its model."""
+    said = guide.broken(artefact)
+    return [said] if said else []

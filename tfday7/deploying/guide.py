@@ -24,6 +24,19 @@ def text(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -> s
     return "\n".join([*parts, _parity(artefact, spec, keras_difference)])
 
 
+def broken(artefact: Artefact) -> str:
+    """Returns how the file does not answer as the Keras model does, by its record; "" where it does, or is unknown."""
+    if artefact.parity is None or artefact.parity.holds:
+        return ""
+    return f"Parity with the Keras model is BROKEN: {'; '.join(artefact.parity.failures)}"
+
+
+def broken_line(artefact: Artefact) -> str:
+    """Returns `broken` as a paragraph of Markdown; "" where there is nothing to say."""
+    said = broken(artefact)
+    return f"\n**{escaped(said)}.** That was measured where it was exported.\n" if said else ""
+
+
 def _head(artefact: Artefact, spec: dict[str, Any]) -> str:
     return f"""# {escaped(spec["name"])}
 
@@ -116,8 +129,7 @@ def _parity(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -
         if parity.metric is not None:
             before, after = format_number(parity.keras_metric), format_number(parity.artefact_metric)
             lines.append(f"- {escaped(parity.metric)}: {after}; the Keras model has {before}.")
-        held = "holds" if parity.holds else f"is BROKEN: {escaped('; '.join(parity.failures))}"
-        lines.append(f"- Parity with the Keras model {held}.")
+        lines.append(f"- {escaped(broken(artefact) or 'Parity with the Keras model holds')}.")
     lines += [f"- {escaped(note)}" for note in artefact.notes]
     return "\n".join(lines) + "\n"
 

@@ -88,7 +88,7 @@ def _contents(bundle: Bundle, name: str, needed: Requirements, summary: Summary)
         **source.kotlin(name, spec, targets, vocabulary),
         **_vectors(bundle, reference(bundle)),
         readme.GRADLE: readme.gradle_lines(needed),
-        "README.md": readme.text(name, spec, needed, summary.metadata),
+        "README.md": readme.text(name, bundle.artefact, spec, needed, summary.metadata),
     }
 
 

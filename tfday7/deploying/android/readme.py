@@ -7,7 +7,9 @@ from typing import Any
 
 from tfday7.core.units import format_bytes
 from tfday7.deploying.android.versions import GROUP, Requirements
+from tfday7.deploying.guide import broken_line
 from tfday7.deploying.rendering import raw_values, shown
+from tfday7.exporting.records import Artefact
 
 GRADLE = "app/build.gradle.kts.lines"
 PROGRAM = "check.jar"
@@ -35,24 +37,28 @@ dependencies {{
 """
 
 
-def text(name: str, spec: Mapping[str, Any], needed: Requirements, metadata: tuple[str, ...]) -> str:
+def text(
+    name: str, artefact: Artefact, spec: Mapping[str, Any], needed: Requirements, metadata: tuple[str, ...]
+) -> str:
     """Returns README.md.
 
     Args:
         name: of the package and the folder among the assets.
+        artefact: what is bundled.
         spec: bundle.json.
         needed: what the file asks for.
         metadata: names of the entries that the file has.
     """
-    parts = [_head(name, spec, metadata), _versions(needed), _use(name, spec), _gpu(needed), _check(name), _phone(name)]
+    head = _head(name, spec, metadata, broken_line(artefact))
+    parts = [head, _versions(needed), _use(name, spec), _gpu(needed), _check(name), _phone(name)]
     return "\n".join(part for part in parts if part)
 
 
-def _head(name: str, spec: Mapping[str, Any], metadata: tuple[str, ...]) -> str:
+def _head(name: str, spec: Mapping[str, Any], metadata: tuple[str, ...], broken: str) -> str:
     size = f"{format_bytes(spec['size_bytes'])}, {shown(spec['kind'])}"
     entries = ", ".join(shown(entry) for entry in metadata) or "none"
     return f"""# {shown(spec["name"])} for Android
-
+{broken}
 | file | what it is |
 |---|---|
 | `app/src/main/assets/{name}/` | the model ({size}) and what is read beside it: labels, vocabulary, means |

@@ -70,7 +70,7 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     name, lines = identifier(str(bundle.spec["name"])), _arena_lines(sized)
     contents: dict[str, str | bytes] = {
         **source.sources(name, bundle.spec, bundle.model.read_bytes(), methods, lines, found),
-        README: readme.text(name, bundle.spec, summary, lines, notes),
+        README: readme.text(name, bundle.artefact, bundle.spec, summary, lines, notes),
         SPEC: (bundle.folder / SPEC).read_bytes(),
     }
     files = output_folder.write(folder, contents)

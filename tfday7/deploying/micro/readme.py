@@ -6,30 +6,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfday7.core.units import format_bytes
+from tfday7.deploying.guide import broken_line
 from tfday7.deploying.rendering import raw_values, shown
+from tfday7.exporting.records import Artefact
 from tfday7.exporting.tflite_contents import Summary
 
 PROGRAM = "example"
 
 
-def text(name: str, spec: Mapping[str, Any], summary: Summary, arena: tuple[int, str, str], notes: list[str]) -> str:
+def text(
+    name: str,
+    artefact: Artefact,
+    spec: Mapping[str, Any],
+    summary: Summary,
+    arena: tuple[int, str, str],
+    notes: list[str],
+) -> str:
     """Returns README.md.
 
     Args:
         name: of the namespace, without its prefix.
+        artefact: what is bundled.
         spec: bundle.json.
         summary: of the file.
         arena: its size in bytes, and two lines on where that is from.
         notes: what was found when the file was run here.
     """
-    parts = [_head(name, spec), _memory(spec, arena, notes), _operators(summary), _numbers(spec), _build()]
+    head = _head(name, spec, broken_line(artefact))
+    parts = [head, _memory(spec, arena, notes), _operators(summary), _numbers(spec), _build()]
     return "\n".join(part for part in parts if part)
 
 
-def _head(name: str, spec: Mapping[str, Any]) -> str:
+def _head(name: str, spec: Mapping[str, Any], broken: str) -> str:
     labels = "| `labels.h` | names of the outputs |\n" if spec["labels"] else ""
     return f"""# {shown(spec["name"])} for TFLite Micro
-
+{broken}
 Everything is in the namespace `tfday7_{name}`.
 
 | file | what it is |
