@@ -37,6 +37,7 @@ def test_a_bundle_holds_the_model_its_words_and_its_vectors(artefact: Artefacts,
     assert made.model.read_bytes() == path.read_bytes()
     assert made.spec["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (made.folder / "labels.txt").read_text() == "cat\ndog\nbird\n"
+    assert "A token id is the number of a word: `vocabulary.txt` has" in (made.folder / "README.md").read_text()
     assert (made.folder / "vocabulary.txt").read_text().split("\n")[:3] == ["", "[UNK]", "word0"]
     assert "vocabulary" not in made.spec["input"]
     assert json.loads((made.folder / "bundle.json").read_text()) == made.spec

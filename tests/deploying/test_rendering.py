@@ -69,10 +69,18 @@ def test_a_readme_says_whether_raw_values_are_divided_already() -> None:
         "Raw values are not divided yet: the division by 255 is done here. The model was trained on pixels / 255.\n"
     )
     assert rendering.raw_values({"preprocessing": "a\n`b`", "divisor": 1.0, "columns": {"a": 1}}) == (
-        "Raw values are what the model was trained on: a  b.\n"
+        "Raw values are what the model was trained on: a \\`b\\`.\n"
         "Columns of text are encoded before, as `input.columns` of `bundle.json` says.\n"
     )
     assert rendering.raw_values({"preprocessing": "", "divisor": 1.0}) == ""
+
+
+def test_a_readme_says_all_of_what_was_done_to_a_text_and_where_its_words_are() -> None:
+    recipe = "lower case; " * 30 + "filled with 0 to 64"
+    assert rendering.raw_values({"preprocessing": recipe, "vocabulary": ["", "word"]}) == (
+        f"Raw values are what the model was trained on: {recipe}.\n"
+        "A token id is the number of a word: `vocabulary.txt` has one a line, from 0 on.\n"
+    )
 
 
 def test_places_are_filled_once_and_an_unknown_one_is_a_bug(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfday7.core.units import format_bytes, format_number
-from tfday7.deploying.rendering import shown
+from tfday7.deploying.rendering import raw_values, shown
 from tfday7.exporting import feeding
 from tfday7.exporting.card import escaped
 from tfday7.exporting.records import Artefact
@@ -19,7 +19,7 @@ def text(artefact: Artefact, spec: dict[str, Any], keras_difference: float) -> s
         spec: bundle.json.
         keras_difference: the largest difference between `expected` and `keras` of the test vectors.
     """
-    parts = [_head(artefact, spec), _run(spec), _install(), _numbers(spec)]
+    parts = [_head(artefact, spec), _run(artefact, spec), _install(), _numbers(spec)]
     parts += [_state()] if spec["stateful"] else []
     return "\n".join([*parts, _parity(artefact, spec, keras_difference)])
 
@@ -46,13 +46,15 @@ def _head(artefact: Artefact, spec: dict[str, Any]) -> str:
 """
 
 
-def _run(spec: dict[str, Any]) -> str:
+def _run(artefact: Artefact, spec: dict[str, Any]) -> str:
     shape = spec["input"]["shape"][1:]
     count = 1
     for size in shape:
         count *= size
     values = "1,2,3" if count > 3 else ",".join("123"[:count])
     more = f",... ({count} numbers)" if count > 3 else ""
+    known = raw_values(artefact.input)
+    about = f"\n{known}" if known else ""
     return f"""## Run it
 
     python3 run_model.py check                    # does it answer here as it did where it was exported?
@@ -61,7 +63,7 @@ def _run(spec: dict[str, Any]) -> str:
     python3 run_model.py predict --raw=FILE.npy   # of the shape {shape}, or several: {["n", *shape]}
 
 Each prints one JSON object. `check` ends with exit code 3 when the answers are not the expected ones.
-"""
+{about}"""
 
 
 def _install() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.core.errors import UserError
+from tfday7.exporting.card import escaped as escaped_markdown
 
 MAX_IDENTIFIER = 48
 _PLACE = re.compile(r"@([A-Z][A-Z0-9_]*)@")
@@ -43,7 +44,7 @@ def shown(text: str) -> str:
 def raw_values(given: Mapping[str, Any]) -> str:
     """Returns sentences on what raw values are, for a README; "" when nothing is known. `given` is a record's input."""
     divisor = given.get("divisor") or 1.0
-    said = shown(str(given["preprocessing"])) if given.get("preprocessing") else ""
+    said = escaped_markdown(given.get("preprocessing") or "")  # Whole, however long: it is to be followed.
     sentences = []
     if divisor != 1.0:
         trained = f" The model was trained on {said}." if said else ""
@@ -52,6 +53,8 @@ def raw_values(given: Mapping[str, Any]) -> str:
         sentences.append(f"Raw values are what the model was trained on: {said}.")
     if given.get("columns"):
         sentences.append("Columns of text are encoded before, as `input.columns` of `bundle.json` says.")
+    if given.get("vocabulary"):
+        sentences.append("A token id is the number of a word: `vocabulary.txt` has one a line, from 0 on.")
     return "".join(sentence + "\n" for sentence in sentences)
 
 

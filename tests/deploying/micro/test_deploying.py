@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ def test_without_tflite_micro_the_arena_is_an_estimate_and_says_so(
     assert (record["rows"], record["parity"]) == ([], None)
     assert "pip install 'tfday7[micro]'" in record["notes"][0]
     assert "An ESTIMATE, not measured" in (tmp_path / "out" / "arena.h").read_text()
+    assert "`pip install 'tfday7[micro]'`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_words_of_a_text_model_lie_beside_it(
+    bundles: dict[str, Bundle], tmp_path: Path, without_tflite_micro: None
+) -> None:
+    bundle = bundles["words_float32"]
+    words = ["", "[UNK]", "a\nb", "it's", "\\"]
+    artefact = dataclasses.replace(bundle.artefact, input={**bundle.artefact.input, "vocabulary": words})
+    for _ in range(2):  # Such a folder is replaced, too.
+        record = deployed(dataclasses.replace(bundle, artefact=artefact), tmp_path / "out")
+    assert "vocabulary.txt" in record["files"]
+    assert (tmp_path / "out" / "vocabulary.txt").read_text() == "\n[UNK]\na\\nb\nit's\n\\\\\n"
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert "| `vocabulary.txt` | the word of each token id; a backslash" in readme
+    assert "A token id is the number of a word" in readme
 
 
 def test_no_name_or_label_becomes_code(bundles: dict[str, Bundle], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tfday7.core.units import format_bytes
 from tfday7.deploying.android.versions import GROUP, Requirements
 from tfday7.deploying.guide import broken_line
 from tfday7.deploying.rendering import raw_values, shown
+from tfday7.exporting.card import escaped
 from tfday7.exporting.records import Artefact
 
 GRADLE = "app/build.gradle.kts.lines"
@@ -50,7 +51,7 @@ def text(
         metadata: names of the entries that the file has.
     """
     head = _head(name, spec, metadata, broken_line(artefact))
-    parts = [head, _versions(needed), _use(name, spec), _gpu(needed), _check(name), _phone(name)]
+    parts = [head, _versions(needed), _use(name, artefact, spec), _gpu(needed), _check(name), _phone(name)]
     return "\n".join(part for part in parts if part)
 
 
@@ -79,7 +80,7 @@ def _versions(needed: Requirements) -> str:
     )
     builtin = "All are builtin operators." if not needed.flex and not needed.custom else ""
     said = needed.min_runtime_version or "not said in the file"
-    notes = "".join(f"- {shown(note)}\n" for note in needed.notes())
+    notes = "".join(f"- {escaped(note)}\n" for note in needed.notes())
     return f"""## Minimum versions
 
 - TensorFlow Lite or LiteRT: {shown(said)}, by the operators below. {builtin}
@@ -91,7 +92,7 @@ def _versions(needed: Requirements) -> str:
 {rows}"""
 
 
-def _use(name: str, spec: Mapping[str, Any]) -> str:
+def _use(name: str, artefact: Artefact, spec: Mapping[str, Any]) -> str:
     given = spec["input"]
     words = given["dtype"] == "int32"
     raw = "IntArray of token ids" if words else "FloatArray of raw values"
@@ -111,7 +112,7 @@ Then, off the main thread:
     runner.close()
 
 `runner.run(raw)` returns the outputs as they are.
-{raw_values(given)}{state}"""
+{raw_values(artefact.input)}{state}"""
 
 
 def _gpu(needed: Requirements) -> str:

@@ -14,7 +14,7 @@ from tfday7.deploying import output_folder
 from tfday7.deploying.micro import arena, ops, readme, source
 from tfday7.deploying.micro.measuring import Measured, measure
 from tfday7.deploying.reference import read_vectors, reference
-from tfday7.deploying.rendering import identifier
+from tfday7.deploying.rendering import escaped_lines, identifier
 from tfday7.exporting import tflite_file
 from tfday7.exporting.feeding import restored
 from tfday7.exporting.tflite_contents import Summary
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tfday7.deploying.bundle import Bundle
     from tfday7.deploying.config import DeployConfig
 
-SPEC, SOURCE, README = "bundle.json", "model_data.cc", "README.md"
+SPEC, SOURCE, README, VOCABULARY = "bundle.json", "model_data.cc", "README.md", "vocabulary.txt"
 # Of all files that a bundle can have, and of the program that its README says how to make.
-NAMES = (SPEC, README, *source.FILES, source.LABELS, readme.PROGRAM)
+NAMES = (SPEC, README, VOCABULARY, *source.FILES, source.LABELS, readme.PROGRAM)
 HINT = (
     "export int8, or float32 if the board has the memory (--formats=tflite); change layers whose operators are "
     "missing, or deploy to a device that LiteRT runs on"
@@ -67,10 +67,12 @@ def deploy(bundle: Bundle, folder: Path, config: DeployConfig, say: Callable[[st
     sized = _arena(summary, measured)
     parity = _parity(bundle, measured)
     notes = _notes(measured, parity)
+    vocabulary = [str(word) for word in bundle.artefact.input.get("vocabulary") or []]
     name, lines = identifier(str(bundle.spec["name"])), _arena_lines(sized)
     contents: dict[str, str | bytes] = {
         **source.sources(name, bundle.spec, bundle.model.read_bytes(), methods, lines, found),
         README: readme.text(name, bundle.artefact, bundle.spec, summary, lines, notes),
+        **({VOCABULARY: escaped_lines(vocabulary)} if vocabulary else {}),
         SPEC: (bundle.folder / SPEC).read_bytes(),
     }
     files = output_folder.write(folder, contents)

@@ -7,7 +7,9 @@ from typing import Any
 
 from tfday7.core.units import format_bytes
 from tfday7.deploying.guide import broken_line
+from tfday7.deploying.micro.measuring import INSTALL
 from tfday7.deploying.rendering import raw_values, shown
+from tfday7.exporting.card import escaped
 from tfday7.exporting.records import Artefact
 from tfday7.exporting.tflite_contents import Summary
 
@@ -32,15 +34,19 @@ def text(
         arena: its size in bytes, and two lines on where that is from.
         notes: what was found when the file was run here.
     """
-    head = _head(name, spec, broken_line(artefact))
-    parts = [head, _memory(spec, arena, notes), _operators(summary), _numbers(spec), _build()]
+    head = _head(name, artefact, spec)
+    parts = [head, _memory(spec, arena, notes), _operators(summary), _numbers(artefact, spec), _build()]
     return "\n".join(part for part in parts if part)
 
 
-def _head(name: str, spec: Mapping[str, Any], broken: str) -> str:
+def _head(name: str, artefact: Artefact, spec: Mapping[str, Any]) -> str:
     labels = "| `labels.h` | names of the outputs |\n" if spec["labels"] else ""
+    words = ""
+    if artefact.input.get("vocabulary"):
+        how = "a backslash, line break or tab in it is written `\\\\`, `\\n`, `\\r` or `\\t`"
+        words = f"| `vocabulary.txt` | the word of each token id; {how} |\n"
     return f"""# {shown(spec["name"])} for TFLite Micro
-{broken}
+{broken_line(artefact)}
 Everything is in the namespace `tfday7_{name}`.
 
 | file | what it is |
@@ -48,7 +54,7 @@ Everything is in the namespace `tfday7_{name}`.
 | `model_data.h`, `model_data.cc` | the model ({format_bytes(spec["size_bytes"])}, {shown(spec["kind"])}) as a C array |
 | `op_resolver.h` | the resolver with this model's operators and no others |
 | `arena.h` | how much memory it works in |
-{labels}| `test_vectors.h` | inputs, and what LiteRT gives for them |
+{labels}{words}| `test_vectors.h` | inputs, and what LiteRT gives for them |
 | `example_main.cc` | runs the test vectors |
 | `bundle.json` | all numbers of the model |
 
@@ -57,7 +63,8 @@ The model's SHA-256 is {spec["sha256"]}.
 
 
 def _memory(spec: Mapping[str, Any], arena: tuple[int, str, str], notes: list[str]) -> str:
-    listed = "".join(f"- {shown(note)}\n" for note in notes)
+    command = escaped(INSTALL)  # To be copied, so it stands as code, without backslashes.
+    listed = "".join(f"- {escaped(note).replace(command, f'`{INSTALL}`')}\n" for note in notes)
     return f"""## Memory
 
 - Flash: {format_bytes(spec["size_bytes"])} for the model, and the operators' code.
@@ -78,7 +85,7 @@ TFLite Micro has all of them.
 {rows}"""
 
 
-def _numbers(spec: Mapping[str, Any]) -> str:
+def _numbers(artefact: Artefact, spec: Mapping[str, Any]) -> str:
     given, made = spec["input"], spec["output"]
     steps = []
     if given["dtype"] == "int32":
@@ -99,7 +106,7 @@ def _numbers(spec: Mapping[str, Any]) -> str:
     said = f"{made.get('task')}, {made.get('meaning')}"
     return f"""## From raw values to answers
 
-{raw_values(given)}
+{raw_values(artefact.input)}
 {listed}
 
 The answers are: {shown(said)}.
