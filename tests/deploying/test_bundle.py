@@ -7,18 +7,37 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from deploying import made_bundles
 from deploying.made_artefacts import change
+from deploying.made_bundles import answers_of, convert
 
 from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras
 from tfday7.deploying import bundle, guide
 from tfday7.exporting import vectors
 from tfday7.exporting.vectors import Vectors
 from tfday7.runtimes.litert import LiteRT
 
 Artefacts = Callable[..., Path]
+
+
+def autoencoder() -> tuple[Any, np.ndarray]:
+    """Returns a convolutional one as --model=autoencoder builds it, untrained, with images."""
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    x = inputs = keras.Input((8, 8, 1))
+    for filters in (16, 32):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(16, 1)(x)
+    for filters in (32, 16):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(layers.UpSampling2D()(x))
+    model = keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(x))
+    return model, np.random.default_rng(2).uniform(0, 1, (32, 8, 8, 1)).astype(np.float32)
 
 
 def read(made: bundle.Bundle, which: str) -> np.ndarray:
@@ -121,6 +140,27 @@ def test_a_deep_int8_file_may_pass_a_step_on_from_layer_to_layer(artefact: Artef
     step = 1.01 * recorded.output["scale"]
     for operators, steps in ((1, 1), (7, 1), (8, 2), (30, 4)):
         assert bundle.tolerances(recorded, np.ones((2, 3)), operators) == pytest.approx([steps * step])
+    for apart, steps in ((0, 2), (1, 2), (3, 3), (8, 8), (100, 8)):  # By the file itself; more is no rounding.
+        assert bundle.tolerances(recorded, np.ones((2, 3)), 8, apart) == pytest.approx([steps * step])
+
+
+def test_the_reference_kernels_answers_to_an_autoencoder_are_within_what_is_allowed(tmp_path: Path) -> None:
+    """Of 8 operators, and 3 steps away from XNNPACK's, as TFLite Micro's are, too."""
+    model, raw = autoencoder()
+    made = made_bundles.made(
+        tmp_path, convert(model, raw, "int8"), answers_of(model, raw), task="reconstruction", meaning="values"
+    )
+    interpreter = Interpreter(str(made.model), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    start, end, answers = made.spec["input"], made.spec["output"], []
+    for x in np.clip(np.round(raw / np.float32(start["scale"])) + start["zero_point"], -128, 127).astype(np.int8):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x[np.newaxis])
+        interpreter.invoke()
+        made_here = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        answers.append((made_here.astype(np.float64) - end["zero_point"]) * end["scale"])
+    difference = np.abs(np.stack(answers) - read(made, "expected")).max()
+    assert difference > 2.5 * end["scale"]
+    assert difference <= made.spec["vectors"]["tolerance"] <= 4 * end["scale"]
 
 
 @pytest.mark.parametrize("scale", [0.5, None])
