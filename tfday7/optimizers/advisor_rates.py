@@ -29,6 +29,7 @@ TRANSFORMER_RATES = ((10_000_000, 1e-3), (200_000_000, 3e-4), (1_000_000_000, 2e
 OTHER_RATES = ((20_000, 1e-2), (1_000_000, 3e-3), (100_000_000, 1e-3), (math.inf, 3e-4))
 FINE_TUNING_RATE, FINE_TUNING_SHARE = 3e-5, 0.1  # BERT's 2e-5 to 5e-5; a tenth for other models and optimizers.
 SMALL_TRANSFORMER = 10_000_000
+LAMB_BATCH = 512  # With which the paper's table begins.
 MOST_FOR_FEW_STEPS = 3.0
 HIGHEST = 2e-2  # Of Adam's rates; nothing above was measured to be better.
 
@@ -113,9 +114,10 @@ def _sgd(case: Case) -> Rate:
 
 
 def _lamb(case: Case) -> Rate:
-    rate = 6.25e-4 * math.sqrt(max(case.batch_size, 512) / 512)  # The paper's table begins at 512.
+    rate = 6.25e-4 * math.sqrt(max(case.batch_size, LAMB_BATCH) / LAMB_BATCH)
     why = because(case, "rate_lamb", sources.LAMB, "batch_size", rate=rate)
-    scale, more = (1.0, ()) if case.fine_tuning else _few_steps(case)
+    # Above, larger batches and fewer steps go together in the paper's table: its rates are of short runs already.
+    scale, more = (1.0, ()) if case.fine_tuning or case.batch_size > LAMB_BATCH else _few_steps(case)
     return rate * scale, (why, *more)
 
 
