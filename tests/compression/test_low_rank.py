@@ -10,7 +10,7 @@ import pytest
 from tfday7.compression import low_rank
 from tfday7.compression.low_rank import Plan, plan
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras
+from tfday7.core.frameworks import keras, tf
 
 RANDOM = np.random.default_rng(5)
 
@@ -173,3 +173,16 @@ def test_the_given_model_stays_as_it_is() -> None:
 def test_a_plan_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         plan(pictures_net(), **settings)
+
+
+def test_a_layer_whose_kernel_an_operation_reads_too_is_left_alone() -> None:
+    inputs, code = keras.Input((40,)), keras.layers.Dense(30, name="code")
+    x = keras.layers.Dense(30, name="free")(code(inputs))
+    model = keras.Model(inputs, tf.matmul(x, code.kernel, transpose_b=True))
+    skipped: list[tuple[str, str]] = []
+    found = plan(model, ratio=0.5, min_parameters=100, skip=lambda *said: skipped.append(said))
+    assert [each.layer.name for each, _ in found.ranks] == ["free"]
+    assert [(name, "reads its weights too" in reason) for name, reason in skipped] == [("code", True)]
+    split = found.apply()
+    split.get_layer("code").kernel.assign(np.zeros((40, 30)))
+    assert not np.any(split(np.ones((2, 40), np.float32)))

@@ -38,6 +38,11 @@ def two_outputs(input_shape, outputs):
     inputs = keras3.Input(input_shape)
     return keras3.Model(inputs, [keras3.layers.Dense(1)(inputs), keras3.layers.Dense(outputs - 1)(inputs)])
 
+def tied(input_shape, outputs):
+    inputs, layer = keras.Input(input_shape), keras.layers.Dense(outputs, name="tied")
+    x = layer(inputs) @ keras.backend.transpose(keras.backend.constant([[1.0] * outputs] * input_shape[0]))
+    return keras.Model(inputs, keras.backend.dot(x, layer.kernel))
+
 def no_model(input_shape, outputs):
     return 3
 
@@ -100,6 +105,7 @@ def test_a_python_function_makes_the_model(function: str) -> None:
         ("python:users_models:too_many_outputs", r"gives outputs of shape \(4,\); the data has 3 classes"),
         ("python:users_models:other_inputs", r"takes inputs of shape \(7,\); the examples have \(4,\)"),
         ("python:users_models:two_inputs", "has 2 inputs and 1 outputs"),
+        ("python:users_models:tied", "reads the weight 'tied/kernel:0': a Keras file would hold its numbers there"),
         ("python:users_models:no_model", "expected a path or a Keras model"),
         ("python:users_models:failing", r"failing\(\(4,\), 3\) failed \(KeyError: 'missing', users_models.py line"),
         ("python:users_models:no_arguments", r"no_arguments\(\(4,\), 3\) failed \(TypeError"),

@@ -10,14 +10,17 @@ its nonlinear part).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
-from tfday7.models.door import convert  # noqa: F401 - It fills the tables of rules.
+from tfday7.models.door import (
+    convert,  # noqa: F401 - It fills the tables of rules.
+    tied,
+)
 from tfday7.models.door.graph import TF_KERAS, Call
 from tfday7.models.door.rebuild import Rebuild
 
@@ -156,8 +159,9 @@ def plan(
     if unknown:
         raise UserError(f"keep names {unknown[0]!r}, which is no layer of the model", f"it has {', '.join(layers)}")
     found = []
+    tied_to = {id(variable): call.layer.name for call, variable in tied.ties(model)}
     for layer in layers.values():
-        reason = _reason(layer, wide, keep)
+        reason = _reason(layer, wide, keep, tied_to)
         if reason == "" and layer.kernel.shape.num_elements() >= min_parameters:
             found.append(_decomposed(layer))
         elif reason and sum(weight.shape.num_elements() for weight in layer.weights) >= min_parameters:
@@ -247,12 +251,15 @@ def _layers(model: Any) -> Iterator[Any]:
                 yield call.layer
 
 
-def _reason(layer: Any, wide: bool, keep: Collection[str]) -> str:
-    """Returns why a layer cannot be split; "" if it can."""
+def _reason(layer: Any, wide: bool, keep: Collection[str], tied_to: Mapping[int, str]) -> str:
+    """Returns why a layer cannot be split; "" if it can. `tied_to` names what reads a variable beside its layer."""
     if layer.name in keep:
         return "kept, as asked for"
     if type(layer) not in [getattr(keras.layers, name) for name in KINDS]:
         return f"{type(layer).__name__} is no plain Dense or convolution"
+    readers = [tied_to[id(weight)] for weight in layer.weights if id(weight) in tied_to]
+    if readers:
+        return f"{readers[0]} reads its weights too"
     if layer.kernel_constraint is not None:
         return "its kernel has a constraint, which its factors would not meet"
     if getattr(layer, "groups", 1) > 1:

@@ -17,6 +17,7 @@ from tfday7.data.lazy import Inputs
 from tfday7.models import door, raw_columns, transfer
 from tfday7.models.architecture import ARCHITECTURES, Options
 from tfday7.models.config import ModelConfig
+from tfday7.models.door import tied
 from tfday7.models.heads import TOGETHER
 
 OTHER_FORMS = "keras.applications:NAME, python:MODULE:FUNCTION, or a model file (.keras, .h5, a SavedModel folder)"
@@ -181,6 +182,7 @@ def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) ->
     given = door.read(made, config.allow_unsafe_model)
     core = raw_columns.detach(given, problem.encoding, config.model)
     model = door.load(core, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    tied.check_file(model)  # Now, not after training: every run ends with a file.
     if config.head != "new":
         return model
     options = Options(0, 0, config.dropout)

@@ -9,7 +9,8 @@ import pytest
 from compression.qat.compared import with_statistics
 
 from tfday7.compression.qat.flattening import flattened
-from tfday7.core.frameworks import keras
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, tf
 
 LAYERS = keras.layers
 
@@ -99,3 +100,10 @@ def test_a_time_distributed_dense_layer_is_a_dense_layer() -> None:
     assert not any(isinstance(layer, LAYERS.TimeDistributed) for layer in flat.layers)
     assert [layer.name for layer in flat.layers if layer.weights] == ["each", "steps"]
     assert paths == {"nested/each/kernel": "each/kernel", "nested/each/bias": "each/bias"}
+
+
+def test_a_weight_that_an_operation_reads_too_is_refused_by_name() -> None:
+    inputs, layer = keras.Input((4,)), LAYERS.Dense(3, name="code")
+    model = keras.Model(inputs, tf.matmul(layer(inputs), layer.kernel, transpose_b=True))
+    with pytest.raises(UserError, match="reads the weight 'code/kernel:0': quantization-aware training cannot keep"):
+        flattened(model)

@@ -372,3 +372,17 @@ def test_a_subclassed_model_is_traced() -> None:
     model(np.zeros((1, 4), "float32"))
     plan = shrink.plan(model, ratio=0.5)
     assert plan.parameters == (4 * 8 + 8 + 8 * 2 + 2, 4 * 4 + 4 + 4 * 2 + 2)
+
+
+def test_a_weight_that_an_operation_reads_too_keeps_its_size_and_stays_tied() -> None:
+    tokens, embedding = keras.Input((6,), dtype="int32"), keras.layers.Embedding(9, 8, name="embedding")
+    x = keras.layers.Dense(16, "relu", name="wide")(embedding(tokens))
+    x = keras.layers.Dense(8, name="narrow")(x)
+    model = keras.Model(tokens, tf.matmul(x, embedding.embeddings, transpose_b=True))
+    plan, smaller = agree(model)
+    assert [(one.group.name, one.after) for one in plan.groups] == [("wide", 8)]
+    (reason,) = [one.reason for one in plan.skipped if one.layer == "embedding"]
+    assert "read too, beside its layer, by 'tf.linalg.matmul" in reason
+    for new in (smaller, plan.masked()):
+        new.get_layer("embedding").embeddings.assign(np.zeros((9, 8)))
+        assert not np.any(outputs(new, inputs_for(model))[0])

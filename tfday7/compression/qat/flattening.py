@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tfday7.core.frameworks import keras
+from tfday7.models.door import tied
 from tfday7.models.door.graph import TF_KERAS, Call
 from tfday7.models.door.rebuild import Rebuild
 
@@ -95,6 +96,12 @@ class _Flattening(Rebuild):
         new = super().again(layer)
         new._name = self._named_as.get(id(layer), new.name)
         return self._named(new)
+
+    def variable(self, variable: Any, call: Call) -> Any:
+        """Raises UserError for a layer's weight: the layer rounds it, and may be taken apart."""
+        if id(variable) in self._owned:
+            raise tied.untakable(call, variable, "quantization-aware training")
+        return variable
 
     def _count(self, model: Any) -> None:
         _, outputs = TF_KERAS.structure(model)

@@ -11,6 +11,7 @@ from tfday7.compression.shrink import rules
 from tfday7.compression.shrink.atoms import Atoms, Vector
 from tfday7.compression.shrink.labels import Labels, Product, Weight
 from tfday7.compression.shrink.visit import Visit, rule_of
+from tfday7.models.door import tied
 from tfday7.models.door.graph import TF_KERAS, Call
 
 
@@ -54,6 +55,15 @@ class Propagation:
             for label in self.labels[id(tensor)]:
                 if label is not None:
                     self.atoms.fix(label, "the model's output")
+        self._fix_tied()
+
+    def _fix_tied(self) -> None:
+        """Keeps the size of weights that an operation reads too, beside their layer."""
+        for call, variable in tied.ties(self.model):
+            weight = self.weights.get(id(variable))
+            for label in weight.axes if weight is not None else []:
+                if label is not None:
+                    self.atoms.fix(label, f"read too, beside its layer, by {call.layer.name!r}")
 
     def symbolic(self, call: Call) -> list[Any]:
         """Returns the tensors that a call reads, in order."""

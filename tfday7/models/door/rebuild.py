@@ -12,11 +12,11 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3, tf
-from tfday7.models.door import rules, trace
+from tfday7.models.door import rules, tied, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
 from tfday7.models.door.lookups import LOOKUPS, vocabulary
 from tfday7.models.door.settings import NoEqualError, carried, with_policy
-from tfday7.models.door.weights import copy_weights
+from tfday7.models.door.weights import copy_weights, model_weights
 
 _OURS = (
     "tfday7.models.door.",
@@ -42,6 +42,7 @@ class Rebuild:
         self._names: set[str] = set()  # Of operations, and of layers that are operations.
         self._reserved: set[str] = set()  # Of all layers of the original.
         self._rebuilt: set[int] = set()  # Of models, whose weights are their layers'.
+        self._owned: set[int] = set()  # Of all weights of the original.
         self._traced: list[Any] = []
         self.sources: dict[int, Any] = {}  # id -> the layer whose weights are copied in its place
         self.made: dict[int, tuple[Any, Any]] = {}  # id -> (the original, which must stay alive; the new layer)
@@ -63,6 +64,7 @@ class Rebuild:
         """Returns the rebuilt model, whose weights are not copied yet."""
         if id(model) in self.made:
             return self.made[id(model)][1]
+        self._owned |= {id(variable) for variable in model.weights}
         with self._naming(model):
             new = self._functional(self._with_graph(model))
         self.made[id(model)] = (model, new)
@@ -210,10 +212,25 @@ class Rebuild:
 
     def _repeat(self, call: Call, tensors: dict[int, Any]) -> None:
         with self._naming(call.layer):
+            tensors.update({id(one): self.variable(one, call) for one in tied.variables(call, self.source)})
             outputs = self.target.flatten(self._outputs(call, tensors))
         if len(outputs) != len(call.outputs):
             raise self.unsupported(call.layer)
         tensors.update({id(old): new for old, new in zip(call.outputs, outputs, strict=True)})
+
+    def variable(self, variable: Any, call: Call) -> Any:
+        """Returns the new model's weight in the place of one that a call reads. Raises UserError."""
+        if id(variable) not in self._owned:
+            return variable  # No layer's: never trained, a number like others.
+        if self.source is not self.target:
+            raise tied.no_file(call, variable)
+        for original, new in self.made.values():
+            if id(original) in self._rebuilt or not hasattr(new, "weights"):
+                continue
+            places = [place for place, one in enumerate(model_weights(original)) if one is variable]
+            if places and new.built:
+                return model_weights(new)[places[0]]
+        raise tied.not_made(call, variable)
 
     def _outputs(self, call: Call, tensors: dict[int, Any]) -> Any:
         rule = rules.outgoing_call_rule(call.layer) if self._leaves(call.layer) else None
