@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tfday7.core.frameworks import keras, keras3
+from tfday7.models import door
 from tfday7.models.door import activations
 
 GRID = np.linspace(-8, 8, 4001, dtype="float32").reshape(1, -1)
@@ -26,6 +29,20 @@ def test_functions_that_are_given_to_tf_keras_are_keras3s_own_and_can_be_saved(n
     grid = GRID[:, :4000]  # An even number, which glu halves.
     theirs = keras3.activations.get(name)(keras3.ops.convert_to_tensor(grid))
     np.testing.assert_array_equal(np.asarray(given(keras.backend.constant(grid))), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("name", sorted(activations.TENSORFLOWS))
+def test_tensorflows_functions_that_tf_keras_knows_by_name_come_in_and_go_out(
+    name: str, ending: str, tmp_path: Path
+) -> None:
+    model = keras.Sequential([keras.Input((4000,)), keras.layers.Activation(name)])
+    model.save(tmp_path / f"given{ending}")
+    expected = model(GRID[:, :4000]).numpy()
+    inside = door.load(tmp_path / f"given{ending}")
+    door.save(inside, tmp_path / "out.keras")
+    for new in (inside, keras3.models.load_model(tmp_path / "out.keras"), door.load(tmp_path / "out.keras")):
+        np.testing.assert_array_equal(np.asarray(new(GRID[:, :4000])), expected)
 
 
 def test_the_two_hard_sigmoids_are_told_apart() -> None:

@@ -21,6 +21,8 @@ KERAS3_ONLY = frozenset((
     *("celu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid"),
     *("log_softmax", "relu6", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink"),
 ))  # fmt: skip
+# TensorFlow's own, which tf_keras finds by these names too; Keras 3's of the same name are equal, slope included.
+TENSORFLOWS = frozenset(("leaky_relu", "log_softmax", "relu6", "silu"))
 _ALIASES = {"silu": "swish", "hard_swish": "hard_silu"}
 PACKAGE = "tfday7"
 
@@ -61,6 +63,9 @@ def _to_keras3(layer: Any, function: Any) -> Callable[[Any], Any]:
         return getattr(keras3.activations, original)
     if str(getattr(function, "__module__", "")).startswith("tf_keras.") and name in _SAME:
         return getattr(keras3.activations, name)
+    for each in TENSORFLOWS:
+        if function is keras.activations.get(each):
+            return getattr(keras3.activations, each)
     raise _unknown(layer, name)
 
 

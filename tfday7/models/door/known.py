@@ -9,7 +9,7 @@ from typing import Any
 
 from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3
-from tfday7.models.door import applications, keras3_classes, rules
+from tfday7.models.door import activations, applications, keras3_classes, rules
 from tfday7.models.door.judge import Check, Known, parsed, vetted
 from tfday7.models.door.judge_calls import on_keras3_tensor, on_tf_keras_tensor
 
@@ -35,12 +35,12 @@ def tf_keras_known(names_ours: bool) -> Known:
     for kind in rules.RETURNING:
         if not kind.__module__.startswith("tf_keras."):
             custom[kind.__name__] = custom[keras.saving.get_registered_name(kind)] = kind
-    functions = _functions(keras.activations) | frozenset(custom)
+    functions = _functions(keras.activations) | activations.TENSORFLOWS | frozenset(custom)
     return Known(_tf_keras_classes(), custom, functions, _tf_keras_checks(names_ours), on_tf_keras_tensor)
 
 
 def _given_to_tf_keras() -> dict[str, Any]:
-    from tfday7.models.door import activations, kept
+    from tfday7.models.door import kept
 
     custom: dict[str, Any] = {}
     for name in sorted(activations.KERAS3_ONLY):  # By their full names: Keras 2 has another hard_sigmoid.
