@@ -28,7 +28,7 @@ def pictures_net(**first: Any) -> keras.Model:
 
 
 def factors(model: keras.Model, *names: str) -> list[low_rank.Factors]:
-    return [low_rank._decomposed(model.get_layer(name)) for name in names]
+    return [low_rank._decomposed(name, model.get_layer(name)) for name in names]
 
 
 def test_at_full_rank_the_new_model_equals_the_old_one() -> None:
@@ -186,3 +186,22 @@ def test_a_layer_whose_kernel_an_operation_reads_too_is_left_alone() -> None:
     split = found.apply()
     split.get_layer("code").kernel.assign(np.zeros((40, 30)))
     assert not np.any(split(np.ones((2, 40), np.float32)))
+
+
+def test_layers_of_one_name_in_two_models_inside_are_each_split_and_named() -> None:
+    def inner(name: str) -> keras.Model:
+        inputs = keras.Input((20,))
+        return keras.Model(inputs, keras.layers.Dense(20, name="d")(inputs), name=name)
+
+    inputs = keras.Input((20,))
+    model = keras.Model(inputs, inner("b")(inner("a")(inputs)))
+    found = plan(model, energy=0.5, min_parameters=1)
+    assert [each["layer"] for each in found.records()] == ["a/d", "b/d"]
+    split = found.apply()
+    assert split.count_params() == sum(each["parameters"][1] for each in found.records()) + 2 * 20
+    skipped: list[tuple[str, str]] = []
+    kept = plan(model, energy=0.5, min_parameters=1, keep=["b/d"], skip=lambda *said: skipped.append(said))
+    assert [each["layer"] for each in kept.records()] == ["a/d"]
+    assert skipped == [("b/d", "kept, as asked for")]
+    with pytest.raises(UserError, match="can be split in two"):
+        plan(model, energy=0.5, min_parameters=1, keep=["d"])

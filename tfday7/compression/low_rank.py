@@ -34,11 +34,13 @@ class Factors:
     """A layer's kernel as a matrix, decomposed.
 
     Attributes:
+        place: of the layer in the model, "dense" or "nested/dense".
         layer: the layer.
         left, values, right: U [inputs, n], s [n] and V [n, outputs], n = min(inputs, outputs); U diag(s) V is the
             kernel, its window's axes among the inputs.
     """
 
+    place: str
     layer: Any
     left: np.ndarray
     values: np.ndarray
@@ -104,7 +106,7 @@ class Plan:
         """Returns what becomes of each layer, as JSON values."""
         return [
             {
-                "layer": each.layer.name,
+                "layer": each.place,
                 "matrix": [each.inputs, each.outputs],
                 "rank": rank,
                 "parameters": [each.parameters, each.parameters_at(rank)],
@@ -116,7 +118,7 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [
-            f"{each.layer.name}: {each.inputs} x {each.outputs}, rank {rank}: {each.parameters:,} -> "
+            f"{each.place}: {each.inputs} x {each.outputs}, rank {rank}: {each.parameters:,} -> "
             f"{each.parameters_at(rank):,} parameters, {each.energy_at(rank):.2%} of the energy"
             for each, rank in self.ranks
         ]
@@ -145,7 +147,7 @@ def plan(
             is the largest that does it.
         min_parameters: kernels with fewer are left alone.
         wide: whether to split convolutions with a window larger than 1, too.
-        keep: names of layers to leave alone.
+        keep: names of layers to leave alone, of all of that name, or "nested/dense" of one in a nested model.
         skip: told (layer, reason) of each layer with a large kernel that is left alone.
 
     Raises:
@@ -154,18 +156,20 @@ def plan(
     """
     if (energy is None) == (ratio is None):
         raise UserError(f"energy is {energy} and ratio {ratio}; expected one of them")
-    layers = {layer.name: layer for layer in _layers(model)}
-    unknown = sorted(set(keep) - set(layers))
+    layers = list(_layers(model))
+    unknown = sorted(set(keep) - {name for place, layer in layers for name in (place, layer.name)})
     if unknown:
-        raise UserError(f"keep names {unknown[0]!r}, which is no layer of the model", f"it has {', '.join(layers)}")
+        places = ", ".join(place for place, _ in layers)
+        raise UserError(f"keep names {unknown[0]!r}, which is no layer of the model", f"it has {places}")
     found = []
     tied_to = {id(variable): call.layer.name for call, variable in tied.ties(model)}
-    for layer in layers.values():
-        reason = _reason(layer, wide, keep, tied_to)
+    for place, layer in layers:
+        kept = place in keep or layer.name in keep
+        reason = "kept, as asked for" if kept else _reason(layer, wide, tied_to)
         if reason == "" and layer.kernel.shape.num_elements() >= min_parameters:
-            found.append(_decomposed(layer))
+            found.append(_decomposed(place, layer))
         elif reason and sum(weight.shape.num_elements() for weight in layer.weights) >= min_parameters:
-            skip(layer.name, reason)
+            skip(place, reason)
     if not found:
         raise UserError(
             f"no layer of {model.name!r} can be split in two: none with a plain kernel of at least {min_parameters:,} "
@@ -180,7 +184,7 @@ def plan(
         if each.parameters_at(rank) < each.parameters:
             chosen.append((each, rank))
         else:
-            skip(each.layer.name, f"rank {rank}, for {energy:.2%} of its energy, would not save parameters")
+            skip(each.place, f"rank {rank}, for {energy:.2%} of its energy, would not save parameters")
     return Plan(model, tuple(chosen))
 
 
@@ -191,7 +195,7 @@ class _Split(Rebuild):
         super().__init__(TF_KERAS, TF_KERAS)
         self.chosen = {id(each.layer): (each, rank) for each, rank in chosen.ranks}
         self.pairs: dict[int, tuple[Any, Any]] = {}  # id -> the two layers
-        self.taken = {layer.name for layer in _layers(chosen.model)}
+        self.taken = {layer.name for _, layer in _layers(chosen.model)}
 
     def model(self, model: Any) -> Any:
         """Returns the rebuilt model, with weights."""
@@ -215,7 +219,7 @@ class _Split(Rebuild):
         if id(layer) not in self.pairs:
             each, rank = self.chosen[id(layer)]
             name = layer.name + SUFFIX
-            while name in self.taken:  # It has been split before.
+            while name in self.taken:  # It has been split before, or another model inside has one.
                 name += SUFFIX
             self.taken.add(name)
             self.pairs[id(layer)] = _two_layers(each, rank, name)
@@ -236,25 +240,25 @@ def _two_layers(factors: Factors, rank: int, name: str) -> tuple[Any, Any]:
     return type(layer).from_config(first), type(layer).from_config(second)
 
 
-def _layers(model: Any) -> Iterator[Any]:
-    """Yields every layer that is called in a model or in a model nested in it, once."""
+def _layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yields every layer that is called in a model or in a model nested in it, once, with its place before it."""
     seen: set[int] = set()
-    waiting = [model]
+    waiting = [("", model)]
     while waiting:
-        for call in TF_KERAS.calls(waiting.pop(0)):
+        before, inside = waiting.pop(0)
+        for call in TF_KERAS.calls(inside):
             if id(call.layer) in seen:
                 continue
             seen.add(id(call.layer))
+            place = f"{before}{call.layer.name}"
             if TF_KERAS.has_graph(call.layer):
-                waiting.append(call.layer)
+                waiting.append((f"{place}/", call.layer))
             else:
-                yield call.layer
+                yield place, call.layer
 
 
-def _reason(layer: Any, wide: bool, keep: Collection[str], tied_to: Mapping[int, str]) -> str:
+def _reason(layer: Any, wide: bool, tied_to: Mapping[int, str]) -> str:
     """Returns why a layer cannot be split; "" if it can. `tied_to` names what reads a variable beside its layer."""
-    if layer.name in keep:
-        return "kept, as asked for"
     if type(layer) not in [getattr(keras.layers, name) for name in KINDS]:
         return f"{type(layer).__name__} is no plain Dense or convolution"
     readers = [tied_to[id(weight)] for weight in layer.weights if id(weight) in tied_to]
@@ -269,10 +273,10 @@ def _reason(layer: Any, wide: bool, keep: Collection[str], tied_to: Mapping[int,
     return ""
 
 
-def _decomposed(layer: Any) -> Factors:
+def _decomposed(place: str, layer: Any) -> Factors:
     kernel = np.asarray(layer.kernel, np.float64)
     left, values, right = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), full_matrices=False)
-    return Factors(layer, left, values, right)
+    return Factors(place, layer, left, values, right)
 
 
 def _energy_of(found: list[Factors], ratio: float) -> float:
