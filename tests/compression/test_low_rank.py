@@ -205,3 +205,14 @@ def test_layers_of_one_name_in_two_models_inside_are_each_split_and_named() -> N
     assert skipped == [("b/d", "kept, as asked for")]
     with pytest.raises(UserError, match="can be split in two"):
         plan(model, energy=0.5, min_parameters=1, keep=["d"])
+
+
+def test_a_layer_whose_first_weights_were_given_as_arrays_is_split() -> None:
+    value, bias = RANDOM.normal(size=(20, 20)), RANDOM.normal(size=20)
+    constant = keras.initializers.Constant
+    layer = keras.layers.Dense(20, kernel_initializer=constant(value), bias_initializer=constant(bias), name="d")
+    model = keras.Sequential([keras.Input((20,)), layer])
+    ((each, _),) = plan(model, energy=0.5, min_parameters=1).ranks
+    x = RANDOM.normal(size=(4, 20)).astype(np.float32)
+    np.testing.assert_allclose(Plan(model, ((each, 20),)).apply()(x), model(x), atol=1e-4)
+    assert Plan(model, ((each, 3),)).apply().count_params() == 3 * 40 + 20

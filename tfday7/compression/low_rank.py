@@ -23,6 +23,7 @@ from tfday7.models.door import (
 )
 from tfday7.models.door.graph import TF_KERAS, Call
 from tfday7.models.door.rebuild import Rebuild
+from tfday7.models.door.settings import without_arrays
 
 SUFFIX = "_low_rank"
 KINDS = ("Dense", "Conv1D", "Conv2D", "Conv3D")
@@ -229,6 +230,7 @@ class _Split(Rebuild):
 def _two_layers(factors: Factors, rank: int, name: str) -> tuple[Any, Any]:
     """Returns new layers, inputs -> rank and rank -> outputs; the second has the name, bias and activation."""
     layer, config = factors.layer, factors.layer.get_config()
+    without_arrays(config)
     size = "units" if type(layer).__name__ == "Dense" else "filters"
     plain = {"use_bias": False, "activation": "linear", "activity_regularizer": None, "bias_regularizer": None}
     first = {**config, **plain, "bias_constraint": None, size: rank}

@@ -17,6 +17,7 @@ from tfday7.compression.shrink.propagation import Propagation
 from tfday7.core.frameworks import tf
 from tfday7.models.door.graph import TF_KERAS, Call
 from tfday7.models.door.rebuild import Rebuild
+from tfday7.models.door.settings import without_arrays
 from tfday7.models.door.weights import model_weights
 
 
@@ -73,7 +74,7 @@ class Shrunk(_Rebuilt):
                 inner = inner[key]
             inner[path[-1]] = resolve(value, self.keep)
         for holder in _holders(config):
-            _without_arrays(holder)
+            without_arrays(holder)
         return config
 
     def input_shape(self, tensor: Any) -> tuple[Any, ...]:
@@ -133,12 +134,3 @@ def _holders(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict) and "config" in config[key]:
             yield from _holders(config[key]["config"])
-
-
-def _without_arrays(config: dict[str, Any]) -> None:
-    """Replaces initializers that hold an array of the old size: the weights are set anyway."""
-    for key, value in config.items():
-        if key.endswith("_initializer") and isinstance(value, dict):
-            held = (value.get("config") or {}).get("value")
-            if held is not None and not isinstance(held, (int, float)):
-                config[key] = "zeros"

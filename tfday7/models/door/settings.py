@@ -179,3 +179,12 @@ def _same(value: Any, default: Any) -> bool:
 def list_of(value: Any) -> Any:
     """Returns tuples as lists, so that settings compare whichever of the two a config uses."""
     return [list_of(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def without_arrays(config: dict[str, Any]) -> None:
+    """Replaces initializers that hold an array, for a layer of another size whose weights are set anyway."""
+    for key, value in config.items():
+        if key.endswith("_initializer") and isinstance(value, dict):
+            held = (value.get("config") or {}).get("value")
+            if held is not None and not isinstance(held, (int, float)):
+                config[key] = "zeros"
