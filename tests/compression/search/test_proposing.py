@@ -261,3 +261,14 @@ def test_it_leaves_out_beginnings_of_which_nothing_is_expected() -> None:
 
     assert next_of(world) == FIRST[4]
     assert next_of(slow) not in [one for one in FIRST if one.ratio <= FIRST[3].ratio]
+
+
+def test_macs_are_counted_so_that_what_exceeds_their_limit_at_all_is_never_trained() -> None:
+    limit = MACS * 0.24  # Half of the channels leave 0.25.
+    trials, _ = searched(BudgetConfig(max_macs=limit), 12)
+    trained = [trial for trial in trials if trial.point.trains]
+    assert trained
+    assert all((trial.candidate.macs or 0) <= limit for trial in trained)
+    proposer = Proposer(BASELINE, BudgetConfig(max_macs=limit), 9, structure)
+    proposer.next(trials)
+    assert "--max_macs=2.16e+06" in proposer.rejected["s50_int8"]

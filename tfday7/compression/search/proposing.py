@@ -35,7 +35,7 @@ REDUCTION = 3  # Of successive halving: one in so many goes on.
 FRONTIER_EVERY = 2  # Of so many decisions one serves the frontier.
 LEAST_WORTH = 1e-6  # What is expected of a candidate, at least, that is trained on.
 SPARED = 1.5  # Times as much as with fewer epochs: more epochs at once, where it is no more.
-SPARE = 1.15  # An estimate may exceed a limit by so much before the point is left out.
+SPARE = 1.15  # An estimated size may exceed a limit by so much before the point is left out; MACs are counted.
 GIVEN = Point(kind="float32")  # The model as it was given.
 FIRST = (
     Point(kind="int8"),
@@ -262,7 +262,8 @@ class Proposer:
         figures = {"max_size_kb": expected.size_bytes, "max_gzip_kb": expected.gzip_bytes, "max_macs": expected.macs}
         for limit, value in figures.items():
             allowed, unit = getattr(self.budget, limit), limits.UPPER[limit][1]
-            if allowed is not None and value is not None and value > allowed * unit * SPARE:
+            spare = 1.0 if limit == "max_macs" else SPARE
+            if allowed is not None and value is not None and value > allowed * unit * spare:
                 self.rejected[point.name] = f"--{limit}={allowed:g}: about {value / unit:,.1f} expected"
                 return False
         self.rejected.pop(point.name, None)
