@@ -11,7 +11,7 @@ from compression.qat.compared import images
 from tfday7.compression import qat
 from tfday7.compression.qat.layers import FakeQuantize, QuantizedWeights
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras
+from tfday7.core.frameworks import keras, tf
 from tfday7.models import ModelConfig, building
 
 LAYERS = keras.layers
@@ -104,3 +104,20 @@ def test_every_weight_of_a_family_is_rounded_and_nothing_is_left(name: str) -> N
     assert left == []
     kernels = {layer.name for layer in given.layers if any(w.shape.rank >= 2 for w in layer.weights)}
     assert {layer.name for layer in model.layers if isinstance(layer, QuantizedWeights)} == kernels
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda x: LAYERS.ELU(name="act")(x), "act"),
+        (lambda x: LAYERS.Conv2D(8, 3, groups=2, activation="elu", name="conv2")(x), "conv2_activation"),
+        (lambda x: tf.nn.elu(x), r"tf.nn.elu\S*"),
+    ],
+)
+def test_what_the_converter_leaves_in_floating_point_is_refused_before_any_training(make: Any, named: str) -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = make(LAYERS.Conv2D(8, 3, name="conv")(inputs))
+    model = keras.Model(inputs, LAYERS.Dense(2, name="logits")(LAYERS.Flatten()(x)))
+    with pytest.raises(UserError, match=f"layer '{named}': the converter leaves ELU in floating point") as caught:
+        qat.prepare(model, images())
+    assert "a recipe without qat" in caught.value.hint

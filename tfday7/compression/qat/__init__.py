@@ -44,8 +44,8 @@ def prepare(
         (the model, a list of what is left to the export's own calibration or in floating point).
 
     Raises:
-        UserError: more than one input or output, no recorded graph, a layer of `skip` that the model does not have, or
-            fake quantization in the model already.
+        UserError: more than one input or output, no recorded graph, a layer of `skip` that the model does not have,
+            fake quantization in the model already, or a layer that no int8 file has (ELU).
     """
     from tfday7.compression.qat import preparing
 

@@ -27,9 +27,11 @@ from tfday7.compression.qat.rules import (
     name_of,
     reason_inside,
     recurrent_weights,
+    stays_floating,
     takes_normalization,
     takes_relu,
 )
+from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras
 from tfday7.models.door.graph import TF_KERAS, Call
 from tfday7.models.door.rebuild import Rebuild
@@ -43,6 +45,9 @@ class Placing(Rebuild):
         ends: the tensors of the flat model between which an int8 file computes.
         skip: names of layers whose weights are not rounded.
         decay: of the ranges.
+
+    Raises:
+        UserError: the converter would leave a layer in floating point.
 
     Attributes:
         left: what is left to the export.
@@ -63,6 +68,7 @@ class Placing(Rebuild):
                 self._consumers.setdefault(id(leaf), []).append(call)
         self._makers = {id(output): call for call in self._calls for output in call.outputs}
         self._before, self._after = self._outside()
+        self._check_int8()
         self.left = self._left_inside()
         self.exported = not self.left
         self.left += [Left(name, "named in skip: its weights are rounded by the export alone") for name in skip]
@@ -78,6 +84,16 @@ class Placing(Rebuild):
             if any(id(output) == id(self._start) or id(output) in before for output in call.outputs):
                 before |= {id(leaf) for leaf in _symbolic(list(call.args))}
         return before, behind
+
+    def _check_int8(self) -> None:
+        """Raises UserError for a layer that would leave the file in floating point there, after all of the training."""
+        for call in self._calls:
+            if self._is_core(call) and stays_floating(call.layer):
+                raise UserError(
+                    f"layer {call.layer.name!r}: the converter leaves ELU in floating point, so that no file of this "
+                    "model is int8 throughout",
+                    "use selu, gelu, LeakyReLU or relu there, or a recipe without qat, such as dynamic or float16",
+                )
 
     def _left_inside(self) -> list[Left]:
         inside = [call.layer for call in self._calls if self._is_core(call) and _floating(call)]

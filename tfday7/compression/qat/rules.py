@@ -44,11 +44,11 @@ _MOVES = (
     "RandomFlip",
 )  # fmt: skip
 _COMPUTES = (
-    "Add", "Subtract", "Multiply", "Maximum", "Minimum", "Dot", "Embedding", "ReLU", "LeakyReLU", "PReLU", "ELU",
+    "Add", "Subtract", "Multiply", "Maximum", "Minimum", "Dot", "Embedding", "ReLU", "LeakyReLU", "PReLU",
     "Softmax", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "Rescaling",
 )  # fmt: skip
 _SAME = ("AveragePooling1D", "AveragePooling2D")
-_FUNCTIONS = ("linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "elu", "gelu")
+_FUNCTIONS = ("linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "gelu")
 _MOVING_CALLS = (
     "reshape", "transpose", "compat.v1.transpose", "expand_dims", "squeeze", "compat.v1.squeeze", "identity",
     "stop_gradient", "__operators__.getitem", "slice", "strided_slice", "tile", "repeat", "broadcast_to", "gather",
@@ -57,12 +57,13 @@ _MOVING_CALLS = (
 _COMPUTING_CALLS = (
     "__operators__.add", "math.add", "math.subtract", "math.multiply", "linalg.matmul", "math.maximum", "math.minimum",
     "nn.relu", "nn.relu6", "math.sigmoid", "nn.sigmoid", "math.tanh", "nn.tanh", "nn.softmax", "compat.v1.nn.softmax",
-    "math.reduce_mean", "math.reduce_sum", "math.rsqrt", "nn.elu", "nn.bias_add",
+    "math.reduce_mean", "math.reduce_sum", "math.rsqrt", "nn.bias_add",
 )  # fmt: skip
 _SIGMOIDS = ("sigmoid", "math.sigmoid", "nn.sigmoid")
 _SOFTMAXES = ("softmax", "nn.softmax", "compat.v1.nn.softmax")
 _TANHS = ("tanh", "math.tanh", "nn.tanh")
 _RELUS = ("relu", "relu6", "nn.relu", "nn.relu6")
+_FLOATING = ("ELU", "elu", "nn.elu")
 _TAKES_RELU = ("Add", "Subtract", "Multiply", "__operators__.add", "math.add", "math.subtract", "math.multiply")
 
 
@@ -108,6 +109,11 @@ def kind_of(layer: Any) -> Kind:
     if name in _MOVES or name in _MOVING_CALLS:
         return Kind.MOVES
     return Kind.COMPUTES if name in _COMPUTES or name in _COMPUTING_CALLS else Kind.INSIDE
+
+
+def stays_floating(layer: Any) -> bool:
+    """Returns whether the converter leaves a layer in floating point: no int8 file throughout has it."""
+    return _function(layer) in _FLOATING
 
 
 def fixed_range(layer: Any) -> tuple[float, float] | None:
