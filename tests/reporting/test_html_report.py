@@ -233,9 +233,13 @@ def test_a_failed_artefact_gives_its_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("relative_to", "lang", "shown"),
     [
-        ("deviation", "en", "The largest difference is 30.0% of the target’s standard deviation; allowed 15.0%."),
+        (
+            "largest_in_deviations",
+            "en",
+            "The largest difference is 30.0% of the largest output, both in standard deviations; allowed 15.0%.",
+        ),
         ("own_scale", "en", "The largest difference is 30.0% of its target’s scale; allowed 15.0%."),
-        ("deviation", "zh", "最大差异达到目标标准差的 30.0%，允许 15.0%。"),
+        ("largest_in_deviations", "zh", "最大差异达到最大输出（均以标准差计）的 30.0%，允许 15.0%。"),
         ("<b>", "en", "The largest difference is 30.0% of <b>; allowed 15.0%."),
     ],
 )

@@ -22,8 +22,8 @@ class Parity:
         metric: its name; `keras_metric` and `artefact_metric` are its values on the test split; all of them None where
             examples have no labels.
         largest_difference, mean_difference: of the outputs, absolute; None where outputs are not finite.
-        relative_difference: the largest difference over the largest absolute output of the Keras model; for regression
-            over the target's standard deviation, for reconstruction both are in deviations.
+        relative_difference: the largest difference over the largest absolute output of the Keras model; of values both
+            are in deviations of the target from its mean, and the largest is at least one.
         agreement: share of examples with the same decision (on every label; of several targets, on the
             one that agrees least); None where nothing is decided.
         worst_examples: the examples of the largest differences, largest first: {"example": index in the test split,
