@@ -11,7 +11,7 @@ import pytest
 from support import ROOT
 
 from tfday7.data import Problem
-from tfday7.exporting.parity import LIMITS, compare
+from tfday7.exporting.parity import LIMITS, compare, shown
 
 CLASSES = Problem("classification", "tabular", (4,), 3, ("a", "b", "c"))
 LABELS = Problem("multilabel", "tabular", (4,), 3, ("a", "b", "c"))
@@ -200,7 +200,7 @@ def test_a_column_of_large_values_leaves_no_room_for_the_others() -> None:
 SALES = Problem("regression", "tabular", (4,), 1, target_mean=np.array([10.0]), target_std=np.array([2.0]))
 
 
-@pytest.mark.parametrize(("last", "largest"), [(16.0, 3.0), (11.0, 1.0)])  # In deviations; one at least.
+@pytest.mark.parametrize(("last", "largest"), [(16.0, 3.0), (11.0, 1.0), (70.0, 4.0)])  # In deviations; 1 to 4.
 def test_a_regression_is_measured_by_its_largest_output_in_deviations(last: float, largest: float) -> None:
     expected, y = np.array([[10.0], [last]], np.float32), np.array([[11.0], [13.0]], np.float32)
     off = 0.2 * 2.0 * largest
@@ -222,6 +222,13 @@ def test_a_reconstruction_is_measured_by_the_largest_output_in_deviations() -> N
         assert parity.agreement is None
     failures = compare("float32", problem, expected, expected + np.float32(0.1), expected).failures
     assert "of the largest output in deviations; allowed 0.01%" in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.162, "16.2%"), (0.1504, "15.04%"), (0.00013123, "0.01312%"), (1.5, "150%"), (90.7, "9070%")]
+)
+def test_differences_have_as_many_digits_as_tell_them_from_their_limits(share: float, said: str) -> None:
+    assert shown(share) == said
 
 
 def test_outputs_that_are_all_zero_are_measured_as_they_are() -> None:

@@ -66,7 +66,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any], set[str]]] 
         {"learning_rate": 3.2, "warmup_steps": 785}, {"warmup_batch"},
     ),
     "ImageNet in minutes": (
-        {**IMAGENET, "batch_size": 32_768}, "lars", "sgd", {"learning_rate": 38.0}, {"large_batch_cnn", "rate_lars"},
+        {**IMAGENET, "batch_size": 32_768}, "lars", "sgd", {"learning_rate": 30.0}, {"large_batch_cnn", "rate_lars"},
     ),
     "images of which nothing else is known": ({"data_kind": "image"}, "adamw", "sgd", {}, {"cnn"}),
     "small cnn on few images": (

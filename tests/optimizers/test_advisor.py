@@ -193,9 +193,25 @@ def test_lamb_takes_a_larger_rate_in_a_short_run_as_adam_does() -> None:
     assert advice.settings["learning_rate"] == 1.4e-3  # 390 steps: 0.000625 * sqrt(2000 / 390).
     assert "rate_few_steps" in _reasons(advice)
     large = dataclasses.replace(short, batch_size=2048, examples=100_000, epochs=1)
-    assert advise(large, optimizer="lamb").settings["learning_rate"] == 1.3e-3  # 49 steps, as the paper has it.
+    assert advise(large, optimizer="lamb").settings["learning_rate"] == 1.9e-3  # 49 steps: three times 0.000625.
+    larger = dataclasses.replace(large, batch_size=32_768, examples=10_000_000)
+    assert advise(larger, optimizer="lamb").settings["learning_rate"] == 5e-3  # 306 steps, as the paper has it.
+    rates = [
+        advise(dataclasses.replace(short, batch_size=batch, examples=60_000, epochs=3), optimizer="lamb")
+        for batch in (256, 512, 513, 1024, 4096, 16_384)
+    ]
+    found = [each.settings["learning_rate"] for each in rates]
+    assert found == sorted(found)
     tuned = advise(dataclasses.replace(short, fine_tuning=True), optimizer="lamb")
     assert tuned.settings["learning_rate"] == 6.3e-5
+
+
+@pytest.mark.parametrize("optimizer", ["lamb", "tfa_lamb", "lars"])
+def test_a_fine_tuning_is_searched_around_its_own_rate(optimizer: str) -> None:
+    advice = advise(Situation(model_kind="cnn", batch_size=32, fine_tuning=True), optimizer=optimizer)
+    low, high = advice.tune[0].range
+    assert low >= advice.settings["learning_rate"] / 11
+    assert high <= advice.settings["learning_rate"] * 11
 
 
 def test_a_warm_up_is_six_hundredths_of_a_transformers_run_and_at_most_4000_steps() -> None:

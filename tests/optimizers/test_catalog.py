@@ -188,3 +188,11 @@ def test_an_unknown_optimizer_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown optimizer 'adamm'") as caught:
         catalog.check(OptimizerConfig(optimizer="adamm"))
     assert caught.value.hint.startswith("did you mean adam? known: adabelief, adadelta, ")
+
+
+def test_what_ftrl_undoes_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    catalog.build(OptimizerConfig(optimizer="ftrl"), 10, model)
+    assert caplog.text == ""
+    catalog.build(OptimizerConfig(optimizer="ftrl", weight_decay=0.1, lookahead_steps=5), 10, model)
+    assert "--weight_decay=0.1 and --lookahead_steps=5: next to no effect with --optimizer=ftrl" in caplog.text

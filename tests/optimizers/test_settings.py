@@ -70,8 +70,6 @@ def test_a_setting_that_an_optimizer_lacks_is_refused_by_name(name: str) -> None
         ({"optimizer": "schedule_free_adamw", "schedule": "cosine"}, "--schedule=cosine contradicts --optimizer="),
         ({"optimizer": "schedule_free_adamw", "use_ema": True}, "--use_ema=true has no meaning"),
         ({"optimizer": "schedule_free_adamw", "lookahead_steps": 5}, "--lookahead_steps=5 has no meaning"),
-        ({"optimizer": "ftrl", "weight_decay": 0.1}, "--weight_decay=0.1 has no meaning for --optimizer=ftrl"),
-        ({"optimizer": "ftrl", "lookahead_steps": 5}, "--lookahead_steps=5 has no meaning for --optimizer=ftrl"),
         ({"optimizer": "adafactor", "beta_1": 0.5}, "--beta_1=0.5 has no meaning for --optimizer=adafactor"),
     ],
 )

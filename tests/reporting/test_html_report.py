@@ -254,6 +254,20 @@ def test_a_difference_is_said_to_be_of_what_it_was_measured_by(
     assert rows[2][-1].endswith(shown)
 
 
+@pytest.mark.parametrize(
+    ("task", "scale"),
+    [("regression", "the target’s standard deviation"), ("several", "its target’s scale"), ("", "the largest output")],
+)
+def test_records_that_do_not_say_what_a_difference_is_of_are_read_as_they_were_meant(
+    tmp_path: Path, task: str, scale: str
+) -> None:
+    broken = artefact("int8", 5, output={"task": task}, parity=parity(
+        relative_difference=0.3, limits={"relative_difference": 0.15}, failures=["as the record says"],
+    ))  # fmt: skip
+    rows = page(complete(tmp_path / "run", exports={"artefacts": [broken]})).rows["comparison"]
+    assert rows[2][-1].endswith(f"The largest difference is 30.0% of {scale}; allowed 15.0%.")
+
+
 def test_other_decisions_are_told_in_the_readers_language(tmp_path: Path) -> None:
     broken = artefact("int8", 5, parity=parity(
         agreement=0.0591, limits={"relative_difference": 1e-4, "agreement": 0.95}, failures=["only 5.91%"]

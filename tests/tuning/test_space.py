@@ -94,12 +94,11 @@ def test_a_given_range_belongs_to_the_optimizers_that_take_it(make_job: Callable
         make_job("beta_1=0.8..0.99", optimizer="sgd")
 
 
-@pytest.mark.parametrize("entry", ["weight_decay", "weight_decay=0.001..0.1"])
-def test_decay_is_tuned_for_the_optimizers_that_take_it(entry: str, make_job: Callable[..., Any]) -> None:
-    _, space = make_job(f"optimizer=adam|ftrl,{entry}")
-    assert [parameter.key for parameter in space.parameters] == ["optimizer", "adam.weight_decay"]
-    with pytest.raises(UserError, match="--tune=weight_decay has no meaning for --optimizer=ftrl"):
-        make_job(entry, optimizer="ftrl")
+def test_a_shared_setting_is_tuned_for_the_optimizers_that_take_it(make_job: Callable[..., Any]) -> None:
+    _, space = make_job("optimizer=adam|schedule_free_adamw,ema_momentum=0.9..0.99")
+    assert [parameter.key for parameter in space.parameters] == ["optimizer", "adam.ema_momentum"]
+    with pytest.raises(UserError, match="--tune=ema_momentum has no meaning for --optimizer=schedule_free_adamw"):
+        make_job("ema_momentum=0.9..0.99", optimizer="schedule_free_adamw")
 
 
 def test_what_the_user_has_set_is_where_the_search_begins(make_job: Callable[..., Any]) -> None:

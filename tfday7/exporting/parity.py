@@ -28,11 +28,13 @@ LIMITS = {
     "weight_int8": {"relative_difference": 0.03, "metric_drop": 0.005, "agreement": 0.98},
     "weight_int4": {"relative_difference": 0.5, "metric_drop": 0.01, "agreement": 0.95},
 }
+MOST_DEVIATIONS = 4.0  # A single output that is farther off is no measure for the others.
 WORST = 5
 # What a relative difference is relative to, by `Parity.relative_to`.
 SCALES = {
     "largest_output": "the largest output",
     "largest_in_deviations": "the largest output in deviations",
+    "deviation": "the target's deviation",  # In records of earlier versions.
     "own_scale": "its target's scale",
 }
 # Outputs that are large beside their spread, 5000 give or take 1 say, are no finer than float32 itself at that size.
@@ -87,8 +89,8 @@ def compare(
 
 
 def shown(share: float) -> str:
-    """Returns a difference or its limit as a percentage of three digits: "16.2%", "0.0131%"."""
-    return f"{100.0 * share:.3g}%"
+    """Returns a difference or its limit as a percentage of at least four digits: "16.21%", "0.01312%", "20009%"."""
+    return f"{100.0 * share:.0f}%" if share >= 10.0 else f"{100.0 * share:.4g}%"
 
 
 def _nearest_to_its_limit(
@@ -136,7 +138,7 @@ def _scale(problem: Problem, expected: np.ndarray) -> tuple[np.ndarray, str]:
         return np.asarray(np.abs(expected).max() or 1.0, np.float64), "largest_output"
     # An int8 step is a 256th of the outputs' range: an error is seen beside the largest of them, from the mean.
     largest = np.abs((expected - problem.target_mean) / problem.target_std).max()
-    return problem.target_std * max(largest, 1.0), "largest_in_deviations"
+    return problem.target_std * np.clip(largest, 1.0, MOST_DEVIATIONS), "largest_in_deviations"
 
 
 def _failures(parity: Parity, finite: bool) -> list[str]:

@@ -23,7 +23,7 @@ class Parity:
             examples have no labels.
         largest_difference, mean_difference: of the outputs, absolute; None where outputs are not finite.
         relative_difference: the largest difference over the largest absolute output of the Keras model; of values both
-            are in deviations of the target from its mean, and the largest is at least one.
+            are in deviations of the target from its mean, and the largest counts as one at least and four at most.
         agreement: share of examples with the same decision (on every label; of several targets, on the
             one that agrees least); None where nothing is decided.
         worst_examples: the examples of the largest differences, largest first: {"example": index in the test split,

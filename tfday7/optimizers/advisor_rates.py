@@ -116,13 +116,14 @@ def _sgd(case: Case) -> Rate:
 def _lamb(case: Case) -> Rate:
     rate = 6.25e-4 * math.sqrt(max(case.batch_size, LAMB_BATCH) / LAMB_BATCH)
     why = because(case, "rate_lamb", sources.LAMB, "batch_size", rate=rate)
-    # Above, larger batches and fewer steps go together in the paper's table: its rates are of short runs already.
-    scale, more = (1.0, ()) if case.fine_tuning or case.batch_size > LAMB_BATCH else _few_steps(case)
-    return rate * scale, (why, *more)
+    # In the paper's table larger batches and fewer steps go together: its rates are of short runs already.
+    scale, more = (1.0, ()) if case.fine_tuning else _few_steps(case)
+    short = 6.25e-4 * scale
+    return (short, (why, *more)) if short > rate else (rate, (why,))
 
 
 def _lars(case: Case) -> Rate:
-    rate = 0.3 * case.batch_size / 256
+    rate = min(0.3 * case.batch_size / 256, OPTIMIZERS["lars"].learning_rate_range[1])
     return rate, (because(case, "rate_lars", sources.SIMCLR, "batch_size", rate=rate),)
 
 

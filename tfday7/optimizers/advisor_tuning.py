@@ -59,7 +59,9 @@ def _ranges(case: Case, optimizer: str, settings: Mapping[str, Value]) -> dict[s
     rate = float(settings["learning_rate"])
     spread = 10 if case.trials is None or case.trials >= FEW else 5  # Few trials must not be spent far away.
     around, rule = _around(rate, spread), rule_of(optimizer)
-    if rule in ("lamb", "lars"):  # Their papers' rates are those of large batches; what fits others lies further off.
+    if (
+        rule in ("lamb", "lars") and not case.fine_tuning
+    ):  # Their papers' rates are those of large batches; what fits others lies further off.
         ends = (*around, *OPTIMIZERS[rule].learning_rate_range)
         around = (min(ends), max(ends))
     ranges: dict[str, tuple[tuple[Value, ...], str]] = {"learning_rate": (around, "log")}

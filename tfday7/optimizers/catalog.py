@@ -6,6 +6,7 @@ normalization scales, as is usual since ResNet recipes of 2018 (He et al., arXiv
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -44,6 +45,14 @@ def check(config: OptimizerConfig) -> OptimizerSpec:
         )
     _check_together(config, spec, given)
     return spec
+
+
+def _warn_of_undone(config: OptimizerConfig) -> None:
+    """Says which settings come to nothing: ftrl computes the weights anew from its own sums in every step."""
+    undone = [name for name in ("weight_decay", "lookahead_steps") if getattr(config, name)]
+    if config.optimizer == "ftrl" and undone:
+        flags = " and ".join(f"--{name}={getattr(config, name)}" for name in undone)
+        logging.warning("%s: next to no effect with --optimizer=ftrl, whose next step undoes it", flags)
 
 
 def _check_installed(config: OptimizerConfig, spec: OptimizerSpec) -> None:
@@ -126,6 +135,7 @@ def build(config: OptimizerConfig, total_steps: int, model: Any, mesh: Any = Non
     if config.schedule != "constant" or config.warmup_steps:
         rate = WarmupSchedule(config.schedule, peak, config.warmup_steps, total_steps)
     settings = {**spec.settings, **_given(config)}
+    _warn_of_undone(config)
     vectors = [variable for variable in model.trainable_variables if variable.shape.rank <= 1]
     if mesh is not None:
         check_mesh(config)

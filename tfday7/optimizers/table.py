@@ -81,11 +81,7 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
         "tf_keras", "AdamW", "Loshchilov & Hutter, 2019, arXiv:1711.05101", 1e-3, _ADAM_RATES,
         {**_ADAM, "weight_decay": 0.004}, same_rule="keras_adam",
     ),
-    # Each step computes the weights anew from its own sums, so what weight decay or Lookahead takes off comes back.
-    "ftrl": OptimizerSpec(
-        "tf_keras", "Ftrl", "McMahan et al., 2013, KDD", 1e-2, (1e-3, 1.0),
-        common=tuple(name for name in COMMON if name not in ("weight_decay", "lookahead_steps")),
-    ),
+    "ftrl": OptimizerSpec("tf_keras", "Ftrl", "McMahan et al., 2013, KDD", 1e-2, (1e-3, 1.0)),
     "lion": OptimizerSpec(
         "tf_keras", "Lion", "Chen et al., 2023, arXiv:2302.06675", 1e-4, (1e-6, 1e-3), {"beta_1": 0.9, "beta_2": 0.99}
     ),

@@ -194,6 +194,12 @@ def _state(artefact: dict[str, Any], parity: dict[str, Any]) -> str:
     return "broken" if strings(parity.get("failures")) else "held"
 
 
+def _scale_of_before(artefact: dict[str, Any]) -> str:
+    """Returns what differences were relative to in records that do not say it."""
+    task = mapping(artefact.get("output"), "exports.json: output").get("task")
+    return {"regression": "deviation", "several": "own_scale"}.get(string(task), "largest_output")
+
+
 def _reasons(artefact: dict[str, Any], parity: dict[str, Any]) -> list[Reason]:
     """Returns why an artefact does not hold, worked out again from its numbers, so that any language can say it."""
     if artefact.get("failure"):
@@ -207,7 +213,7 @@ def _reasons(artefact: dict[str, Any], parity: dict[str, Any]) -> list[Reason]:
         return [Reason("not_finite", {})]
     found = []
     if allowed is not None and difference > allowed:
-        scale = string(parity.get("relative_to")) or "largest_output"  # Earlier records do not say it.
+        scale = string(parity.get("relative_to")) or _scale_of_before(artefact)
         found.append(Reason("difference", {"relative": difference, "allowed": allowed, "scale": scale}))
     same, required = number(parity.get("agreement")), number(limits.get("agreement"))
     if same is not None and required is not None and same < required - TOLERANCE:

@@ -136,7 +136,8 @@ class Study:
         if path.exists() and files.read_json(path) != wanted:
             raise UserError(
                 f"{folder} holds the search of another space",
-                "choose a new folder with --run_dir=FOLDER, or replace that search with --overwrite",
+                "choose a new folder with --run_dir=FOLDER, or replace that search with --overwrite; where no flag has "
+                "changed, advised ranges have, with another version of this program",
             )
 
     def _widened(self, best: Trial) -> Space:

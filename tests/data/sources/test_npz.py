@@ -33,7 +33,7 @@ def _load(tmp_path: Path, **arrays: object) -> Dataset:
 
 def test_splits_are_taken_as_they_are(tmp_path: Path) -> None:
     parts = {"x_train": X[14:], "x_val": X[9:14], "x_test": X[:9], "y_train": Y[14:], "y_val": Y[9:14], "y_test": Y[:9]}
-    dataset = _load(tmp_path, **parts, other=X)
+    dataset = _load(tmp_path, **parts, other=X, x_mean=X[:1], y_names=np.array(["no", "yes"]))
     np.testing.assert_array_equal(dataset.train.x, X[14:])
     np.testing.assert_array_equal(dataset.validation.x, X[9:14])
     np.testing.assert_array_equal(dataset.test.y, Y[:9])

@@ -92,7 +92,7 @@ class Placing(Rebuild):
                 raise UserError(
                     f"layer {call.layer.name!r}: the converter leaves ELU in floating point, so that no file of this "
                     "model is int8 throughout",
-                    "use selu, gelu, LeakyReLU or relu there, or a recipe without qat, such as dynamic or float16",
+                    "use gelu, LeakyReLU or relu there, or a recipe without qat, such as dynamic or float16",
                 )
 
     def _left_inside(self) -> list[Left]:

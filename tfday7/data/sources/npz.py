@@ -43,7 +43,9 @@ def check_splits(where: str, found: Collection[str]) -> None:
         UserError: it is of no split, or of one that is there already.
     """
     for name in found:
-        if name[:2].lower() in ("x_", "y_") and name not in NAMES:
+        other = f"{'y' if name[:1].lower() == 'x' else 'x'}{name[1:]}"
+        pair = other in found or name[2:].lower() in SPLITS  # Alone it may be anything: y_names, x_mean.
+        if name[:2].lower() in ("x_", "y_") and name not in NAMES and pair:
             hint = "splits are train, val (or validation) and test, as in x_val: rename it, or leave it out"
             raise UserError(f"{where}: {name[:60]} is of no split", hint)
     given = [split for split in named(found) if SPLITS[split] == "validation"]
