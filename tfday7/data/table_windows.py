@@ -92,13 +92,16 @@ def _time(config: DataConfig, cells: Table) -> np.ndarray:
     if not config.time:
         return np.arange(len(cells))
     _column(config, cells, "time")
-    kind = columns.deduce(cells, config.time)
-    if kind not in ("numeric", "date"):
+    filled = [text for text in map(str.strip, cells.columns[config.time]) if text]
+    kinds = [
+        kind for kind, parse in (("numeric", columns.number), ("date", columns.day)) if columns.mostly(filled, parse)
+    ]
+    if not kinds:
         raise UserError(
-            f"{config.data}, column {config.time!r} is {kind}; --time={config.time} needs numbers or dates",
+            f"{config.data}: --time={config.time} needs numbers or dates; its first cell is {filled[0][:40]!r}",
             "dates are written as in 2024-12-31 or 2024-12-31T23:59",
         )
-    return columns.values(cells, {config.time: kind})[config.time]
+    return columns.values(cells, {config.time: kinds[0]})[config.time]
 
 
 def _check_time(config: DataConfig, cells: Table, series: np.ndarray, time: np.ndarray, order: np.ndarray) -> None:

@@ -24,6 +24,8 @@ from tfday7.core import files
 from tfday7.core.signals import end_with_parent
 from tfday7.exporting.format import FORMATS, Request
 
+MOST_ERRORS = 3
+
 
 def carry_out(paths: Sequence[str]) -> None:
     """Carries out requests. What a converter raises is an answer, as the next request may do better."""
@@ -89,8 +91,11 @@ def _awaited(fork: int) -> int:
 
 
 def _said(error: Exception) -> str:
+    """Returns the errors in what a converter said, or its last line: TFLite's ends with the whole graph behind them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:500]}" if lines else type(error).__name__
+    errors = [line.partition(" error: ")[2] for line in lines if ": error: " in line]
+    said = "; ".join(dict.fromkeys(errors[:MOST_ERRORS])) or (lines[-1] if lines else "")
+    return f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__
 
 
 def main(parent: int, paths: Sequence[str]) -> None:

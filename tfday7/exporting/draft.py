@@ -91,10 +91,10 @@ class Draft:
         self.failure = first_line(error).replace(str(self.output), self.output.name)
 
     def _verified(self) -> Artefact:
-        batch = self.job.batch or 1
-        artefact = self._described(self.format.open(self.output, batch))
+        batch, own = self.job.batch or 1, self.job.model.inputs[0].shape[0]
+        artefact = self._described(self.format.open(self.output, batch, own))
         self.format.complete(self.output, artefact)
-        runner = self.format.open(self.output, batch)  # Again: what is compared is what is delivered, to the byte.
+        runner = self.format.open(self.output, batch, own)  # Again: what is compared is what is delivered, to the byte.
         test, problem = self.job.dataset.test, self.job.dataset.problem
         outputs = np.concatenate([feeding.predict(runner, artefact, x) for x in chunks(test.x)])
         y = test.y if self.job.labelled else None

@@ -68,6 +68,9 @@ class Format(abc.ABC):
     mixed_kinds: ClassVar[tuple[str, ...]] = ()  # In which single layers can stay in float32.
     centered: ClassVar[bool] = False  # Whether layer normalizations are written as `normalization` says.
     attempts: ClassVar[int] = 1  # Conversions of a model before its file is refused, where they come out differently.
+    keeps_batch: ClassVar[bool] = (
+        False  # Whether its files take what the model itself takes alone, where that is fixed.
+    )
     verified_batch: ClassVar[int | None] = None  # Of files that take any number, whatever is asked for.
 
     def file_name(self, model: str, kind: str) -> str:
@@ -105,9 +108,17 @@ class Format(abc.ABC):
             return 1
         return None if self.verified_batch else asked
 
-    def open(self, path: Path, batch: int = 1) -> Runner:
-        """Returns the runner that verifies the file, for batches of the size that it is made for."""
-        return open_artefact(path, self.runtime, batch_size=self.verified_batch or (1 if self.fixed_batch else batch))
+    def open(self, path: Path, batch: int = 1, own_batch: int | None = None) -> Runner:
+        """Returns the runner that verifies the file, for batches of the size that it is made for.
+
+        Args:
+            path: of the file.
+            batch: that was asked for.
+            own_batch: the only one that the model itself takes, where it does not leave it open.
+        """
+        kept = own_batch if self.keeps_batch else None
+        size = kept or self.verified_batch or (1 if self.fixed_batch else batch)
+        return open_artefact(path, self.runtime, batch_size=size)
 
     def judged_as(self, kind: str) -> str:
         """Returns the kind by whose limits the file is judged: that of the arithmetic in which it is verified."""

@@ -173,6 +173,14 @@ def test_flags_that_do_not_fit_are_named(tmp_path: Path, flags: dict[str, Any], 
     assert message in caught.value.message
 
 
+def test_times_that_are_no_dates_are_said_to_be_so_though_each_comes_once(tmp_path: Path) -> None:
+    """As an id does; but of a column that is asked for by name it is no use to say that it looks like one."""
+    rows = [f"{1 + day % 28:02}/{1 + day // 28:02}/2024 00:00,{day}" for day in range(100)]
+    with pytest.raises(UserError, match="needs numbers or dates; its first cell is '01/01/2024 00:00'") as caught:
+        _load(tmp_path, ["t,label", *rows], window=3, time="t")
+    assert "2024-12-31" in caught.value.hint
+
+
 def _series(rows: int = 100) -> list[str]:
     """Returns two shuffled series: value 1000 * series + time, and its target the same."""
     lines = [f"{t},{name},{1000 * i + t},{1000 * i + t}.5" for i, name in enumerate("ab") for t in range(rows)]

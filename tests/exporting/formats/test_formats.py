@@ -75,6 +75,24 @@ def test_a_batch_of_a_fixed_size_is_exported_and_verified_as_it_is(pictures: Dat
         assert artefact.input["shape"] == [8, 4, 4, 1]
 
 
+def test_a_model_for_one_example_at_a_time_is_verified_so(pictures: Dataset, tmp_path: Path) -> None:
+    inputs = keras.Input(batch_shape=(1, 4, 4, 1))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+    wanted = [("keras", "float32"), ("saved_model", "float32")]
+    for artefact in exporting.export(model, pictures, wanted, tmp_path, Origin("one", "/runs/one", "logits", data={})):
+        assert artefact.failure == ""
+        assert artefact.holds
+
+
+def test_what_a_converter_lacks_is_named_and_not_the_end_of_its_graph(pictures: Dataset, tmp_path: Path) -> None:
+    inputs = keras.Input((4, 4, 1))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(tf.linalg.inv(inputs[..., 0]))))
+    origin = Origin("inverse", "/runs/inverse", "logits", data={})
+    (artefact,) = exporting.export(model, pictures, [("tflite", "float32")], tmp_path, origin)
+    assert "error" not in artefact.failure.lower().removeprefix("the converter failed: convertererror")
+    assert "'tf.MatrixInverse' op is neither a custom op nor a flex op" in artefact.failure
+
+
 def test_the_weights_of_an_int8_onnx_file_are_int8_in_qdq_form(exported: Exported) -> None:
     model = content(exported, "onnx", "int8")
     constants = {each.name: each for each in model.graph.initializer}

@@ -18,6 +18,7 @@ class Keras(Format):
     suffix = ".keras"
     runtime = "tensorflow"
     needs_child = False
+    keeps_batch = True
     verified_batch = 64
 
     def write(self, job: Job, kind: str, path: Path) -> list[str]:
