@@ -72,6 +72,21 @@ def test_where_nothing_helped_the_original_is_kept(tmp_path: Path, lang: str, wo
     assert words in printed(record, lang, 300)
 
 
+@pytest.mark.parametrize(
+    ("lang", "told", "seed"),
+    [("en", "No remedy clearly improved validation accuracy with the run’s seed (0.9300", "with the seed 0 in"),
+     ("zh", "以原训练的随机种子，没有任何措施使验证集准确率明显提升（原为 0.9300", "（随机种子 0）")],
+)  # fmt: skip
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])  # Earlier versions recorded those that might have trained.
+def test_where_one_seed_trained_no_others_are_told(lang: str, told: str, seed: str, seeds: list[int]) -> None:
+    record = {**fix_record(), "after": None, "spread": None, "seeds": seeds}
+    record["before"] = {"flags": {}, "value": 0.93, "by_seed": [0.93]}
+    record["attempts"] = record["attempts"][1:]
+    text = printed(record, lang, 300)
+    assert told in text
+    assert seed in text
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("width", [60, 100])
 def test_the_terminal_shows_before_each_attempt_and_the_command(lang: str, width: int) -> None:

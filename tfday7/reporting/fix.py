@@ -80,7 +80,7 @@ def fix(record: Mapping[str, Any], words: Words) -> Fix | None:
     after = _attempt(winner, before.value, "after", words) if winner else None
     values = {"metric": words.metric(string(record.get("metric"))), "before": format_number(before.value)}
     if after is None:
-        sentence = words("fix.kept_original", **values)
+        sentence = words("fix.kept_with_seed" if len(_seeds(record)) == 1 else "fix.kept_original", **values)
     else:
         sentence = words("fix.improved", flags=" ".join(after.flags), after=format_number(after.value), **values)
     return Fix(
@@ -209,14 +209,22 @@ def _test(record: Mapping[str, Any], words: Words) -> str:
     return words("sentences").join([told, *([words("fix.worse_test")] if after < before else [])])
 
 
+def _seeds(record: Mapping[str, Any]) -> list[str]:
+    """Returns the seeds that trained; earlier versions recorded those that might have."""
+    tried = mappings(record.get("attempts"), "fix.json: attempts")
+    lists = [trial.get("by_seed") for trial in (mapping(record.get("before"), "fix.json: before"), *tried)]
+    most = max(len(strings(values)) for values in lists)
+    return strings(record.get("seeds"))[: min(most or MAX_SEEDS, MAX_SEEDS)]
+
+
 def _effort(record: Mapping[str, Any], words: Words) -> str:
-    trainings, seeds = count(record.get("trainings")), strings(record.get("seeds"))
+    trainings, seeds = count(record.get("trainings")), _seeds(record)
     if not trainings:
         return ""
     effort = words(
-        "fix.effort",
+        "fix.effort_seed" if len(seeds) == 1 else "fix.effort",
         trainings=trainings,
-        seeds=words("names").join(seeds[:MAX_SEEDS]),
+        seeds=words("names").join(seeds),
         duration=format_duration(number(record.get("seconds"))),
     )
     spread = number(record.get("spread"))

@@ -65,6 +65,7 @@ def test_the_fault_is_found_and_nothing_else_is_kept(tmp_path: Path) -> None:
     assert record["after"]["flags"] == {"dropout": "0.0"}
     assert record["after"]["value"] == pytest.approx(0.901)
     assert record["before"]["by_seed"][:2] == pytest.approx([0.12, 0.122])
+    assert record["seeds"] == sorted({0, *(seed for _, seed in train.calls)})
     assert [attempt["remedy"] for attempt in record["attempts"] if attempt["kept"]] == ["repair.odd"]
     assert record["trainings"] == len(train.calls)
     assert repair.weights()[0] == pytest.approx(0.9)
@@ -114,6 +115,7 @@ def test_where_nothing_helps_the_run_stays(tmp_path: Path) -> None:
     assert record["attempts"]
     assert not any(attempt["kept"] for attempt in record["attempts"])
     assert {seed for _, seed in train.calls} == {0}  # What does not look better gets no second seed.
+    assert record["seeds"] == [0]
     assert not list(tmp_path.glob("*.npz"))
 
 

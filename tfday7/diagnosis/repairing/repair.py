@@ -307,7 +307,7 @@ class Repair:
         before = [value for value in measured if value is not None]  # Of those that failed nothing is known.
         return {
             "metric": self.start.evidence.metric,
-            "seeds": self.seeds,
+            "seeds": sorted({seed for each in (self.original, *self.attempts) for seed in each.trained}),
             "spread": statistics.stdev(before) if len(before) > 1 else None,
             "before": self._trial(self.original),
             "attempts": [
