@@ -197,8 +197,7 @@ def _delivered(folder: RunFolder, repair: Repair, retrainer: Retrainer, say: Say
     (folder / FIXED_MODEL).unlink(missing_ok=True)
     if record["after"] is None:
         say("fix: no remedy is proven to help; the run stays as it is")
-        shown = "clearly with the run's seed" if len(record["seeds"]) == 1 else "beyond the seeds' spread"
-        return _write(folder, {**record, "reason": f"no remedy improved the validation metric {shown}"})
+        return _write(folder, {**record, "reason": "no remedy is proven to improve the validation metric"})
     flags, dataset = repair.current.flags, retrainer.dataset
     model = retrainer.deliver(flags, repair.seed, repair.weights())
     after = score_of(model, dataset, dataset.test)

@@ -113,6 +113,40 @@ def test_a_reason_that_is_a_texts_id_is_told_in_the_readers_language(tmp_path: P
     assert page(tmp_path, record, "zh").rows["fix"][3][-1].endswith("各项检查均未发现问题。")
 
 
+REASONS = [
+    ({"id": "repair.reason.gain", "text": "+0.0062 with 1 seed", "gain": 0.0062, "seeds": 1}, "+0.0062（1 个种子）"),
+    ({"id": "repair.reason.beaten", "text": "another one was kept"}, "已采用另一项措施"),
+    ({"id": "repair.reason.too_long", "text": "too long"}, "所需时间超出剩余预算"),
+    ({"id": "repair.reason.stalled", "text": "stalled", "epochs": 3}, "训练 3 轮后仍不优于盲猜"),
+    ({"id": "repair.reason.stalled", "text": "stalled"}, "stalled"),
+    ({"id": "", "text": "a contradicts b"}, "a contradicts b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "chinese"), REASONS)
+def test_reasons_are_told_in_the_readers_language(reason: dict[str, Any], chinese: str) -> None:
+    record = fix_record()
+    record["attempts"][1] |= {"reason": f"{reason['text']}; b", "reasons": [reason, {"id": "", "text": "b"}]}
+    assert f"未采用：{chinese}；b" in printed(record, "zh", 300)
+    assert f"not kept: {reason['text']}; b" in printed(record, "en", 300)
+
+
+def test_the_reasons_of_earlier_versions_are_shown_as_they_are() -> None:
+    assert "未采用：worse with the first seed" in printed(fix_record(), "zh", 300)
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "was not decided within the budget"), ("zh", "在预算内未能判定")])
+def test_what_the_budget_left_undecided_is_not_called_no_better(lang: str, told: str) -> None:
+    record = {**fix_record(), "after": None, "spread": None, "seeds": [0]}
+    record["attempts"][0] |= {"kept": False, "reason": "not decided: the budget is spent", "by_seed": [0.96]}
+    assert told in printed(record, lang, 300)
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "No remedy was tried"), ("zh", "未尝试任何措施")])
+def test_where_no_remedy_was_tried_none_is_called_no_better(lang: str, told: str) -> None:
+    assert told in printed({**fix_record(), "after": None, "attempts": [], "trainings": 0}, lang, 300)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"before": {}, "attempts": []}, {"attempts": None, "seeds": None, "test": None, "seconds": None},

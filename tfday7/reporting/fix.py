@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tfday7.core.texts import text
 from tfday7.core.units import format_duration, format_number
 from tfday7.reporting import axes
 from tfday7.reporting.axes import CHOICE, Axis
@@ -80,7 +81,7 @@ def fix(record: Mapping[str, Any], words: Words) -> Fix | None:
     after = _attempt(winner, before.value, "after", words) if winner else None
     values = {"metric": words.metric(string(record.get("metric"))), "before": format_number(before.value)}
     if after is None:
-        sentence = words("fix.kept_with_seed" if len(_seeds(record)) == 1 else "fix.kept_original", **values)
+        sentence = words(_kept_original(record, tried), **values)
     else:
         sentence = words("fix.improved", flags=" ".join(after.flags), after=format_number(after.value), **values)
     return Fix(
@@ -190,10 +191,29 @@ def _attempt(trial: dict[str, Any], before: float | None, look: str, words: Word
         by_seed=tuple(seed for seed in seeds if seed is not None)[:MAX_SEEDS],
         difference=value - before if value is not None and before is not None else None,
         kept=trial.get("kept") is True,
-        reason=words.recorded(string(trial.get("reason")), "", trial) or string(trial.get("reason")),
+        reason=_reason(trial, words),
         look=look,
         place=place,
     )
+
+
+def _kept_original(record: Mapping[str, Any], tried: list[dict[str, Any]]) -> str:
+    """Returns the key of the sentence that says why the original was kept."""
+    if not tried:
+        return "fix.none_tried"
+    if any(trial.get("reason") == text("repair.reason.undecided") for trial in tried):
+        return "fix.undecided"
+    return "fix.kept_with_seed" if len(_seeds(record)) == 1 else "fix.kept_original"
+
+
+def _reason(trial: Mapping[str, Any], words: Words) -> str:
+    """Returns why a remedy was kept or not; records of earlier versions have it in English alone."""
+    reasons = mappings(trial.get("reasons"), "fix.json: reasons")
+    if not reasons:
+        written = string(trial.get("reason"))
+        return words.recorded(written, "", trial) or written
+    told = [words.recorded(string(each.get("id")), string(each.get("text")), each) for each in reasons]
+    return words("fix.reasons").join(told)
 
 
 def _remedy(identifier: str, words: Words) -> str:
@@ -230,4 +250,4 @@ def _effort(record: Mapping[str, Any], words: Words) -> str:
     spread = number(record.get("spread"))
     if spread is None:  # Fewer than two trainings of the original ended with a score.
         return effort
-    return f"{effort} {words('fix.spread', spread=format_number(spread))}"
+    return words("sentences").join([effort, words("fix.spread", spread=format_number(spread))])

@@ -12,7 +12,9 @@ import pytest
 
 from tfday7.core.errors import Interrupted, UserError
 from tfday7.core.settings import to_text
+from tfday7.core.texts import text
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.repairing import reasons
 from tfday7.diagnosis.repairing.candidates import canonical
 from tfday7.diagnosis.repairing.config import FixConfig
 from tfday7.diagnosis.repairing.repair import Repair, Start
@@ -143,7 +145,7 @@ def test_it_begins_no_training_that_would_not_end_in_time(tmp_path: Path) -> Non
     repair.run()
     assert repair.record()["seconds"] <= 5.5
     assert all(int(flags["epochs"]) < 80 for flags, _ in train.calls)
-    assert "too long for what is left of the budget" in [attempt.reason for attempt in repair.attempts]
+    assert "too long for what is left of the budget" in [attempt["reason"] for attempt in repair.record()["attempts"]]
 
 
 def test_of_three_that_look_better_the_best_is_confirmed(tmp_path: Path) -> None:
@@ -155,9 +157,13 @@ def test_of_three_that_look_better_the_best_is_confirmed(tmp_path: Path) -> None
     repair.run()
     kept = [attempt for attempt in repair.attempts if attempt.kept]
     assert kept[0].remedy == "repair.advised"
-    beaten = next(attempt for attempt in repair.attempts if attempt.change == {"epochs": "24"})
-    assert beaten.reason == "+0.1000 with 1 seed; another one was kept"
-    assert not beaten.kept
+    beaten = next(attempt for attempt in repair.record()["attempts"] if attempt["flags"] == {"epochs": "24"})
+    assert beaten["reason"] == "+0.1000 with 1 seed; another one was kept"
+    assert beaten["reasons"] == [
+        {"id": "repair.reason.gain", "text": "+0.1000 with 1 seed", "gain": pytest.approx(0.1), "seeds": 1},
+        {"id": "repair.reason.beaten", "text": "another one was kept"},
+    ]
+    assert not beaten["kept"]
 
 
 def test_what_ran_out_of_time_is_not_taken_for_an_answer(tmp_path: Path) -> None:
@@ -238,6 +244,21 @@ def test_settings_that_contradict_cost_no_training(tmp_path: Path) -> None:
     repair.run()
     assert repair.record()["trainings"] == 0
     assert {attempt["reason"] for attempt in repair.record()["attempts"]} == {"a contradicts b"}
+    assert repair.record()["attempts"][0]["reasons"] == [{"id": "", "text": "a contradicts b"}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "identifier"),
+    [("stalled: val_accuracy is no better than guessing after 3 epochs", "repair.reason.stalled"),
+     ("diverged: the loss is not finite", "repair.reason.diverged"),
+     ("out of memory", "repair.reason.out_of_memory"), ("something else", "")],
+)  # fmt: skip
+def test_how_a_training_failed_is_recorded_with_what_its_sentence_needs(reason: str, identifier: str) -> None:
+    failed = reasons.of_failed(Trained(None, reason, loss=[1.0, 1.0, 1.0]))
+    told = reasons.record([failed])["reasons"][0]
+    assert (told["id"], told["text"]) == (identifier, reason)
+    assert told.get("epochs") == (3 if identifier else None)
+    assert not identifier or text(identifier, "zh", **told)
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ from tfday7.core.errors import UserError
 from tfday7.diagnosis.diagnosing import judge
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.records import Diagnosis
-from tfday7.diagnosis.repairing import racing
+from tfday7.diagnosis.repairing import racing, reasons
 from tfday7.diagnosis.repairing.budget import Budget, BudgetSpentError
 from tfday7.diagnosis.repairing.candidates import Remedy, applied, candidates, difference
 from tfday7.diagnosis.repairing.config import FixConfig
 from tfday7.diagnosis.repairing.odd_settings import odd
+from tfday7.diagnosis.repairing.reasons import Reason
 from tfday7.diagnosis.repairing.trained import OUT_OF_TIME, Trained, Trials, Weights
 
 Flags = Mapping[str, str]
@@ -47,6 +48,7 @@ class Candidate:
         flags: of the whole run, canonical.
         trained: seed -> how it ended.
         remedy: what made it of the run before, and by which change.
+        reasons: why it was kept or not.
     """
 
     flags: dict[str, str]
@@ -54,7 +56,7 @@ class Candidate:
     remedy: str = ""
     change: dict[str, str] = dataclasses.field(default_factory=dict)
     kept: bool = False
-    reason: str = ""
+    reasons: list[Reason] = dataclasses.field(default_factory=list)
     open: bool = False  # It looked better, but another one was kept before more seeds had decided.
 
 
@@ -156,7 +158,7 @@ class Repair:
                 break
         for attempt in promising:
             if attempt.open:
-                attempt.reason += "; another one was kept"
+                attempt.reasons.append(Reason("beaten"))
             if attempt is not self.current:
                 self.trials.forget_weights(attempt.flags, self.seed)
         if spent is not None and self.current not in promising:
@@ -179,14 +181,14 @@ class Repair:
         try:
             attempt.flags = applied(self.current.flags, remedy.flags)
         except UserError as error:
-            attempt.reason = error.message
+            attempt.reasons = [Reason("", error.message)]
             self.attempts.append(attempt)
             return attempt
         if self._is_known(attempt):
             return None
         self._reserve(attempt)
         if not self._is_kept(attempt) and not self.budget.has_time_for(int(attempt.flags["epochs"])):
-            attempt.reason = "too long for what is left of the budget"
+            attempt.reasons = [Reason("too_long")]
             self.attempts.append(attempt)
             return attempt
         self._train(attempt, self.seed)
@@ -207,7 +209,7 @@ class Repair:
                 if verdict is not None:
                     break
         except BudgetSpentError:
-            attempt.reason = "not decided: the budget is spent"
+            attempt.reasons = [Reason("undecided")]
             raise
         attempt.open, attempt.kept = False, bool(verdict)
         if attempt.kept:
@@ -219,8 +221,9 @@ class Repair:
         """Returns what so many seeds say of an attempt, and notes it."""
         after, before = self._values(attempt)[:seeds], self._values(self.current)[:seeds]
         gain = statistics.fmean(after) - statistics.fmean(before)
-        failed = attempt.trained[self.seed].reason
-        attempt.reason = failed or f"{gain:+.4f} with {seeds} seed{'s' if seeds > 1 else ''}"
+        gained = Reason("gain_seeds" if seeds > 1 else "gain", values={"gain": gain, "seeds": seeds})
+        first = attempt.trained[self.seed]
+        attempt.reasons = [reasons.of_failed(first) if first.reason else gained]
         return racing.improves(after, before, self.finest)
 
     def _train(self, candidate: Candidate, seed: int) -> None:
@@ -311,7 +314,7 @@ class Repair:
             "spread": statistics.stdev(before) if len(before) > 1 else None,
             "before": self._trial(self.original),
             "attempts": [
-                {**self._trial(each), "remedy": each.remedy, "kept": each.kept, "reason": each.reason}
+                {**self._trial(each), "remedy": each.remedy, "kept": each.kept, **reasons.record(each.reasons)}
                 for each in self.attempts
             ],
             "after": None if self.current is self.original else self._trial(self.current),
