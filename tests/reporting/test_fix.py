@@ -33,7 +33,7 @@ def test_the_table_equals_arithmetic_on_the_record(tmp_path: Path) -> None:
         "1. --dropout=0.3", "0.9700", "+0.0300", "3", "Drop hidden units at random during training.", "kept",
     ]  # fmt: skip
     assert rows[3] == [
-        "2. --width=8", "0.9000", "-0.0400", "1", "Use a smaller model; it runs faster, too.",
+        "2. --width=8", "0.9000", "-0.0300", "1", "Use a smaller model; it runs faster, too.",
         "not kept: worse with the first seed",
     ]  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_the_terminal_shows_before_each_attempt_and_the_command(lang: str, width
     text = printed(fix_record(), lang, width)
     assert all(len(line) <= width for line in text.splitlines())
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    for start in ("0.9400 ", "0.9700 +0.0300 1. --dropout=0.3 ", "0.9000 -0.0400 2. --width=8 "):
+    for start in ("0.9400 ", "0.9700 +0.0300 1. --dropout=0.3 ", "0.9000 -0.0300 2. --width=8 "):
         assert sum(line.startswith(start) for line in lines) == 1
     assert "fixed.flags" in text
 
@@ -115,6 +115,7 @@ def test_a_reason_that_is_a_texts_id_is_told_in_the_readers_language(tmp_path: P
 
 REASONS = [
     ({"id": "repair.reason.gain", "text": "+0.0062 with 1 seed", "gain": 0.0062, "seeds": 1}, "+0.0062（1 个种子）"),
+    ({"id": "repair.reason.guessing", "text": "no better", "guess": 0.9714}, "不优于盲猜（0.9714）"),
     ({"id": "repair.reason.beaten", "text": "another one was kept"}, "已采用另一项措施"),
     ({"id": "repair.reason.too_long", "text": "too long"}, "所需时间超出剩余预算"),
     ({"id": "repair.reason.stalled", "text": "stalled", "epochs": 3}, "训练 3 轮后仍不优于盲猜"),
@@ -129,6 +130,28 @@ def test_reasons_are_told_in_the_readers_language(reason: dict[str, Any], chines
     record["attempts"][1] |= {"reason": f"{reason['text']}; b", "reasons": [reason, {"id": "", "text": "b"}]}
     assert f"未采用：{chinese}；b" in printed(record, "zh", 300)
     assert f"not kept: {reason['text']}; b" in printed(record, "en", 300)
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", "worse than guessing (0.9714)"), ("zh", "不如盲猜（0.9714）")])
+def test_an_original_worse_than_guessing_says_so(lang: str, told: str) -> None:
+    record = {**fix_record(), "after": None, "guess": 0.9714}
+    assert told in printed(record, lang, 300)
+    assert told not in printed({**record, "guess": 0.1}, lang, 300)
+    assert told not in printed({**record, "guess": 0.9714, "attempts": []}, lang, 300)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [([0.93, None], [0.9], "-0.0300"), ([0.93, 0.95], [0.9, 0.9], "-0.0400"), ([None, 0.95], [0.9], ""),
+     ([0.93], [0.9, 0.5], "-0.0300"), ([], [0.9], "")],
+)  # fmt: skip
+def test_a_difference_is_that_of_the_same_seeds(
+    before: list[float | None], after: list[float], shown: str, tmp_path: Path
+) -> None:
+    record = fix_record()
+    record["before"]["by_seed"] = before
+    record["attempts"][1]["by_seed"] = after
+    assert page(tmp_path, record).rows["fix"][3][2] == shown
 
 
 def test_the_reasons_of_earlier_versions_are_shown_as_they_are() -> None:

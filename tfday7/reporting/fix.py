@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Attempt:
         remedy: what it does, as a sentence; empty where the record names none.
         value: mean of the validation metric over the seeds; None where no training ended.
         by_seed: the value of each seed that ended.
-        difference: of the means, to the original.
+        difference: of the means, to the original trained with the same seeds.
         kept: whether it improved beyond the spread; `reason` says why not.
         look: "before", "kept", "dropped" or "after".
         place: of an attempt in the order in which they were tried, from 1; 0 for the others.
@@ -75,13 +76,19 @@ def fix(record: Mapping[str, Any], words: Words) -> Fix | None:
     """
     if not record:
         return None
-    before = _attempt(mapping(record.get("before"), "fix.json: before"), None, "before", words)
+    original = mapping(record.get("before"), "fix.json: before")
+    first = _by_seed(original)
+    before = _attempt(original, [], "before", words)
     tried = mappings(record.get("attempts"), "fix.json: attempts")[:MAX_ATTEMPTS]
     winner = mapping(record.get("after"), "fix.json: after")
-    after = _attempt(winner, before.value, "after", words) if winner else None
+    after = _attempt(winner, first, "after", words) if winner else None
     values = {"metric": words.metric(string(record.get("metric"))), "before": format_number(before.value)}
     if after is None:
         sentence = words(_kept_original(record, tried), **values)
+        guess = number(record.get("guess"))
+        if tried and guess is not None and before.value is not None and before.value < guess:
+            beaten = words("fix.below_guessing", guess=format_number(guess))
+            sentence = words("sentences").join([sentence, beaten])
     else:
         sentence = words("fix.improved", flags=" ".join(after.flags), after=format_number(after.value), **values)
     return Fix(
@@ -90,7 +97,7 @@ def fix(record: Mapping[str, Any], words: Words) -> Fix | None:
         effort=_effort(record, words),
         before=before,
         attempts=[
-            _attempt(entry, before.value, "kept" if entry.get("kept") is True else "dropped", words, place)
+            _attempt(entry, first, "kept" if entry.get("kept") is True else "dropped", words, place)
             for place, entry in enumerate(tried, start=1)
         ],
         after=after,
@@ -179,22 +186,33 @@ def signed(difference: float | None) -> str:
     return "" if difference is None else f"{difference:+.4f}"
 
 
-def _attempt(trial: dict[str, Any], before: float | None, look: str, words: Words, place: int = 0) -> Attempt:
+def _attempt(trial: dict[str, Any], before: list[float | None], look: str, words: Words, place: int = 0) -> Attempt:
     flags = mapping(trial.get("flags"), "fix.json: flags")
-    listed = trial.get("by_seed")
-    seeds = [number(value) for value in listed] if isinstance(listed, list) else []
+    seeds = _by_seed(trial)
     value = number(trial.get("value"))
     return Attempt(
         flags=tuple(f"--{name}={string(flag)}" for name, flag in flags.items()),
         remedy=_remedy(string(trial.get("remedy")), words),
         value=value,
         by_seed=tuple(seed for seed in seeds if seed is not None)[:MAX_SEEDS],
-        difference=value - before if value is not None and before is not None else None,
+        difference=_difference(seeds, before),
         kept=trial.get("kept") is True,
         reason=_reason(trial, words),
         look=look,
         place=place,
     )
+
+
+def _by_seed(trial: Mapping[str, Any]) -> list[float | None]:
+    listed = trial.get("by_seed")
+    return [number(value) for value in listed] if isinstance(listed, list) else []
+
+
+def _difference(after: list[float | None], before: list[float | None]) -> float | None:
+    """Returns the difference of the means of the seeds that trained both; None where one of those has no value."""
+    pairs = list(zip(after, before, strict=False))
+    known = [one - other for one, other in pairs if one is not None and other is not None]
+    return statistics.fmean(known) if len(known) == len(pairs) > 0 else None
 
 
 def _kept_original(record: Mapping[str, Any], tried: list[dict[str, Any]]) -> str:

@@ -121,6 +121,29 @@ def test_where_nothing_helps_the_run_stays(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.npz"))
 
 
+def test_what_only_reaches_guessing_is_called_no_better_than_it(tmp_path: Path) -> None:
+    """The run is worse than guessing and counts as guessing: by its own value the remedies would have a gain."""
+    train = Formula(lambda flags, seed: 0.05 if int(flags["epochs"]) == 8 else GUESS)
+    repair = _repair(tmp_path, train, {}, FixConfig())
+    repair.run()
+    record = repair.record()
+    assert (record["after"], record["guess"]) == (None, GUESS)
+    assert GUESS in {attempt["value"] for attempt in record["attempts"]}
+    assert {attempt["reason"] for attempt in record["attempts"]} == {"no better than guessing (0.1000)"}
+
+
+def test_a_gain_says_what_it_is_a_gain_on(tmp_path: Path) -> None:
+    def value(flags: dict[str, str], seed: int) -> float:
+        return (0.9 if float(flags["dropout"]) < 0.5 else 0.05) + 0.002 * seed - 0.01 * (int(flags["epochs"]) > 8)
+
+    repair = _repair(tmp_path, Formula(value), {"dropout": "0.9"}, FixConfig())
+    repair.run()
+    told = {attempt["remedy"]: attempt["reason"] for attempt in repair.record()["attempts"]}
+    counts = "what is worse than guessing (0.1000) or has no result counts as guessing"
+    assert told["repair.odd"] == f"+0.8010 with 2 seeds; {counts}"
+    assert told["repair.longer"] == "-0.0100 with 1 seed; compared with what was kept before"
+
+
 def test_luck_with_one_seed_is_not_kept(tmp_path: Path) -> None:
     def lucky(flags: dict[str, str], seed: int) -> float:
         return 0.9 if seed == 0 and int(flags["epochs"]) == 24 else 0.5

@@ -221,10 +221,23 @@ class Repair:
         """Returns what so many seeds say of an attempt, and notes it."""
         after, before = self._values(attempt)[:seeds], self._values(self.current)[:seeds]
         gain = statistics.fmean(after) - statistics.fmean(before)
-        gained = Reason("gain_seeds" if seeds > 1 else "gain", values={"gain": gain, "seeds": seeds})
         first = attempt.trained[self.seed]
-        attempt.reasons = [reasons.of_failed(first) if first.reason else gained]
+        attempt.reasons = [reasons.of_failed(first)] if first.reason else self._gained(attempt, gain, seeds)
         return racing.improves(after, before, self.finest)
+
+    def _gained(self, attempt: Candidate, gain: float, seeds: int) -> list[Reason]:
+        """Returns what a gain is, and of what: values may have been raised to guessing, and another remedy be kept."""
+        guess, both = self.start.guess, (attempt, self.current)
+        values = [each.trained[seed].value for each in both for seed in self.seeds[:seeds]]
+        raised = any(value is None or value < guess for value in values)
+        if raised and all(value is None or value <= guess for value in values[:seeds]):
+            return [Reason("guessing", values={"guess": guess})]
+        found = [Reason("gain_seeds" if seeds > 1 else "gain", values={"gain": gain, "seeds": seeds})]
+        if self.current is not self.original:
+            found.append(Reason("over_kept"))
+        if raised:
+            found.append(Reason("raised", values={"guess": guess}))
+        return found
 
     def _train(self, candidate: Candidate, seed: int) -> None:
         """Trains a candidate with a seed, unless that has been done; raises BudgetSpentError where it may not."""
@@ -311,6 +324,7 @@ class Repair:
         return {
             "metric": self.start.evidence.metric,
             "seeds": sorted({seed for each in (self.original, *self.attempts) for seed in each.trained}),
+            "guess": self.start.guess,
             "spread": statistics.stdev(before) if len(before) > 1 else None,
             "before": self._trial(self.original),
             "attempts": [
