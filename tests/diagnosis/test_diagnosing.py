@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from known_runs import DATA, EPOCHS, FALLING, GUESSING, RARE, RISING, RUNS, WEIGHED, probed
+from known_runs import DATA, EPOCHS, FALLING, GUESSING, INPUT, RARE, RISING, RUNS, WEIGHED, probed
 from known_runs import run as _run
 
 from tfday7.core import texts
@@ -19,6 +19,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.run_folder import RunFolder
 from tfday7.diagnosis import diagnose
 from tfday7.diagnosis.check import CHECKS
+from tfday7.diagnosis.checks.data import input_scale
 from tfday7.diagnosis.diagnosing import GRAVITY, judge, judge_running
 from tfday7.diagnosis.evidence import Evidence
 from tfday7.diagnosis.health import References
@@ -155,6 +156,14 @@ def test_the_graver_verdict_wins_and_its_finding_comes_first() -> None:
     assert (diagnosis.verdict, diagnosis.findings[0].id) == ("broken", "diverged")
     unstable = judge(RUNS["exploding and poor"][0])
     assert [found.id for found in unstable.findings] == ["unstable", "underfit"]
+
+
+@pytest.mark.parametrize(("mean", "ratio", "margin"), [(25.0, None, 1.5), (0.0, 3500.0, 2.5), (-12.0, None, 0.2)])
+def test_inputs_out_of_scale_are_as_far_beyond_as_they_are(mean: float, ratio: float | None, margin: float) -> None:
+    seen = dataclasses.replace(INPUT, mean=mean, scale_ratio=ratio)
+    match = input_scale(probed((seen, *probed().health.probes[-1].layers[1:])))
+    assert match is not None
+    assert match.margin == pytest.approx(margin)
 
 
 def test_confidence_grows_from_a_half_at_the_threshold() -> None:

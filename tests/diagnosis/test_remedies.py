@@ -156,3 +156,10 @@ def test_of_a_history_alone_no_flag_is_made_up() -> None:
     assert remedies.augment(history) == remedies.lower_rate(history, 10) == remedies.no_regularization(history) == ""
     assert remedies.clipping(history) == "--global_clipnorm=1.0"
     assert remedies.warmup(history) == "--warmup_steps=100"
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"), [("1", None), ("2", "--depth=1"), ("3", "--depth=1"), ("6", "--depth=3"), ("", "--depth=1")]
+)
+def test_half_of_the_depth_is_left(depth: str, expected: str | None) -> None:
+    assert remedies.shallower(_run(model="mlp", depth=depth)) == expected

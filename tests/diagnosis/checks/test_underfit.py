@@ -7,6 +7,7 @@ import pytest
 
 from tfday7.diagnosis.checks.underfit import underfit, unfinished
 from tfday7.diagnosis.evidence import Evidence
+from tfday7.diagnosis.measures import still_improving
 
 FLAT, FALLING = np.full(20, 1.0), np.linspace(2.0, 1.0, 20)
 
@@ -44,3 +45,10 @@ def test_a_run_that_has_settled_needs_a_wider_model() -> None:
 def test_nothing_is_said_without_scores_or_after_divergence() -> None:
     assert underfit(Evidence(FLAT, FLAT)) is None
     assert underfit(Evidence(FLAT, FLAT, train_score=0.4, baseline=0.2, stopped="nan")) is None
+
+
+@pytest.mark.parametrize(("last", "improving"), [(0.87, True), (0.9998, False)])
+def test_a_tenth_of_all_that_the_loss_fell_is_enough(last: float, improving: bool) -> None:
+    """From 1.0 to 0.87 in a straight line: two of nine steps are 0.029, more than a tenth of 0.13."""
+    loss = np.linspace(1.0, last, 10) if improving else np.r_[np.linspace(1.0, last, 5), np.full(5, last)]
+    assert still_improving(Evidence(loss, loss)) is improving

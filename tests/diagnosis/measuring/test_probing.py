@@ -15,6 +15,7 @@ from tfday7.data import Dataset
 from tfday7.data.loading import prepare
 from tfday7.data.source import Raw
 from tfday7.diagnosis.health import Health, LayerProbe, from_json
+from tfday7.diagnosis.measuring import probing
 from tfday7.diagnosis.measuring.probing import Prober
 from tfday7.models import ModelConfig, building
 from tfday7.optimizers import OptimizerConfig
@@ -187,3 +188,10 @@ def test_a_batch_of_large_layers_is_small(blobs: Dataset, monkeypatch: pytest.Mo
     model = _compiled(keras.Model(tensor, keras.layers.Dense(2)(keras.layers.Dense(1000)(tensor))), blobs)
     monkeypatch.setattr("tfday7.diagnosis.measuring.probing.MAX_VALUES", 10_000)
     assert len(Prober(model, blobs).x) < 10
+
+
+def test_only_batches_of_floating_numbers_are_probed() -> None:
+    assert probing._is_batch(keras.Input((3,)))
+    assert not probing._is_batch(keras.Input((3,), dtype="int32"))
+    assert not probing._is_batch(keras.Input(batch_shape=(1, 3)))
+    assert not probing._is_batch("no tensor")

@@ -68,3 +68,19 @@ def test_an_odd_setting_is_put_back(flags: dict[str, str], put_back: dict[str, s
 
 def test_several_are_put_back_together_first() -> None:
     assert _odd(model="mlp", dropout="0.9", l2="1") == [{"dropout": "0", "l2": "0"}, {"dropout": "0"}, {"l2": "0"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "beyond"),
+    [
+        ("dropout", "0.5", "0.6"), ("l2", "0.01", "0.02"), ("label_smoothing", "0.2", "0.25"),
+        ("weight_decay", "0.1", "0.2"), ("momentum", "0.98", "0.985"), ("beta_1", "0.98", "0.985"),
+        ("beta_2", "0.9999", "0.99995"), ("epsilon", "0.001", "0.002"), ("rho", "0.98", "0.985"),
+        ("ema_momentum", "0.9999", "0.99995"),
+    ],
+)  # fmt: skip
+def test_what_is_beyond_the_usual_range_is_odd_and_its_end_is_not(name: str, usual: str, beyond: str) -> None:
+    plain = canonical({"model": "mlp"})
+    assert list(odd({**plain, name: usual}, EXAMPLES)) == []
+    ((_, change),) = odd({**plain, name: beyond}, EXAMPLES)
+    assert list(change) == [name]
