@@ -196,6 +196,36 @@ def test_what_layers_learned_from_data_comes_in_and_goes_out(tmp_path: Path) -> 
     assert difference(keras3.models.load_model(tmp_path / "back.keras")(data), expected) == 0
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+@pytest.mark.parametrize("name", ["", "learned.h5", "learned", "learned.keras"])
+def test_what_layers_of_tf_keras_learned_comes_in_and_goes_out(name: str, tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(3, 2, size=(100, 2)).astype("float32")
+    inputs, layers = keras.Input((2,)), keras.layers
+    normalization, bins = layers.Normalization(), layers.Discretization(num_bins=4)
+    normalization.adapt(data)
+    bins.adapt(data)
+    model = keras.Model(inputs, [normalization(inputs), bins(inputs)])
+    expected = model(data)
+    assert np.bincount(expected[1].numpy().ravel()).min() > 40  # Four bins of fifty.
+    if name:
+        model.save(tmp_path / name)
+    given = tmp_path / name if name else model
+    assert difference(door.read(given)(data), expected) == 0
+    inside = door.load(given, dtype_policy="mixed_float16")
+    assert inside(data)[1].numpy().tolist() == expected[1].numpy().tolist()
+    door.save(door.load(given), tmp_path / "back.keras")
+    assert difference(keras3.models.load_model(tmp_path / "back.keras")(data), expected) == 0
+
+
+@pytest.mark.parametrize("target", [door.load, door.to_keras3])
+def test_bins_that_were_not_learned_are_refused(target: Any) -> None:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Discretization(num_bins=4, name="bins")(inputs))
+    with pytest.raises(UserError, match=r"'bins' \(Discretization\) has no bins") as caught:
+        target(model)
+    assert "adapt" in caught.value.hint
+
+
 def test_vocabularies_come_in_with_the_file(tmp_path: Path) -> None:
     inputs = keras3.Input((), dtype="string")
     lookup = keras3.layers.StringLookup(name="words")

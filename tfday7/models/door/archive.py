@@ -175,6 +175,9 @@ def _assets(layer_path: str) -> str:
 
 
 def size_bytes(model: Any) -> int:
-    """Returns what a model's variables take. Raises ValueError for a model that is not built."""
+    """Returns what a model's variables take; those of an open size, nothing.
+
+    Raises ValueError for a model that is not built.
+    """
     variables = (one for one in model.variables if hasattr(one, "shape"))  # Not tf_keras's tables of words.
-    return sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in variables)
+    return sum(math.prod(size or 0 for size in one.shape) * tf.as_dtype(one.dtype).size for one in variables)

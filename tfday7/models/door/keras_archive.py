@@ -10,6 +10,7 @@ from tfday7.core.errors import UserError
 from tfday7.models.door import archive, hdf5, rules
 from tfday7.models.door.building import fitting, keras3_model, tf_keras_model
 from tfday7.models.door.judge import parsed
+from tfday7.models.door.weights import refresh
 
 
 def read(path: Path, allow_unsafe: bool) -> Any:
@@ -48,6 +49,7 @@ def _load_state(model: Any, file: archive.Archive, folder: Path, is_keras3: bool
                 library._load_state(model, weights, assets, inner_path="", visited_saveables=set())
             else:
                 library._load_state(model, weights, assets, inner_path="", visited_trackables=set())
+                refresh(model)
     finally:
         weights.close()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfday7.core.frameworks import keras3
 from tfday7.models.door.graph import Call
+from tfday7.models.door.lookups import boundaries
 from tfday7.models.door.rules import incoming, outgoing, outgoing_call
 from tfday7.models.door.settings import policy_name
 
@@ -30,8 +31,7 @@ def _activity_regularization(layer: Any, rebuild: Any) -> Any:
 @outgoing("Discretization")
 def _discretization(layer: Any, rebuild: Any) -> Any:
     # The dtype is of its inputs in Keras 3, of its outputs in tf_keras. Learned boundaries replace their number.
-    learned = ("num_bins",) if layer.get_config().get("bin_boundaries") else ()
-    return rebuild.same(layer, drop=("dtype", *learned))
+    return rebuild.same(layer, drop=("dtype", "num_bins"), replace={"bin_boundaries": boundaries(layer)})
 
 
 @outgoing("BatchNormalization")

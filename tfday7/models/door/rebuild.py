@@ -14,7 +14,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import keras, keras3, tf
 from tfday7.models.door import rules, tied, trace
 from tfday7.models.door.graph import KERAS3, TF_KERAS, Call, Side, no_graph
-from tfday7.models.door.lookups import LOOKUPS, vocabulary
+from tfday7.models.door.lookups import LOOKUPS, learned
 from tfday7.models.door.settings import NoEqualError, carried, with_policy
 from tfday7.models.door.weights import copy_weights, model_weights
 
@@ -179,10 +179,9 @@ class Rebuild:
         config = self.config(layer)
         if getattr(layer, "fused", None) is False:
             config["fused"] = False  # The settings leave it out; see layers.py.
-        if type(layer).__name__ in LOOKUPS:
-            config["vocabulary"] = vocabulary(layer) or None
-        elif self.dtype_policy is not None:
+        if type(layer).__name__ not in (*LOOKUPS, "Discretization") and self.dtype_policy is not None:
             config = with_policy(config, self.dtype_policy)
+        config |= learned(layer)
         try:
             return type(layer).from_config(config)
         except (TypeError, ValueError) as error:  # Its author gave it what settings cannot say: a bare function, say.

@@ -15,6 +15,7 @@ from tfday7.core.errors import UserError
 from tfday7.core.frameworks import tf
 from tfday7.models.door.building import fitting, tf_keras_model
 from tfday7.models.door.judge import parsed
+from tfday7.models.door.weights import refresh
 
 _MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 _LARGEST_BYTES = 2_000_000_000
@@ -42,6 +43,7 @@ def read(path: Path, allow_unsafe: bool) -> Any:
             status.assert_existing_objects_matched()
         except AssertionError as error:
             raise ValueError(f"the checkpoint lacks weights: {str(error)[:200]}") from error
+        refresh(model)
     return model
 
 

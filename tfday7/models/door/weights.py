@@ -66,8 +66,17 @@ def model_weights(layer: Any) -> list[Any]:
     """Returns a layer's weights without the states of its random generators, which no other Keras shares."""
     if hasattr(layer, "paired_weights"):
         return list(layer.paired_weights)
-    # tf_keras lists a vocabulary's handler among the weights; lookups.py carries the vocabulary.
-    return [variable for variable in layer.weights if hasattr(variable, "assign") and not is_seed_state(variable)]
+    # tf_keras lists a vocabulary's handler among the weights, and the summary, of an open size, that a Discretization
+    # finds its bins from; lookups.py carries the vocabulary and the bins.
+    variables = [variable for variable in layer.weights if hasattr(variable, "assign") and not is_seed_state(variable)]
+    return [variable for variable in variables if None not in tuple(variable.shape)]
+
+
+def refresh(model: Any) -> None:
+    """Makes the layers of a tf_keras model compute with the statistics that were read into their weights."""
+    for layer in model._flatten_layers():
+        if type(layer).__name__ in ("Discretization", "Normalization") and layer.built:
+            layer.finalize_state()
 
 
 def is_seed_state(variable: Any) -> bool:
