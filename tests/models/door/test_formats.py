@@ -234,3 +234,18 @@ def test_vocabularies_come_in_with_the_file(tmp_path: Path) -> None:
     model.save(tmp_path / "words.keras")
     words = tf.constant(["a", "b", "c"])
     assert door.load(tmp_path / "words.keras")(words).numpy().tolist() == model(words).numpy().tolist()
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5")
+@pytest.mark.parametrize(("framework", "name"), [(keras3, "words.h5"), (keras, "words")], ids=["keras3", "tf_keras"])
+@pytest.mark.parametrize("kind", ["StringLookup", "IntegerLookup", "TextVectorization"])
+def test_vocabularies_that_are_not_in_the_file_are_asked_for(
+    framework: Any, name: str, kind: str, tmp_path: Path
+) -> None:
+    lookup = getattr(framework.layers, kind)(name="known")
+    lookup.adapt(np.array([1, 2, 2]) if kind == "IntegerLookup" else np.array(["a", "b", "b"]))
+    inputs = framework.Input((1,), dtype="int64" if kind == "IntegerLookup" else "string")
+    framework.Model(inputs, lookup(inputs)).save(tmp_path / name)
+    with pytest.raises(UserError, match=rf"'known' \({kind}\) has no vocabulary") as caught:
+        door.load(tmp_path / name)
+    assert "model.keras" in caught.value.hint
