@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfday7 import stage_export
 from tfday7.core.errors import UserError
-from tfday7.core.frameworks import keras
+from tfday7.core.frameworks import keras, keras3
 from tfday7.data import Problem
+from tfday7.exporting.config import ModelExportConfig
 from tfday7.models import ModelConfig, building
+from tfday7.stage_export import Source
 
 PROBLEM = Problem("classification", "tabular", (4,), 3, ("a", "b", "c"))
 
@@ -114,6 +117,20 @@ def test_a_python_function_makes_the_model(function: str) -> None:
 def test_a_python_function_that_gives_no_fitting_model_is_named_with_the_reason(name: str, expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         building.build(ModelConfig(model=name), PROBLEM)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_recurrent_layer_that_keeps_its_state_between_batches_is_refused(wrapped: bool, tmp_path: Path) -> None:
+    inputs, lstm = keras3.Input(batch_shape=(1, 5, 6)), keras3.layers.LSTM(3, stateful=True, name="kept")
+    layer = keras3.layers.Bidirectional(lstm, merge_mode="sum") if wrapped else lstm
+    keras3.Model(inputs, layer(inputs)).save(tmp_path / "m.keras")
+    problem = Problem("classification", "sequence", (5, 6), 3, ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"kept' \(LSTM\) keeps state between batches") as caught:
+        building.build(ModelConfig(model=str(tmp_path / "m.keras")), problem)
+    assert "stateful=False" in caught.value.hint
+    without_data = Source(ModelExportConfig(model=str(tmp_path / "m.keras")), None, None)
+    with pytest.raises(UserError, match="keeps state between batches"):
+        stage_export.loaded(without_data, print)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

@@ -177,11 +177,25 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 
 
+def check_stateless(model: Any, name: str) -> None:
+    """Raises UserError when a recurrent layer keeps its state from one batch to the next.
+
+    Examples are shuffled, and batches have several sizes; the state has one size, and is of the examples before.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise UserError(
+                f"--model={name}: layer {layer.name!r} ({type(layer).__name__}) keeps state between batches",
+                "save the model with stateful=False, for inputs of any number of examples",
+            )
+
+
 def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) -> Any:
     """Returns a model that came from elsewhere, through the door; with a new head where that was asked for."""
     given = door.read(made, config.allow_unsafe_model)
     core = raw_columns.detach(given, problem.encoding, config.model)
     model = door.load(core, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
+    check_stateless(model, config.model)
     tied.check_file(model)  # Now, not after training: every run ends with a file.
     if config.head != "new":
         return model
