@@ -250,7 +250,7 @@ def loaded(found: Source, say: Say) -> tuple[Any, Dataset, str]:
     else:
         given = _without_data(found, config)
         model = models.load(given, allow_unsafe=config.allow_unsafe_model, dtype_policy="float32")
-        building.check_stateless(model, found.model)
+        building.check_usable(model, found.model)
         dataset = made_up.dataset(model, found.name, found.config.shape())
         meaning, how = "values", "without --data compared on made-up inputs, and without a metric"
     say(f"model: {found.model}, {model.count_params():,} parameters; {how}")

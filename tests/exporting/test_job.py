@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from compression.qat.compared import images
 
-from tfday7.core.frameworks import keras
+from tfday7.core.errors import UserError
+from tfday7.core.frameworks import keras, tf
 from tfday7.exporting import job
 from tfday7.exporting.format import FORMATS
 from tfday7.exporting.records import Origin
@@ -40,3 +41,17 @@ def test_a_recipe_has_the_batch_that_the_file_takes(
     model = keras.Model(inputs, keras.layers.Flatten()(inputs))
     made = job.Job(model, images((6, 4)), tmp_path, Origin("m", "", "logits"), tmp_path, asked)
     assert made.recipe(FORMATS.get(format), "float32")["batch"] == taken
+
+
+def test_a_model_that_cannot_be_run_is_refused_with_what_was_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "Graph execution error:\n\nDetected at node m/Cast defined at (most recent call last):\n"
+        '  File "m.py", line 8, in <module>\n\nCast float to string is not supported\n\t [[{{node m/Cast}}]]'
+    )
+
+    def predict(*given: object) -> None:
+        raise tf.errors.UnimplementedError(None, None, said)
+
+    monkeypatch.setattr(job.pipeline, "predict", predict)
+    with pytest.raises(UserError, match=r"m cannot be run on examples of shape \(6, 4\) \(Cast float to string is not"):
+        job.answers(None, images((6, 4)), "m")

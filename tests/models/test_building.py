@@ -119,6 +119,18 @@ def test_a_python_function_that_gives_no_fitting_model_is_named_with_the_reason(
         building.build(ModelConfig(model=name), PROBLEM)
 
 
+def test_a_model_that_takes_strings_is_refused_with_and_without_data(tmp_path: Path) -> None:
+    inputs = keras3.Input((1,), dtype="string")
+    words = keras3.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(inputs)
+    keras3.Model(inputs, words).save(tmp_path / "m.keras")
+    problem = Problem("classification", "tabular", (1,), 3, ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"m\.keras takes strings") as caught:
+        building.build(ModelConfig(model=str(tmp_path / "m.keras")), problem)
+    assert "StringLookup" in caught.value.hint
+    with pytest.raises(UserError, match=r"m\.keras takes strings"):
+        stage_export.loaded(Source(ModelExportConfig(model=str(tmp_path / "m.keras")), None, None), print)
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_recurrent_layer_that_keeps_its_state_between_batches_is_refused(wrapped: bool, tmp_path: Path) -> None:
     inputs, lstm = keras3.Input(batch_shape=(1, 5, 6)), keras3.layers.LSTM(3, stateful=True, name="kept")

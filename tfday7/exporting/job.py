@@ -22,6 +22,9 @@ from tfday7.exporting.format import CALIBRATED, WITHOUT_ENDS, Format
 from tfday7.exporting.options import QuantizationOptions
 from tfday7.exporting.records import Origin
 
+# How the lines begin that TensorFlow puts before an error's message.
+_WHERE = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[")
+
 
 class Job:
     """A model, its data, and where its artefacts go.
@@ -159,14 +162,19 @@ def answers(model: Any, dataset: Dataset, name: str) -> np.ndarray:
     except (ValueError, tf.errors.OpError) as error:
         if isinstance(error, UserError):
             raise
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         shape = dataset.problem.input_shape
-        raise UserError(f"{name} cannot be run on examples of shape {shape} ({said[:300]})") from error
+        raise UserError(f"{name} cannot be run on examples of shape {shape} ({_reason(error)})") from error
     if not np.isfinite(outputs).all():
         raise UserError(
             f"{name}: the model's own outputs hold NaN or infinity", "train it again: its weights are broken"
         )
     return outputs
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line that says what was wrong, without those in which TensorFlow says where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(_WHERE)), type(error).__name__)[:300]
 
 
 def vectors_name(name: str) -> str:

@@ -177,11 +177,17 @@ def check_fits(model: Any, problem: Problem, name: str) -> None:
         raise UserError(f"--model={name} gives outputs of shape {shape}; the data has {problem.outputs} {what}")
 
 
-def check_stateless(model: Any, name: str) -> None:
-    """Raises UserError when a recurrent layer keeps its state from one batch to the next.
+def check_usable(model: Any, name: str) -> None:
+    """Raises UserError for what neither training nor export can do with a model.
 
-    Examples are shuffled, and batches have several sizes; the state has one size, and is of the examples before.
+    Its inputs are strings, which no data set gives: all are numbers. Or a recurrent layer keeps its state from one
+    batch to the next: examples are shuffled, batches have several sizes, and the state has one.
     """
+    if any(given.dtype == tf.string for given in model.inputs):
+        raise UserError(
+            f"--model={name} takes strings; examples are numbers here, whether data gives them or they are made up",
+            "give the part of it behind the layers that look the words up (StringLookup, TextVectorization)",
+        )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and layer.stateful:
             raise UserError(
@@ -195,7 +201,7 @@ def _loaded(made: Any, config: ModelConfig, problem: Problem, precision: str) ->
     given = door.read(made, config.allow_unsafe_model)
     core = raw_columns.detach(given, problem.encoding, config.model)
     model = door.load(core, allow_unsafe=config.allow_unsafe_model, dtype_policy=precision)
-    check_stateless(model, config.model)
+    check_usable(model, config.model)
     tied.check_file(model)  # Now, not after training: every run ends with a file.
     if config.head != "new":
         return model
