@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,6 +22,24 @@ def test_images_lie_between_0_and_1_and_ids_in_the_vocabulary() -> None:
     words = made_up.dataset(keras.Model(inputs, keras.layers.Embedding(7, 2)(inputs)), "words", None)
     assert words.test.x.dtype == np.int32
     assert set(np.unique(words.test.x[:])) <= set(range(7))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "layer", "expected"),
+    [
+        ("uint8", lambda: keras.layers.Rescaling(1 / 255), range(256)),
+        ("int32", lambda: keras.layers.CategoryEncoding(5, "multi_hot"), range(5)),
+        ("uint8", lambda: keras.layers.Embedding(7, 2), range(7)),
+        ("int64", lambda: keras.layers.IntegerLookup(vocabulary=[10, 20, 70, 2**40]), (10, 20, 70)),
+        ("int32", lambda: keras.layers.Flatten(), (0, 1)),
+    ],
+)
+def test_whole_numbers_are_those_that_the_model_takes(
+    dtype: str, layer: Callable[[], Any], expected: Iterable[int]
+) -> None:
+    inputs = keras.Input((400,), dtype=dtype)
+    made = made_up.dataset(keras.Model(inputs, layer()(inputs)), "whole", None)
+    assert np.unique(made.test.x[:]).tolist() == list(expected)
 
 
 def test_open_sizes_need_a_shape_that_fits() -> None:

@@ -18,7 +18,10 @@ MAX_BYTES = 2**27
 
 
 def dataset(model: Any, name: str, shape: tuple[int, ...] | None) -> Dataset:
-    """Returns made-up inputs for a tf_keras model: from 0 to 1 for images, normal for the rest, ids for an Embedding.
+    """Returns made-up inputs for a tf_keras model: from 0 to 1 for images, normal for the rest.
+
+    Where it takes whole numbers: those that an IntegerLookup knows, the ids of an Embedding or CategoryEncoding, or
+    bytes from 0 to 255.
 
     Args:
         model: with one input and one output.
@@ -35,7 +38,7 @@ def dataset(model: Any, name: str, shape: tuple[int, ...] | None) -> Dataset:
     generator = np.random.default_rng(0)
     count = max(2, min(EXAMPLES, MAX_BYTES // (4 * int(np.prod(shape)))))
     if given.dtype.is_integer:
-        x = generator.integers(0, _vocabulary(model), size=(count, *shape)).astype(np.int32)
+        x = generator.choice(_numbers(model), size=(count, *shape)).astype(np.int32)
     elif len(shape) == 3:
         x = generator.uniform(size=(count, *shape)).astype(np.float32)
     else:
@@ -57,7 +60,13 @@ def _settled(own: tuple[int | None, ...], given: tuple[int, ...] | None, name: s
     return given
 
 
-def _vocabulary(model: Any) -> int:
-    """Returns how many ids the model knows, by its Embedding; 2 where there is none."""
+def _numbers(model: Any) -> np.ndarray:
+    """Returns the whole numbers that a model takes; 0 and 1 where it does not say."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.IntegerLookup):
+            known = np.array(layer.get_vocabulary(include_special_tokens=False))
+            if (held := known[known == known.astype(np.int32)]).size:
+                return held
     sizes = [layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding)]
-    return min(sizes, default=2)
+    sizes += [layer.num_tokens for layer in model.layers if isinstance(layer, keras.layers.CategoryEncoding)]
+    return np.arange(min(sizes, default=256 if model.inputs[0].dtype == "uint8" else 2))
