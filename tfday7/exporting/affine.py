@@ -59,7 +59,7 @@ def offset_last(model: Any) -> Any:
     """Returns the model with the offset of its last Rescaling as a subtraction, which stays a step of its own.
 
     TFLite's converter makes an addition behind a Dense layer that layer's bias, and kernels begin their sums with it:
-    all products of a target of 1013 give or take 5 are then rounded at 1013, 12 times as coarsely as they need be.
+    all products of a target of 1013 give or take 5 are then rounded at 1013, far more coarsely than they need be.
     """
     (end,) = model.outputs
     last = _maker(model, end)
