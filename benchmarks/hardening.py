@@ -359,6 +359,9 @@ def main() -> None:
     if given.good:
         make_good(Path(given.good))
         return
+    unknown = sorted(set(given.kinds.split(",")) - set(KINDS))
+    if unknown:
+        parser.error(f"unknown kinds: {', '.join(unknown)}; known: {', '.join(KINDS)}")
     record = files.read_json(RESULTS) if RESULTS.exists() else {"kinds": {}}
     with scratch() as outer:
         good = outer / "good"
