@@ -43,5 +43,8 @@ def test_a_given_model_that_is_no_better_than_guessing_is_said_to_be(value: floa
     note = judging.no_better_than_guessing(given, dataset, dataset.validation)
     assert bool(note) == said
     if said:
-        assert f"accuracy is {value:.4f}, no better than a constant answer's 0.7500: it has learned nothing" in note
+        assert (
+            f"accuracy is {value:.4f}, no better than a constant answer's 0.7500: perhaps it has learned nothing"
+            in note
+        )
         assert note.endswith("They are prepared as 'pixels / 255'.")

@@ -12,10 +12,10 @@ from tfday7.exporting.records import Artefact
 def broken(artefact: Artefact) -> str:
     """Returns why a file is no candidate; empty where it is one.
 
-        Outputs that part from the Keras model's are a broken conversion, unless the decisions agree all the same: of a
+    Outputs that part from the Keras model's are a broken conversion, unless the decisions agree all the same: of a
     pruned ResNet-8 one output in 50,000 was 15.5% off where 15% is the limit, and 99% of the decisions were the same.
-    A metric that drops is none either: how much of it may go is the budget's to say, and the candidate's metric is
-    the file's own.
+    A metric that drops is none either: how much of it may go is the budget's to say, and the candidate's metric is the
+    file's own.
     """
     if artefact.failure or artefact.parity is None:
         return artefact.failure or "its file was not compared with the Keras model"
@@ -24,11 +24,9 @@ def broken(artefact: Artefact) -> str:
         return NOT_FINITE
     agreement, least = artefact.parity.agreement, artefact.parity.limits.get("agreement")
     agrees = agreement is not None and least is not None and agreement >= least and relative <= 2 * limit
-    return (
-        f"its file's outputs part from the Keras model's by {shown(relative)}"
-        if relative > limit and not (agrees and relative <= 2 * limit)
-        else ""
-    )
+    if relative <= limit or agrees:
+        return ""
+    return f"its file's outputs part from the Keras model's by {shown(relative)}"
 
 
 def no_better_than_guessing(given: Candidate, dataset: Dataset, decides: Examples) -> str:
@@ -48,7 +46,7 @@ def no_better_than_guessing(given: Candidate, dataset: Dataset, decides: Example
         return ""
     prepared = f" They are prepared as '{dataset.preprocessing}'." if dataset.preprocessing else ""
     return (
-        f"the model's {dataset.problem.metric} is {score:.4f}, no better than a constant answer's {guess:.4f}: it has "
-        f"learned nothing (python -m tfday7.diagnose may say why), or takes its inputs otherwise than the data have "
-        f"them.{prepared}"
+        f"the model's {dataset.problem.metric} is {score:.4f}, no better than a constant answer's {guess:.4f}: perhaps "
+        f"it has learned nothing (python -m tfday7.diagnose may say why), or takes its inputs otherwise than the data "
+        f"have them.{prepared}"
     )
